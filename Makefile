@@ -1,0 +1,66 @@
+# Everything one does here. `make help` lists it.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# What binaries are built with: see xcaddy.sh.
+BUILD_FLAGS := -trimpath -tags nobadger,nomysql,nopgx -ldflags "-w -s"
+CROSS := linux/arm64 darwin/arm64 windows/amd64
+TOOL := go tool -modfile=integration/tools/go.mod
+
+# With the environment of the binaries, so that vet and staticcheck find in the
+# cache what xcaddy.sh has compiled, and the other way round.
+CHECK_ENV := CGO_ENABLED=0 GOFLAGS="$$(go env GOFLAGS) -trimpath -tags=nobadger,nomysql,nopgx"
+
+# How long each fuzz target runs, and further arguments for the test binary of
+# `make test` and for the benchmark.
+FUZZTIME ?= 10s
+TESTFLAGS ?=
+BENCHFLAGS ?=
+
+.PHONY: help build run test check format vet staticcheck vulncheck fuzz cross bench clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build bin/caddy with the gate in it
+	./xcaddy.sh build
+
+run: build ## build it and run Caddyfile.example
+	bin/caddy run --config Caddyfile.example
+
+test: ## install what the tests need and run them all
+	bash integration/setup.sh
+	go test -race -timeout 30m $(TESTFLAGS) ./...
+
+check: format vet staticcheck vulncheck ## format, vet, staticcheck, known vulnerabilities
+
+format:
+	@files=$$(gofmt -l .); if [ -n "$$files" ]; then \
+		printf 'run gofmt -w on:\n%s\n' "$$files" >&2; exit 1; fi
+
+vet:
+	$(CHECK_ENV) go vet ./...
+
+staticcheck:
+	$(CHECK_ENV) $(TOOL) staticcheck ./...
+
+vulncheck:
+	$(CHECK_ENV) bash integration/tools/vulncheck.sh ./...
+
+fuzz: ## fuzz every target for FUZZTIME (10s)
+	bash integration/tools/fuzz.sh $(FUZZTIME)
+
+cross: ## build for the other systems, into bin/
+	@for target in $(CROSS); do \
+		export CGO_ENABLED=0 GOOS=$${target%/*} GOARCH=$${target#*/}; \
+		output=bin/caddy-$$GOOS-$$GOARCH$$(go env GOEXE); \
+		go build $(BUILD_FLAGS) -o "$$output" ./cmd/caddy || exit 1; \
+		echo "built $$output"; \
+	done
+
+bench: ## measure the gate against Caddy without it (some minutes)
+	go run ./integration/bench $(BENCHFLAGS)
+
+clean: ## remove what was built
+	rm -rf bin

@@ -1,0 +1,174 @@
+package access
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+)
+
+var (
+	inside  = netip.MustParseAddr("10.1.2.3")
+	outside = netip.MustParseAddr("192.0.2.1")
+	alice   = &Identity{UserID: "1", Username: "alice", Groups: []string{"dev", "staff"}, EmailDomain: "example.com"}
+	owner   = &Identity{UserID: "2", Username: "bob", Owner: true}
+)
+
+func TestDecide(t *testing.T) {
+	t.Parallel()
+	allow := func(rule string) Decision { return Decision{Outcome: Allow, Rule: rule} }
+	deny := func(rule string) Decision { return Decision{Rule: rule} }
+	public := func(rule string) Decision { return Decision{Allow, true, rule} }
+	signIn := Decision{Outcome: SignIn, Rule: "nobody is signed in"}
+	tests := []struct {
+		name   string
+		policy []string
+		req    Request
+		id     *Identity
+		want   Decision
+	}{
+		{"everyone", []string{"allow everyone"}, Request{}, alice, allow("allow everyone")},
+		{"user", []string{"allow user:alice"}, Request{}, alice, allow("allow user:alice")},
+		{"user in other case", []string{"allow user:Alice"}, Request{}, alice, allow("allow user:alice")},
+		{"user in full width", []string{"allow user:ａｌｉｃｅ"}, Request{}, alice, allow("allow user:alice")},
+		{"another user", []string{"allow user:alic user:alicee"}, Request{}, alice, deny("no allow rule matched")},
+		{"first group", []string{"allow group:dev"}, Request{}, alice, allow("allow group:dev")},
+		{"last group", []string{"allow group:staff"}, Request{}, alice, allow("allow group:staff")},
+		{"another group", []string{"allow group:ops group:sta"}, Request{}, alice, deny("no allow rule matched")},
+		{"a group with the user's name", []string{"allow group:alice"}, Request{}, alice, deny("no allow rule matched")},
+		{"a user with the group's name", []string{"allow user:staff"}, Request{}, alice, deny("no allow rule matched")},
+		{"domain", []string{"allow domain:Example.COM"}, Request{}, alice, allow("allow domain:example.com")},
+		{"a domain above", []string{"allow domain:com"}, Request{}, alice, deny("no allow rule matched")},
+		{"a domain below", []string{"allow domain:eu.example.com"}, Request{}, alice, deny("no allow rule matched")},
+		{"address not verified", []string{"allow domain:example.com"}, Request{}, owner, deny("no allow rule matched")},
+		{"owner", []string{"allow owner"}, Request{}, owner, allow("allow owner")},
+		{"not the owner", []string{"allow owner"}, Request{}, alice, deny("no allow rule matched")},
+		{"any term of a line", []string{"allow owner user:x group:staff"}, Request{}, alice, allow("allow group:staff")},
+		{"any line", []string{"allow owner", "allow user:x", "allow group:staff"}, Request{}, alice, allow("allow group:staff")},
+		{"empty identity", []string{"allow user:alice group:staff domain:example.com owner"}, Request{}, &Identity{}, deny("no allow rule matched")},
+
+		{"denied user", []string{"allow everyone", "deny user:alice"}, Request{}, alice, deny("deny user:alice")},
+		{"denied group", []string{"allow user:alice", "deny group:staff"}, Request{}, alice, deny("deny group:staff")},
+		{"denied before allowed", []string{"deny domain:example.com", "allow user:alice"}, Request{}, alice, deny("deny domain:example.com")},
+		{"denied owner", []string{"allow everyone", "deny owner"}, Request{}, owner, deny("deny owner")},
+		{"denied, but another", []string{"allow everyone", "deny user:mallory owner"}, Request{}, alice, allow("allow everyone")},
+
+		{"network holds", []string{"allow everyone", "network 10.0.0.0/8"}, Request{Address: inside}, alice, allow("allow everyone")},
+		{"network holds for mapped", []string{"allow everyone", "network 10.0.0.0/8"}, Request{Address: netip.MustParseAddr("::ffff:10.1.2.3")}, alice, allow("allow everyone")},
+		{"network holds with a zone", []string{"allow everyone", "network fe80::/10"}, Request{Address: netip.MustParseAddr("fe80::1%eth0")}, alice, allow("allow everyone")},
+		{"network is an address", []string{"allow everyone", "network 10.1.2.3"}, Request{Address: inside}, alice, allow("allow everyone")},
+		{"any network of a line", []string{"allow everyone", "network 2001:db8::/32 10.0.0.0/8"}, Request{Address: inside}, alice, allow("allow everyone")},
+		{"network fails", []string{"allow everyone", "network 10.0.0.0/8 ::1"}, Request{Address: outside}, alice, deny("outside network 10.0.0.0/8 ::1")},
+		{"every network line", []string{"allow everyone", "network 10.0.0.0/8", "network 10.9.0.0/16"}, Request{Address: inside}, alice, deny("outside network 10.9.0.0/16")},
+		{"unknown address", []string{"allow everyone", "network 0.0.0.0/0 ::/0"}, Request{}, alice, deny("outside network 0.0.0.0/0 ::/0")},
+		{"network never grants", []string{"allow owner", "network 10.0.0.0/8"}, Request{Address: inside}, alice, deny("no allow rule matched")},
+		{"denied inside", []string{"allow everyone", "deny user:alice", "network 10.0.0.0/8"}, Request{Address: inside}, alice, deny("deny user:alice")},
+
+		{"nobody", []string{"allow everyone"}, Request{Path: "/"}, nil, signIn},
+		{"nobody, inside", []string{"allow owner", "network 10.0.0.0/8"}, Request{Address: inside}, nil, signIn},
+		{"nobody, outside", []string{"allow owner", "network 10.0.0.0/8"}, Request{Address: outside}, nil, deny("outside network 10.0.0.0/8")},
+		{"nobody, from somewhere", []string{"allow owner", "network 10.0.0.0/8"}, Request{}, nil, deny("outside network 10.0.0.0/8")},
+
+		{"public for nobody", []string{"allow owner", "public /healthz"}, Request{Path: "/healthz"}, nil, public("public /healthz")},
+		{"public for one without a right", []string{"allow owner", "public /healthz"}, Request{Path: "/healthz"}, alice, public("public /healthz")},
+		{"public before deny", []string{"allow owner", "deny user:alice", "public /healthz"}, Request{Path: "/healthz"}, alice, public("public /healthz")},
+		{"public before network", []string{"allow owner", "network 10.0.0.0/8", "public /app/*"}, Request{Path: "/app/x", Address: outside}, nil, public("public /app/*")},
+		{"public, but not this", []string{"allow owner", "public /healthz"}, Request{Path: "/health"}, nil, signIn},
+		{"public by whatever method", []string{"allow owner", "public /healthz"}, Request{Method: "DELETE", Path: "/healthz"}, nil, public("public /healthz")},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if got := mustParse(t, tt.policy...).Decide(&tt.req, tt.id); got != tt.want {
+				t.Errorf("got %+v, want %+v", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestEveryone(t *testing.T) {
+	t.Parallel()
+	if got, want := Everyone.Decide(&Request{Path: "/"}, &Identity{}), (Decision{Outcome: Allow, Rule: "allow everyone"}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	if got, want := Everyone.Decide(&Request{Path: "/"}, nil), (Decision{Outcome: SignIn, Rule: "nobody is signed in"}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+// What was forgotten is shut.
+func TestZeroValuesRefuse(t *testing.T) {
+	t.Parallel()
+	var none *Policy
+	for name, d := range map[string]Decision{
+		"zero decision": {},
+		"no policy":     none.Decide(&Request{Path: "/"}, owner),
+		"zero policy":   (&Policy{}).Decide(&Request{Path: "/"}, owner),
+		"no request":    Everyone.Decide(nil, owner),
+	} {
+		if d.Outcome != Deny || d.Public {
+			t.Errorf("%s: got %+v", name, d)
+		}
+	}
+	for outcome, want := range map[Outcome]string{Allow: "allow", SignIn: "sign in", Deny: "deny", 99: "deny"} {
+		if got := outcome.String(); got != want {
+			t.Errorf("%d is %q, want %q", outcome, got, want)
+		}
+	}
+}
+
+// manyGroups is a policy with a thousand groups, and a user in the last one and
+// nine others that it does not name.
+func manyGroups(tb testing.TB) (*Policy, *Identity) {
+	texts := []string{"network 10.0.0.0/8 2001:db8::/32", "public /healthz /static/*", "deny user:mallory"}
+	for i := range 1000 {
+		texts = append(texts, fmt.Sprintf("allow group:team-%d", i))
+	}
+	id := &Identity{UserID: "1", Username: "alice", EmailDomain: "example.com"}
+	for i := range 9 {
+		id.Groups = append(id.Groups, fmt.Sprintf("other-%d", i))
+	}
+	id.Groups = append(id.Groups, "team-999")
+	return mustParse(tb, texts...), id
+}
+
+func TestDecideDoesNotAllocate(t *testing.T) {
+	p, id := manyGroups(t)
+	for name, tt := range map[string]struct {
+		req  Request
+		id   *Identity
+		want Outcome
+	}{
+		"allow":   {Request{Path: "/x", Address: inside}, id, Allow},
+		"refused": {Request{Path: "/x", Address: inside}, alice, Deny},
+		"outside": {Request{Path: "/x", Address: outside}, id, Deny},
+		"zoned":   {Request{Path: "/x", Address: netip.MustParseAddr("2001:db8::1%eth0")}, id, Allow},
+		"public":  {Request{Path: "/static/café", RawPath: "/static/caf%c3%a9"}, nil, Allow},
+		"nobody":  {Request{Path: "/static/../x", Address: inside}, nil, SignIn},
+	} {
+		var got Decision
+		if n := testing.AllocsPerRun(100, func() { got = p.Decide(&tt.req, tt.id) }); n != 0 {
+			t.Errorf("%s: %v allocations", name, n)
+		}
+		if got.Outcome != tt.want {
+			t.Errorf("%s: got %+v", name, got)
+		}
+	}
+}
+
+func BenchmarkDecide(b *testing.B) {
+	p, id := manyGroups(b)
+	bench := func(p *Policy, req Request, id *Identity, want Outcome) func(*testing.B) {
+		return func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if d := p.Decide(&req, id); d.Outcome != want {
+					b.Fatal(d)
+				}
+			}
+		}
+	}
+	b.Run("1000 groups, last matches", bench(p, Request{Path: "/x", Address: inside}, id, Allow))
+	b.Run("1000 groups, none matches", bench(p, Request{Path: "/x", Address: inside}, alice, Deny))
+	b.Run("public", bench(p, Request{Path: "/static/main.js", Address: inside}, nil, Allow))
+	b.Run("everyone", bench(Everyone, Request{Path: "/x", Address: inside}, alice, Allow))
+}

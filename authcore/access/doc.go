@@ -1,0 +1,15 @@
+// Package access holds policies: who may pass a gate, on which paths, from
+// where. A policy is parsed once, when the configuration is loaded, and then
+// [Policy.Decide] answers for each request without allocating, locking or
+// looking anything up elsewhere. The directive, the verifier and the command
+// line all ask this one function.
+//
+// A policy is read so: public paths pass; any deny refuses; every network line
+// must hold; any one allow lets in; whatever is left is refused.
+//
+// Threat model. A client chooses path and headers, so nothing but a path in
+// canonical form is ever public: see [Canonical]. Zero values refuse: the zero
+// Outcome is Deny, and the zero Policy lets nobody in. Names are compared
+// exactly, as keys: [Parse] makes the key of a name in the configuration, the
+// caller that of a user.
+package access

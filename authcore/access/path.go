@@ -1,0 +1,155 @@
+package access
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// paths are the public paths of a policy.
+type paths struct {
+	exact    map[string]string // path to rule
+	prefixes []prefix
+}
+
+// prefix is a path that ended with /*, kept with its slash.
+type prefix struct{ path, rule string }
+
+// match returns the rule that makes the path of req public. A path that is not
+// canonical never is.
+func (p *paths) match(req *Request) (rule string, found bool) {
+	if len(p.exact) == 0 && len(p.prefixes) == 0 {
+		return "", false
+	}
+	rule, found = p.exact[req.Path]
+	for i := 0; !found && i < len(p.prefixes); i++ {
+		if strings.HasPrefix(req.Path, p.prefixes[i].path) {
+			rule, found = p.prefixes[i].rule, true
+		}
+	}
+	if !found || !Canonical(req.Path, req.RawPath) {
+		return "", false
+	}
+	return rule, true
+}
+
+func (p *Policy) parsePublic(args []string) error {
+	for _, arg := range args {
+		if err := p.public.add(arg); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// add adds one argument of a public line.
+func (p *paths) add(arg string) error {
+	path, below := strings.CutSuffix(arg, "/*")
+	if below {
+		path += "/"
+	}
+	switch {
+	case arg == "/*":
+		return fmt.Errorf("public /* would make everything public; remove the gate instead")
+	case !strings.HasPrefix(arg, "/"):
+		return fmt.Errorf("public path %q must start with /", arg)
+	case strings.Contains(path, "*"):
+		return fmt.Errorf("public path %q may have * only at its end, after a /", arg)
+	case strings.ContainsAny(path, "?#"):
+		return fmt.Errorf("public path %q must be a path alone, without ? and #", arg)
+	case !Canonical(path, ""):
+		return fmt.Errorf("public path %q can never match: write it decoded, without %%, \\, ;, // and dot segments", arg)
+	}
+	rule := "public " + arg
+	if !below {
+		if _, found := p.exact[path]; found {
+			return fmt.Errorf("%s is there twice; remove one of them", rule)
+		}
+		if p.exact == nil {
+			p.exact = make(map[string]string)
+		}
+		p.exact[path] = rule
+		return nil
+	}
+	for _, old := range p.prefixes {
+		if old.path == path {
+			return fmt.Errorf("%s is there twice; remove one of them", rule)
+		}
+	}
+	p.prefixes = append(p.prefixes, prefix{path, rule})
+	return nil
+}
+
+// Canonical reports whether a path has one meaning only, for us and for any
+// upstream that might decode it again, clean it or cut it at a semicolon. Path
+// is the decoded path, rawPath is url.URL.RawPath. It is false for:
+//   - a path that does not start with /, or is not valid UTF-8
+//   - the segments . and .. and empty segments (//); a slash at the end is fine
+//   - a backslash, a semicolon, a control character
+//   - a % that is left after decoding: the path was encoded twice
+//   - a rawPath with one of / \ . % ; in encoded form
+//   - a rawPath that is not an encoding of path
+func Canonical(path, rawPath string) bool {
+	if path == "" || path[0] != '/' || !utf8.ValidString(path) {
+		return false
+	}
+	start := 1 // of the segment
+	for i := 1; i < len(path); i++ {
+		switch c := path[i]; {
+		case c < 0x20 || c == 0x7f || c == '\\' || c == ';' || c == '%':
+			return false
+		case c == 0xc2 && path[i+1] < 0xa0: // U+0080 to U+009F; valid, so i+1 is there
+			return false
+		case c == '/':
+			if i == start || dots(path[start:i]) {
+				return false
+			}
+			start = i + 1
+		}
+	}
+	return !dots(path[start:]) && (rawPath == "" || encodes(rawPath, path))
+}
+
+func dots(segment string) bool { return segment == "." || segment == ".." }
+
+// encodes reports whether raw decodes to path (RFC 3986, section 2.1) without
+// hiding a character that has a meaning in paths.
+func encodes(raw, path string) bool {
+	i := 0 // in path
+	for j := 0; j < len(raw); i, j = i+1, j+1 {
+		c := raw[j]
+		if c == '%' {
+			if j+2 >= len(raw) {
+				return false
+			}
+			high, low := unhex(raw[j+1]), unhex(raw[j+2])
+			if high > 15 || low > 15 {
+				return false
+			}
+			c = high<<4 | low
+			switch c {
+			case '/', '\\', '.', '%', ';':
+				return false
+			}
+			j += 2
+		}
+		if i >= len(path) || path[i] != c {
+			return false
+		}
+	}
+	return i == len(path)
+}
+
+// unhex returns the value of a hexadecimal digit, or more than 15.
+func unhex(c byte) byte {
+	switch {
+	case '0' <= c && c <= '9':
+		return c - '0'
+	case 'a' <= c && c <= 'f':
+		return c - 'a' + 10
+	case 'A' <= c && c <= 'F':
+		return c - 'A' + 10
+	default:
+		return 255
+	}
+}

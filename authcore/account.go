@@ -1,0 +1,128 @@
+package authcore
+
+import (
+	"context"
+	"strings"
+)
+
+// UpdateProfile changes a user's own name and email address. A new address is
+// unverified until somebody proves it.
+func (a *Accounts) UpdateProfile(ctx context.Context, actor Actor, name, email string) error {
+	name, email = strings.TrimSpace(name), strings.TrimSpace(email)
+	if err := CheckName(name); err != nil {
+		return err
+	}
+	if err := CheckEmail(email); err != nil {
+		return err
+	}
+	u, _, err := a.Store.UserByID(ctx, actor.User)
+	if err != nil {
+		return err
+	}
+	if EmailKey(email) != EmailKey(u.Email) {
+		u.EmailVerified = false
+	}
+	u.Name, u.Email, u.UpdatedAt = name, email, a.Now()
+	if err := a.Store.UpdateUser(ctx, u, a.event(actor, UserUpdate, TargetUser(u.ID), Success, "profile")); err != nil {
+		return err
+	}
+	a.changed(ChangeUser, string(u.ID))
+	return nil
+}
+
+// SetPassword gives a user a new password and ends all of the user's sessions
+// but the one that actor acts in.
+func (a *Accounts) SetPassword(ctx context.Context, actor Actor, id UserID, pw Secret) error {
+	u, _, err := a.Store.UserByID(ctx, id)
+	if err != nil {
+		return err
+	}
+	hash, err := a.newPassword(ctx, pw, u)
+	if err != nil {
+		return err
+	}
+	keep := SessionID("")
+	if actor.User == id {
+		keep = actor.Session
+	}
+	if err := a.Store.SetPassword(ctx, id, hash, keep, a.event(actor, PasswordChange, TargetUser(id), Success, "")); err != nil {
+		return err
+	}
+	a.changed(ChangeUser, string(id))
+	return nil
+}
+
+// SetStatus enables or disables a user. Disabling ends the user's sessions.
+func (a *Accounts) SetStatus(ctx context.Context, actor Actor, id UserID, status Status) error {
+	action := UserEnable
+	if status == Disabled {
+		action = UserDisable
+	}
+	if err := a.Store.SetStatus(ctx, id, status, a.event(actor, action, TargetUser(id), Success, "")); err != nil {
+		return err
+	}
+	a.changed(ChangeUser, string(id))
+	return nil
+}
+
+// SetOwner makes a user a platform owner, or takes that away.
+func (a *Accounts) SetOwner(ctx context.Context, actor Actor, id UserID, owner bool) error {
+	details := "given"
+	if !owner {
+		details = "taken away"
+	}
+	if err := a.Store.SetOwner(ctx, id, owner, a.event(actor, UserOwner, TargetUser(id), Success, details)); err != nil {
+		return err
+	}
+	a.changed(ChangeUser, string(id))
+	return nil
+}
+
+// FindUser finds a user by username or email address.
+func (a *Accounts) FindUser(ctx context.Context, login string) (User, error) {
+	key, isEmail := LoginKey(login)
+	u, _, err := a.Store.UserByLogin(ctx, key, isEmail)
+	return u, err
+}
+
+// Revoke ends a session by its root, with its children. A user can end only
+// their own; the command line any.
+func (a *Accounts) Revoke(ctx context.Context, actor Actor, root SessionID) error {
+	action := SessionRevoke
+	if root == actor.Session {
+		action = UserLogout
+	}
+	if err := a.Store.RevokeSession(ctx, root, actor.User, a.event(actor, action, TargetSession(root), Success, "")); err != nil {
+		return err
+	}
+	a.changed(ChangeSession, string(root))
+	return nil
+}
+
+// RevokeAll ends all sessions of a user and tells how many.
+func (a *Accounts) RevokeAll(ctx context.Context, actor Actor, id UserID) (int, error) {
+	n, err := a.Store.RevokeSessionsOf(ctx, id, "", a.event(actor, SessionRevoke, TargetUser(id), Success, "all"))
+	if err != nil {
+		return 0, err
+	}
+	a.changed(ChangeUser, string(id))
+	return n, nil
+}
+
+// SessionsOf lists a user's sessions that live, with the last-seen times that
+// memory knows better.
+func (a *Accounts) SessionsOf(ctx context.Context, id UserID) ([]Session, error) {
+	now := a.Now()
+	all, err := a.Store.SessionsOf(ctx, id, now)
+	if err != nil {
+		return nil, err
+	}
+	live := all[:0]
+	for _, s := range all {
+		s.LastSeen = a.Sessions.lastSeen(s)
+		if now.Sub(s.LastSeen) < a.Lifetime.Idle {
+			live = append(live, s)
+		}
+	}
+	return live, nil
+}

@@ -1,0 +1,118 @@
+package authcore
+
+import (
+	"context"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/authcore/limit"
+	"github.com/gatehouse-auth/gatehouse/authcore/password"
+)
+
+// UserStore keeps users and their passwords. Every method is one transaction
+// that writes its audit event along.
+type UserStore interface {
+	// CreateUser adds a user. It returns ErrUsernameTaken or ErrEmailTaken, and
+	// where invite is not nil redeems that code or returns ErrInviteInvalid.
+	// The first owner closes the setup for good.
+	CreateUser(ctx context.Context, u User, hash password.Hash, invite *TokenHash, ev Event) error
+	// CreateFirstOwner adds the first owner if the setup is open and the code is
+	// good; else ErrSetupClosed or ErrSetupToken.
+	CreateFirstOwner(ctx context.Context, u User, hash password.Hash, code TokenHash, ev Event) error
+	// UserByLogin finds a user by the key of the username or email address,
+	// with the password hash, which is empty where there is none.
+	UserByLogin(ctx context.Context, key string, isEmail bool) (User, password.Hash, error)
+	// UserByID finds a user and the password hash.
+	UserByID(ctx context.Context, id UserID) (User, password.Hash, error)
+	// Users lists users in the order of their username keys, after a key.
+	Users(ctx context.Context, after string, limit int) ([]User, error)
+	// UpdateUser changes name, email and groups.
+	UpdateUser(ctx context.Context, u User, ev Event) error
+	// SetPassword replaces the hash and ends the user's sessions but for the
+	// root keep, which may be empty.
+	SetPassword(ctx context.Context, id UserID, hash password.Hash, keep SessionID, ev Event) error
+	// Rehash replaces a hash by one of the same password, if it is still old.
+	Rehash(ctx context.Context, id UserID, old, fresh password.Hash) error
+	// SetStatus enables a user, or disables one and ends the sessions; not the
+	// last active owner (ErrLastOwner).
+	SetStatus(ctx context.Context, id UserID, status Status, ev Event) error
+	// SetOwner makes a user a platform owner or takes that away; not from the
+	// last active one (ErrLastOwner).
+	SetOwner(ctx context.Context, id UserID, owner bool, ev Event) error
+}
+
+// SessionStore keeps sessions.
+type SessionStore interface {
+	SessionReader
+	// CreateSession adds a root session if the user is active and still has the
+	// password hash that was proven; else ErrLoginFailed.
+	CreateSession(ctx context.Context, s Session, token TokenHash, proven password.Hash, ev Event) error
+	// SessionsOf lists a user's sessions that have not ended, newest first.
+	SessionsOf(ctx context.Context, user UserID, now time.Time) ([]Session, error)
+	// RevokeSession ends the root and its children, or returns
+	// ErrSessionNotFound. A user that is not empty must own it.
+	RevokeSession(ctx context.Context, root SessionID, user UserID, ev Event) error
+	// RevokeSessionsOf ends all sessions of a user but those under keep.
+	RevokeSessionsOf(ctx context.Context, user UserID, keep SessionID, ev Event) (int, error)
+}
+
+// CodeStore keeps one-time codes.
+type CodeStore interface {
+	// CreateCode keeps a code. ev may be nil.
+	CreateCode(ctx context.Context, c Code, ev *Event) error
+	// CodeValid tells whether a code could be redeemed, without redeeming it.
+	CodeValid(ctx context.Context, purpose Purpose, hash TokenHash, now time.Time) (bool, error)
+	// RedeemHandoff uses a handoff code up and adds the site session made from
+	// it: once, for the host and browser the code is bound to, while the root
+	// session lives. Else ErrCodeInvalid.
+	RedeemHandoff(ctx context.Context, h Handoff, s Session, token TokenHash, ev Event) (Session, Code, error)
+	// SetupClosed tells whether an owner was ever made.
+	SetupClosed(ctx context.Context) (bool, error)
+}
+
+// Store is all that the account services need of a database.
+type Store interface {
+	UserStore
+	SessionStore
+	CodeStore
+}
+
+// Recorder takes audit events that need no transaction of their own. It never
+// blocks for long.
+type Recorder interface {
+	Record(Event)
+}
+
+// Registration says who may make an account.
+type Registration string
+
+// The ways to register.
+const (
+	RegisterOff    Registration = "off"
+	RegisterInvite Registration = "invite"
+	RegisterOpen   Registration = "open"
+)
+
+// Accounts are the services around users and their sessions.
+type Accounts struct {
+	Store     Store
+	Sessions  *Sessions
+	Passwords *password.Hasher
+	Rules     password.Rules
+	Register  Registration
+	Lifetime  Lifetime
+	Audit     Recorder
+	ByAddress *limit.Limiter // failed proofs per client address
+	ByAccount *limit.Limiter // failed proofs per account, known or not
+	Now       func() time.Time
+}
+
+// event makes an event of now.
+func (a *Accounts) event(actor Actor, action Action, target string, outcome Outcome, details string) Event {
+	return NewEvent(a.Now(), actor, action, target, outcome, details)
+}
+
+// changed makes a change count on this node at once; others read it from the
+// database.
+func (a *Accounts) changed(kind ChangeKind, subject string) {
+	a.Sessions.Apply(Change{Kind: kind, Subject: subject})
+}

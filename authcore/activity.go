@@ -1,0 +1,63 @@
+package authcore
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// activity gathers last-seen times and writes them in batches. A session comes
+// here at most once in an interval, so its lock is off the hot path.
+type activity struct {
+	store SessionReader
+	now   func() time.Time
+	every atomic.Int64 // nanoseconds
+
+	mu   sync.Mutex
+	wait map[SessionID]time.Time
+}
+
+// DefaultWriteEvery is how often a session's last-seen time is written at most.
+const DefaultWriteEvery = 5 * time.Minute
+
+func newActivity(store SessionReader, now func() time.Time) *activity {
+	a := &activity{store: store, now: now, wait: make(map[SessionID]time.Time)}
+	a.every.Store(int64(DefaultWriteEvery))
+	return a
+}
+
+func (a *activity) interval() time.Duration { return time.Duration(a.every.Load()) }
+
+func (a *activity) add(s Seen) {
+	a.mu.Lock()
+	a.wait[s.Session] = s.At
+	a.mu.Unlock()
+}
+
+// flush writes what waits. What cannot be written waits on.
+func (a *activity) flush(ctx context.Context) error {
+	a.mu.Lock()
+	batch := a.wait
+	a.wait = make(map[SessionID]time.Time)
+	a.mu.Unlock()
+	if len(batch) == 0 {
+		return nil
+	}
+	seen := make([]Seen, 0, len(batch))
+	for id, at := range batch {
+		seen = append(seen, Seen{Session: id, At: at})
+	}
+	err := a.store.TouchSessions(ctx, seen)
+	if err == nil {
+		return nil
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for id, at := range batch {
+		if _, newer := a.wait[id]; !newer {
+			a.wait[id] = at
+		}
+	}
+	return err
+}

@@ -1,0 +1,42 @@
+package authcore
+
+// ActorKind tells what sort of actor it is.
+type ActorKind string
+
+// The kinds of actor.
+const (
+	ActorAnonymous ActorKind = "anonymous" // nobody has signed in yet
+	ActorUser      ActorKind = "user"      // a user in a session
+	ActorCommand   ActorKind = "command"   // the command line
+	ActorSystem    ActorKind = "system"    // Gatehouse itself
+)
+
+// Actor is who does something. Every call that changes state takes it
+// explicitly, after ctx.
+type Actor struct {
+	Kind    ActorKind
+	User    UserID    // for ActorUser
+	Session SessionID // for ActorUser
+	Client  Client
+}
+
+// Anonymous is somebody who has not signed in.
+func Anonymous(c Client) Actor { return Actor{Kind: ActorAnonymous, Client: c} }
+
+// CommandLine is the operator at the command line.
+func CommandLine() Actor { return Actor{Kind: ActorCommand} }
+
+// Client is the other end of a request, as far as it can be trusted: the
+// address is the peer's, or what a trusted proxy said.
+type Client struct {
+	Address   string // IP address without port; empty where there is none
+	Agent     string // User-Agent, cut to 256 bytes
+	RequestID string
+}
+
+const maxAgent = 256
+
+// NewClient cuts what is too long and drops control characters.
+func NewClient(address, agent, requestID string) Client {
+	return Client{Address: address, Agent: clean(agent, maxAgent), RequestID: requestID}
+}

@@ -1,0 +1,26 @@
+package authcore
+
+import "time"
+
+// Purpose says what a one-time code is good for.
+type Purpose string
+
+// The purposes of codes.
+const (
+	PurposeSetup   Purpose = "setup"
+	PurposeInvite  Purpose = "invite"
+	PurposeHandoff Purpose = "handoff"
+)
+
+// Code is a one-time code. Only its hash is stored, and it is deleted by the
+// command that redeems it.
+type Code struct {
+	Hash      TokenHash
+	Purpose   Purpose
+	Session   SessionID // handoff: the portal session that vouches
+	Host      string    // handoff: the host it is for
+	Browser   string    // handoff: hash of the flow cookie of the browser it is for
+	Data      string    // handoff: the path and query to return to
+	CreatedAt time.Time
+	ExpiresAt time.Time
+}

@@ -1,0 +1,88 @@
+package authcore
+
+import (
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// Action names what happened, as "noun.verb".
+type Action string
+
+// The catalogue of actions.
+const (
+	UserLogin       Action = "user.login"
+	UserLogout      Action = "user.logout"
+	UserCreate      Action = "user.create"
+	UserInvite      Action = "user.invite"
+	UserUpdate      Action = "user.update"
+	UserDisable     Action = "user.disable"
+	UserEnable      Action = "user.enable"
+	UserOwner       Action = "user.owner"
+	PasswordChange  Action = "password.change"
+	SessionCreate   Action = "session.create"
+	SessionRevoke   Action = "session.revoke"
+	SetupOpen       Action = "setup.open"
+	SetupClose      Action = "setup.close"
+	AccessDeny      Action = "access.deny"
+	DatabaseMigrate Action = "database.migrate"
+)
+
+// Outcome tells how it ended.
+type Outcome string
+
+// The outcomes.
+const (
+	Success Outcome = "success"
+	Failure Outcome = "failure" // tried and not achieved, e.g. a wrong password
+	Refused Outcome = "refused" // stopped by a limit or a rule
+)
+
+// Event is one audit record.
+type Event struct {
+	ID      string // UUIDv7: a replay cannot write it twice
+	Time    time.Time
+	Actor   Actor
+	Action  Action
+	Target  string // what it was done to, as "kind:id"; may be empty
+	Outcome Outcome
+	Details string // short text for people: the reason, never a secret
+}
+
+// NewEvent makes an event that happened now.
+func NewEvent(now time.Time, actor Actor, action Action, target string, outcome Outcome, details string) Event {
+	return Event{ID: newID(), Time: now, Actor: actor, Action: action, Target: target,
+		Outcome: outcome, Details: clean(details, 512)}
+}
+
+// TargetUser is the target text for a user.
+func TargetUser(id UserID) string {
+	if id == "" {
+		return ""
+	}
+	return "user:" + string(id)
+}
+
+// TargetSession is the target text for a session.
+func TargetSession(id SessionID) string { return "session:" + string(id) }
+
+// clean cuts text to max bytes at a character's border and replaces control
+// characters, so that foreign text can neither grow a row nor forge a line.
+func clean(s string, max int) string {
+	if len(s) > max {
+		s = s[:max]
+		for len(s) > 0 && !utf8.ValidString(s) && len(s) > max-utf8.UTFMax {
+			s = s[:len(s)-1]
+		}
+	}
+	s = strings.ToValidUTF8(s, "\uFFFD")
+	if !hasControl(s) {
+		return s
+	}
+	return strings.Map(func(r rune) rune {
+		if hasControl(string(r)) {
+			return '\uFFFD'
+		}
+		return r
+	}, s)
+}

@@ -1,0 +1,108 @@
+package password
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+
+	"golang.org/x/crypto/argon2"
+	"golang.org/x/text/unicode/norm"
+)
+
+// Hasher hashes and verifies passwords with one set of parameters, every run
+// behind one gate. It is safe for concurrent use and cheap to make: make a new
+// one when the configuration changes, on the same gate.
+type Hasher struct {
+	gate   *Gate
+	params Params
+	dummy  Parsed
+}
+
+// NewHasher returns a hasher for new hashes with parameters p. It fails when p
+// is not valid or gate is nil.
+func NewHasher(gate *Gate, p Params) (*Hasher, error) {
+	if gate == nil {
+		return nil, errors.New("password hasher has no gate: give it NewGate(0) for no limit")
+	}
+	if err := p.Validate(); err != nil {
+		return nil, err
+	}
+	// Nobody knows a password for this hash: its key is not derived from one.
+	dummy := Parsed{Params: p, Salt: randomBytes(saltLen), Key: randomBytes(keyLen)}
+	return &Hasher{gate: gate, params: p, dummy: dummy}, nil
+}
+
+// Params returns the parameters of new hashes.
+func (h *Hasher) Params() Params { return h.params }
+
+// Hash returns a new hash of pw with a fresh random salt. It does not judge
+// the password; that is what [Rules] do. It returns ErrBusy or ctx.Err() when
+// the gate gave no permit.
+func (h *Hasher) Hash(ctx context.Context, pw string) (Hash, error) {
+	p := Parsed{Params: h.params, Salt: randomBytes(saltLen)}
+	key, err := h.derive(ctx, p, keyLen, pw)
+	if err != nil {
+		return "", err
+	}
+	p.Key = key
+	return p.encode(), nil
+}
+
+// Verify reports whether pw is the password of stored, in one Argon2 run with
+// the parameters that are in stored. When it is, rehash reports whether stored
+// is weaker than new hashes in any dimension, or of other lengths: hash pw
+// again and store that. A malformed hash is an error that wraps
+// [ErrMalformed]; ErrBusy or ctx.Err() says that the gate gave no permit. For a
+// user without a password call VerifyUnknown.
+func (h *Hasher) Verify(ctx context.Context, stored Hash, pw string) (ok, rehash bool, err error) {
+	p, err := ParseHash(string(stored))
+	if err != nil {
+		return false, false, fmt.Errorf("verify password: %w", err)
+	}
+	ok, err = h.matches(ctx, p, pw)
+	if err != nil || !ok {
+		return false, false, err
+	}
+	rehash = p.Params.weakerThan(h.params) || len(p.Salt) != saltLen || len(p.Key) != keyLen
+	return true, rehash, nil
+}
+
+// VerifyUnknown stands in for Verify where there is no hash to verify: it does
+// the same work, through the same gate, with the parameters of new hashes, so
+// that neither time nor load tells whether a user exists. Its errors are those
+// of the gate.
+func (h *Hasher) VerifyUnknown(ctx context.Context, pw string) error {
+	_, err := h.matches(ctx, h.dummy, pw)
+	return err
+}
+
+func (h *Hasher) matches(ctx context.Context, p Parsed, pw string) (bool, error) {
+	key, err := h.derive(ctx, p, uint32(len(p.Key)), pw)
+	if err != nil {
+		return false, err
+	}
+	return subtle.ConstantTimeCompare(key, p.Key) == 1, nil
+}
+
+// derive makes the one Argon2 run of a call. The password is normalised to NFC
+// first, because keyboards differ in how they compose the same letter.
+func (h *Hasher) derive(ctx context.Context, p Parsed, length uint32, pw string) ([]byte, error) {
+	secret := norm.NFC.Bytes([]byte(pw))
+	release, err := h.gate.Acquire(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	h.gate.hashed.Add(1)
+	return argon2.IDKey(secret, p.Salt, p.Params.Passes, p.Params.Memory, p.Params.Lanes, length), nil
+}
+
+// randomBytes returns n bytes from the system's secure source, which never
+// fails: crypto/rand ends the process instead.
+func randomBytes(n int) []byte {
+	b := make([]byte, n)
+	_, _ = rand.Read(b)
+	return b
+}

@@ -1,0 +1,96 @@
+package password
+
+import (
+	_ "embed"
+	"fmt"
+	"strings"
+	"sync"
+	"unicode/utf8"
+
+	"golang.org/x/text/cases"
+	"golang.org/x/text/unicode/norm"
+)
+
+// Codes of a [WeakError]. They do not change.
+const (
+	CodeTooShort = "password_too_short"
+	CodeTooLong  = "password_too_long"
+	CodeCommon   = "password_common"
+	CodePersonal = "password_personal"
+)
+
+// Rules say which passwords may be set. There are none about kinds of
+// characters: they make passwords harder to remember, not to guess (NIST SP
+// 800-63B, section 3.1.1.2). A field of 0 or less means its default.
+type Rules struct {
+	// MinLength counts characters (runes, after NFC).
+	MinLength int
+	// MaxBytes bounds the work of a password's first processing.
+	MaxBytes int
+}
+
+// DefaultRules ask for 8 characters and at most 1024 bytes.
+var DefaultRules = Rules{MinLength: 8, MaxBytes: 1024}
+
+// WeakError says why a password was refused.
+type WeakError struct {
+	// Code is one of the Code constants, for programs.
+	Code string
+	// Message is a sentence for the person who chose the password.
+	Message string
+}
+
+// Error returns code and message, never the password.
+func (e *WeakError) Error() string { return e.Code + ": " + e.Message }
+
+// Check returns nil when pw may be set, else a *[WeakError]. The context words
+// are what an attacker would try first: the username, the email address (its
+// part before the @ counts too), the name of the site. A password equal to one
+// of them, or to one of the most common passwords, is refused whatever the
+// case of its letters.
+func (r Rules) Check(pw string, context ...string) error {
+	minLength, maxBytes := r.MinLength, r.MaxBytes
+	if minLength <= 0 {
+		minLength = DefaultRules.MinLength
+	}
+	if maxBytes <= 0 {
+		maxBytes = DefaultRules.MaxBytes
+	}
+	if len(pw) > maxBytes {
+		return &WeakError{CodeTooLong, fmt.Sprintf("Use at most %d bytes; a plain letter takes one.", maxBytes)}
+	}
+	pw = norm.NFC.String(pw)
+	if utf8.RuneCountInString(pw) < minLength {
+		return &WeakError{CodeTooShort, fmt.Sprintf("Use at least %d characters.", minLength)}
+	}
+	folded := fold(pw)
+	for _, word := range context {
+		local, _, _ := strings.Cut(word, "@")
+		if folded == fold(word) || folded == fold(local) {
+			return &WeakError{CodePersonal, "Use something other than your name, your email address or the name of this site."}
+		}
+	}
+	if _, found := common()[folded]; found {
+		return &WeakError{CodeCommon, "This password is one of the first that an attacker tries. Use another."}
+	}
+	return nil
+}
+
+// fold makes texts that differ only in case or composition equal.
+func fold(s string) string {
+	return norm.NFC.String(cases.Fold().String(s))
+}
+
+//go:embed common.txt
+var commonText string
+
+// common is the set of common passwords, folded, one a line in common.txt.
+var common = sync.OnceValue(func() map[string]struct{} {
+	set := make(map[string]struct{})
+	for word := range strings.Lines(commonText) {
+		if word = strings.TrimSpace(word); word != "" {
+			set[fold(word)] = struct{}{}
+		}
+	}
+	return set
+})

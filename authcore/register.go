@@ -1,0 +1,142 @@
+package authcore
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/authcore/password"
+)
+
+// NewUser is what a new account is made of.
+type NewUser struct {
+	Username, Email, Name string
+	Password              Secret
+	Groups                []string
+	Owner                 bool
+	EmailVerified         bool
+}
+
+// user checks the fields and makes the User.
+func (n NewUser) user(now time.Time) (User, error) {
+	u := User{ID: NewUserID(), Username: strings.TrimSpace(n.Username), Email: strings.TrimSpace(n.Email),
+		Name: strings.TrimSpace(n.Name), Status: Active, Owner: n.Owner, Groups: slices.Compact(slices.Sorted(slices.Values(n.Groups))),
+		EmailVerified: n.EmailVerified && n.Email != "", CreatedAt: now, UpdatedAt: now}
+	for _, err := range []error{CheckUsername(u.Username), CheckEmail(u.Email), CheckName(u.Name)} {
+		if err != nil {
+			return User{}, err
+		}
+	}
+	for _, g := range u.Groups {
+		if err := CheckGroup(g); err != nil {
+			return User{}, err
+		}
+	}
+	return u, nil
+}
+
+// newPassword checks a chosen password against the rules and hashes it.
+func (a *Accounts) newPassword(ctx context.Context, pw Secret, u User) (password.Hash, error) {
+	local, _, _ := strings.Cut(u.Email, "@")
+	if err := a.Rules.Check(pw.Reveal(), u.Username, local, u.Name); err != nil {
+		var weak *password.WeakError
+		if errors.As(err, &weak) {
+			return "", &Error{Kind: Invalid, Code: weak.Code, Message: weak.Message, Field: "password"}
+		}
+		return "", err
+	}
+	hash, err := a.Passwords.Hash(ctx, pw.Reveal())
+	if err != nil {
+		return "", hashing(err, nil)
+	}
+	return hash, nil
+}
+
+// CreateUser makes an account by the word of an operator or owner. The password
+// may be empty: then nobody can sign in with one.
+func (a *Accounts) CreateUser(ctx context.Context, actor Actor, n NewUser) (User, error) {
+	u, err := n.user(a.Now())
+	if err != nil {
+		return User{}, err
+	}
+	var hash password.Hash
+	if n.Password != "" {
+		if hash, err = a.newPassword(ctx, n.Password, u); err != nil {
+			return User{}, err
+		}
+	}
+	ev := a.event(actor, UserCreate, TargetUser(u.ID), Success, u.Username)
+	return u, a.Store.CreateUser(ctx, u, hash, nil, ev)
+}
+
+// RegisterUser makes an account for somebody who registers, with a code where
+// registration is by invitation, and signs in. Nothing that a person types makes
+// an owner, a group or a verified address.
+func (a *Accounts) RegisterUser(ctx context.Context, actor Actor, n NewUser, invite Secret, host string) (Secret, Session, error) {
+	n.Owner, n.Groups, n.EmailVerified = false, nil, false
+	code, err := a.mayRegister(ctx, invite)
+	if err != nil {
+		return "", Session{}, err
+	}
+	if n.Email == "" {
+		return "", Session{}, &Error{Kind: Invalid, Code: "email_required", Field: "email", Message: "Please give your email address."}
+	}
+	u, err := n.user(a.Now())
+	if err != nil {
+		return "", Session{}, err
+	}
+	// Registration answers whether a name is taken, so it counts as an attempt
+	// whether it succeeds or not.
+	if _, err = a.admit(actor, "register:"+actor.Client.Address); err != nil {
+		return "", Session{}, err
+	}
+	hash, err := a.newPassword(ctx, n.Password, u)
+	if err != nil {
+		return "", Session{}, err
+	}
+	by := Actor{Kind: ActorUser, User: u.ID, Client: actor.Client}
+	if err := a.Store.CreateUser(ctx, u, hash, code, a.event(by, UserCreate, TargetUser(u.ID), Success, "registered")); err != nil {
+		return "", Session{}, err
+	}
+	return a.startSession(ctx, actor, u, hash, host)
+}
+
+// mayRegister tells whether registration is open to somebody with this
+// invitation, and gives the invitation's hash where one is needed.
+func (a *Accounts) mayRegister(ctx context.Context, invite Secret) (*TokenHash, error) {
+	switch a.Register {
+	case RegisterOpen:
+		return nil, nil
+	case RegisterInvite:
+		hash := HashToken(invite.Reveal())
+		ok, err := a.Store.CodeValid(ctx, PurposeInvite, hash, a.Now())
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			return nil, ErrInviteInvalid
+		}
+		return &hash, nil
+	}
+	return nil, ErrRegisterOff
+}
+
+// MayRegister tells whether the registration form is worth showing.
+func (a *Accounts) MayRegister(ctx context.Context, invite Secret) error {
+	_, err := a.mayRegister(ctx, invite)
+	return err
+}
+
+// Invite makes a link's code with which one person may register.
+func (a *Accounts) Invite(ctx context.Context, actor Actor, valid time.Duration) (Secret, error) {
+	if a.Register != RegisterInvite {
+		return "", &Error{Kind: Conflict, Code: "register_not_by_invite",
+			Message: "Invitations need \"register invite\" in the gate's configuration."}
+	}
+	token, hash := NewToken()
+	now := a.Now()
+	ev := a.event(actor, UserInvite, "", Success, "")
+	return token, a.Store.CreateCode(ctx, Code{Hash: hash, Purpose: PurposeInvite, CreatedAt: now, ExpiresAt: now.Add(valid)}, &ev)
+}

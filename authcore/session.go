@@ -1,0 +1,61 @@
+package authcore
+
+import "time"
+
+// SessionID is a UUIDv7 in its text form. It is not a secret: the token is.
+type SessionID string
+
+// NewSessionID makes an id.
+func NewSessionID() SessionID { return SessionID(newID()) }
+
+// Session is a sign-in that can be revoked.
+//
+// A portal session is a root: it was made by a sign-in. A site session is its
+// child on one gated host, handed over by a one-time code; it shares its root's
+// idle time and ends with it.
+type Session struct {
+	ID        SessionID
+	Root      SessionID // its own ID for a root
+	UserID    UserID
+	Host      string   // the host its cookie lives on
+	AMR       []string // how the person proved who they are (RFC 8176)
+	AuthTime  time.Time
+	CreatedAt time.Time
+	LastSeen  time.Time // of the root: right to within the activity interval
+	ExpiresAt time.Time // absolute end
+	Address   string    // where it was made
+	Agent     string
+}
+
+// IsRoot tells a portal session from a site session.
+func (s *Session) IsRoot() bool { return s.ID == s.Root }
+
+// Lifetime bounds sessions.
+type Lifetime struct {
+	Idle time.Duration // ends without activity for this long
+	Max  time.Duration // ends this long after sign-in, whatever happens
+}
+
+// Seen is one last-seen time to be written: the product of many requests.
+type Seen struct {
+	Session SessionID // a root
+	At      time.Time
+}
+
+// Change says that something which caches hold is not as it was. Writers leave
+// one in the transaction of the change; every node reads them.
+type Change struct {
+	ID      string
+	At      time.Time
+	Kind    ChangeKind
+	Subject string // id of the session root or user
+}
+
+// ChangeKind tells what Subject is.
+type ChangeKind string
+
+// The kinds of change.
+const (
+	ChangeSession ChangeKind = "session"
+	ChangeUser    ChangeKind = "user"
+)

@@ -1,0 +1,180 @@
+package authcore
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/authcore/limit"
+	"github.com/gatehouse-auth/gatehouse/authcore/password"
+)
+
+// SignIn is what somebody presents to sign in.
+type SignIn struct {
+	Login    string // username or email address
+	Password Secret
+	Host     string // the host the session will live on
+}
+
+// SignIn checks a password and makes a session. It returns ErrLoginFailed for
+// an unknown user, a wrong password and a disabled user alike, after the same
+// work; ErrTooManyAttempts when a limit is reached and ErrLoginBusy when no
+// hash can run now.
+func (a *Accounts) SignIn(ctx context.Context, actor Actor, in SignIn) (Secret, Session, error) {
+	key, isEmail := LoginKey(in.Login)
+	giveBack, err := a.admit(actor, key)
+	if err != nil {
+		a.Audit.Record(a.event(actor, UserLogin, "", Refused, "too many attempts"))
+		return "", Session{}, err
+	}
+	user, hash, err := a.prove(ctx, key, isEmail, in.Password)
+	if err != nil {
+		var e *Error
+		if errors.As(err, &e) && e.Kind != Unauthenticated {
+			giveBack() // our trouble is not a failed attempt
+		}
+		a.Audit.Record(a.event(actor, UserLogin, TargetUser(user.ID), failedBecause(err), reason(err)))
+		return "", Session{}, err
+	}
+	giveBack()
+	return a.startSession(ctx, actor, user, hash, in.Host)
+}
+
+// admit takes one attempt from the limits of the client's address and of the
+// account, and returns how to give it back.
+func (a *Accounts) admit(actor Actor, account string) (giveBack func(), err error) {
+	address := actor.Client.Address
+	if ip, err := netip.ParseAddr(address); err == nil {
+		address = limit.AddressKey(ip)
+	}
+	if ok, after := a.ByAddress.Take(address); !ok {
+		return nil, ErrTooManyAttempts.After(after)
+	}
+	if ok, after := a.ByAccount.Take(account); !ok {
+		a.ByAddress.GiveBack(address)
+		return nil, ErrTooManyAttempts.After(after)
+	}
+	return func() { a.ByAddress.GiveBack(address); a.ByAccount.GiveBack(account) }, nil
+}
+
+// prove finds the user and checks the password, with one hash whatever the
+// case. The user it returns along with an error is for the audit only.
+func (a *Accounts) prove(ctx context.Context, key string, isEmail bool, pw Secret) (User, password.Hash, error) {
+	user, hash, err := a.Store.UserByLogin(ctx, key, isEmail)
+	if err != nil && !ErrUserNotFound.is(err) {
+		return User{}, "", err
+	}
+	if len(pw) > a.Rules.MaxBytes {
+		pw = "" // nobody has such a password; do not hash a megabyte
+	}
+	if err != nil || hash == "" {
+		return user, "", hashing(a.Passwords.VerifyUnknown(ctx, pw.Reveal()), ErrLoginFailed.With(errUnknownUser))
+	}
+	ok, rehash, err := a.Passwords.Verify(ctx, hash, pw.Reveal())
+	switch {
+	case err != nil:
+		return user, "", hashing(err, nil)
+	case !ok:
+		return user, "", ErrLoginFailed.With(errWrongPassword)
+	case user.Status != Active:
+		return user, "", ErrLoginFailed.With(errDisabled)
+	}
+	if rehash {
+		hash = a.rehash(ctx, user.ID, hash, pw)
+	}
+	return user, hash, nil
+}
+
+var (
+	errUnknownUser   = errors.New("unknown user")
+	errWrongPassword = errors.New("wrong password")
+	errDisabled      = errors.New("user is disabled")
+)
+
+// hashing turns an error of the hasher into ours; without one it gives instead.
+func hashing(err, instead error) error {
+	switch {
+	case err == nil:
+		return instead
+	case errors.Is(err, password.ErrBusy):
+		return ErrLoginBusy.After(time.Second)
+	default:
+		return err
+	}
+}
+
+func reason(err error) string {
+	var e *Error
+	if errors.As(err, &e) && e.Err != nil {
+		return e.Err.Error()
+	}
+	return err.Error()
+}
+
+func failedBecause(err error) Outcome {
+	if errors.Is(err, ErrLoginFailed) {
+		return Failure
+	}
+	return Refused
+}
+
+// rehash stores the password under today's parameters and gives the hash that
+// is stored now. It is a courtesy: when the hasher is busy it waits for the next
+// sign-in.
+func (a *Accounts) rehash(ctx context.Context, id UserID, old password.Hash, pw Secret) password.Hash {
+	fresh, err := a.Passwords.Hash(ctx, pw.Reveal())
+	if err != nil {
+		return old
+	}
+	if err := a.Store.Rehash(ctx, id, old, fresh); err != nil {
+		return old
+	}
+	return fresh
+}
+
+func (a *Accounts) startSession(ctx context.Context, actor Actor, user User, proven password.Hash, host string) (Secret, Session, error) {
+	token, hash := NewToken()
+	now := a.Now()
+	s := Session{
+		ID: NewSessionID(), UserID: user.ID, Host: host, AMR: []string{"pwd"},
+		AuthTime: now, CreatedAt: now, LastSeen: now, ExpiresAt: now.Add(a.Lifetime.Max),
+		Address: actor.Client.Address, Agent: actor.Client.Agent,
+	}
+	s.Root = s.ID
+	by := Actor{Kind: ActorUser, User: user.ID, Session: s.ID, Client: actor.Client}
+	if err := a.Store.CreateSession(ctx, s, hash, proven, a.event(by, UserLogin, TargetUser(user.ID), Success, "password")); err != nil {
+		return "", Session{}, err
+	}
+	return token, s, nil
+}
+
+// Confirm asks a signed-in user for the password again, under the same limits
+// as a sign-in. It returns ErrProofRequired for an empty or wrong one.
+func (a *Accounts) Confirm(ctx context.Context, actor Actor, pw Secret) error {
+	if pw == "" {
+		return ErrProofRequired
+	}
+	giveBack, err := a.admit(actor, "confirm:"+string(actor.User))
+	if err != nil {
+		return err
+	}
+	user, hash, err := a.Store.UserByID(ctx, actor.User)
+	if err != nil {
+		return err
+	}
+	if len(pw) > a.Rules.MaxBytes {
+		return ErrProofRequired
+	}
+	ok, _, err := a.Passwords.Verify(ctx, hash, pw.Reveal())
+	switch {
+	case err != nil:
+		giveBack()
+		return hashing(err, nil)
+	case !ok || user.Status != Active:
+		a.Audit.Record(a.event(actor, UserLogin, TargetUser(user.ID), Failure, "confirmation: wrong password"))
+		return ErrProofRequired
+	}
+	giveBack()
+	return nil
+}

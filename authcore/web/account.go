@@ -1,0 +1,184 @@
+package web
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/authcore"
+)
+
+// accountData is the Data of the account page.
+type accountData struct {
+	Name, Username, Email string
+	EmailVerified         bool
+	Groups                []string
+	Fresh                 bool // changes need no password just now
+	Apps                  []App
+	Sessions              []sessionView
+	Rules                 string
+	Form                  string // the form that View.Error is about
+}
+
+// sessionView is one portal session with the sites under it.
+type sessionView struct {
+	ID, Device, Address                        string
+	Created, LastSeen, CreatedISO, LastSeenISO string
+	Current                                    bool
+	Sites                                      []string
+}
+
+// notices are what the account page says after a change. They are named in the
+// address, so that it can only say what is here.
+var notices = map[string]string{
+	"profile":  "Your profile was saved.",
+	"password": "Your password was changed. Your other sessions have ended.",
+	"session":  "That session has ended.",
+}
+
+func (h *Handler) accountPage(w http.ResponseWriter, r *http.Request, p Place) error {
+	live, err := h.live(r, p)
+	if err != nil {
+		return err
+	}
+	if live == nil {
+		if wantsJSON(r) {
+			return authcore.ErrNoSession
+		}
+		redirect(w, Prefix+"login?return_to="+Prefix+"account")
+		return nil
+	}
+	v := View{Notice: notices[r.URL.Query().Get("done")]}
+	return h.showAccount(w, r, p, live, http.StatusOK, v, accountData{})
+}
+
+func (h *Handler) showAccount(w http.ResponseWriter, r *http.Request, p Place, live *authcore.Live, status int, v View, d accountData) error {
+	sessions, err := h.sessions(r, live)
+	if err != nil {
+		return err
+	}
+	u := live.User()
+	d.Username, d.EmailVerified, d.Groups = u.Username, u.EmailVerified, u.Groups
+	if d.Form != "profile" {
+		d.Name, d.Email = u.Name, u.Email
+	}
+	d.Fresh, d.Apps, d.Sessions, d.Rules = h.fresh(p, live), h.Apps(live), sessions, h.rules()
+	v.User, v.Data = userView(live), d
+	return h.show(w, r, p, status, "account", v)
+}
+
+// fresh tells whether changes need no proof now. Where the app shares the origin
+// they always do: its scripts could send our forms.
+func (h *Handler) fresh(p Place, live *authcore.Live) bool {
+	return p.Mode == ModePortal && h.Accounts.Now().Sub(live.Session.AuthTime) < freshFor
+}
+
+// sessions gathers a user's portal sessions, the current one first.
+func (h *Handler) sessions(r *http.Request, live *authcore.Live) ([]sessionView, error) {
+	now := h.Accounts.Now()
+	all, err := h.Accounts.SessionsOf(r.Context(), live.Session.UserID)
+	if err != nil {
+		return nil, err
+	}
+	var views []sessionView
+	sites := make(map[authcore.SessionID][]string)
+	for _, s := range all {
+		if !s.IsRoot() {
+			sites[s.Root] = append(sites[s.Root], s.Host)
+		}
+	}
+	for _, s := range all {
+		if !s.IsRoot() {
+			continue
+		}
+		current := s.ID == live.Session.Root
+		if current {
+			s.LastSeen = now
+		}
+		hosts := append([]string{s.Host}, sites[s.ID]...)
+		slices.Sort(hosts)
+		views = append(views, sessionView{ID: string(s.ID), Device: Device(s.Agent), Address: s.Address,
+			Created: ago(now, s.CreatedAt), LastSeen: ago(now, s.LastSeen), Current: current, Sites: slices.Compact(hosts),
+			CreatedISO: s.CreatedAt.UTC().Format(time.RFC3339), LastSeenISO: s.LastSeen.UTC().Format(time.RFC3339)})
+	}
+	slices.SortStableFunc(views, func(a, b sessionView) int { return cmp.Compare(flagged(b.Current), flagged(a.Current)) })
+	return views, nil
+}
+
+func flagged(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// ago says how long ago something was, in words.
+func ago(now, t time.Time) string {
+	d := now.Sub(t)
+	count := func(n int, unit string) string {
+		if n == 1 {
+			return "1 " + unit + " ago"
+		}
+		return fmt.Sprintf("%d %ss ago", n, unit)
+	}
+	switch {
+	case d < 2*time.Minute:
+		return "just now"
+	case d < time.Hour:
+		return count(int(d.Minutes()), "minute")
+	case d < 24*time.Hour:
+		return count(int(d.Hours()), "hour")
+	}
+	return count(int(d.Hours()/24), "day")
+}
+
+// changing is the frame of every change to one's account: signed in, proven
+// anew where that is needed, and the page shown again with the error.
+func (h *Handler) changing(w http.ResponseWriter, r *http.Request, p Place, form string, proof bool, change func(authcore.Actor) error) error {
+	live, err := h.signedIn(r, p)
+	if err != nil {
+		return err
+	}
+	actor := actorOf(live, p)
+	if proof || !h.fresh(p, live) {
+		err = h.Accounts.Confirm(r.Context(), actor, secret(r, "current_password"))
+	}
+	if err == nil {
+		err = change(actor)
+	}
+	if err == nil {
+		done(w, r, Prefix+"account?done="+form, nil)
+		return nil
+	}
+	prob := describe(err, p.Client.RequestID)
+	if wantsJSON(r) || prob.Status >= 500 {
+		return err
+	}
+	d := accountData{Form: form, Name: r.PostForm.Get("name"), Email: r.PostForm.Get("email")}
+	if d.Form == "session" {
+		d.Form = "sessions"
+	}
+	prob.headers(w.Header())
+	return h.showAccount(w, r, p, live, prob.Status, View{Error: errorView(prob)}, d)
+}
+
+func (h *Handler) changeProfile(w http.ResponseWriter, r *http.Request, p Place) error {
+	return h.changing(w, r, p, "profile", false, func(actor authcore.Actor) error {
+		return h.Accounts.UpdateProfile(r.Context(), actor, r.PostForm.Get("name"), r.PostForm.Get("email"))
+	})
+}
+
+func (h *Handler) changePassword(w http.ResponseWriter, r *http.Request, p Place) error {
+	return h.changing(w, r, p, "password", true, func(actor authcore.Actor) error {
+		err := h.Accounts.SetPassword(r.Context(), actor, actor.User, secret(r, "new_password"))
+		return inField(err, "password", "new_password")
+	})
+}
+
+func (h *Handler) revokeSession(w http.ResponseWriter, r *http.Request, p Place) error {
+	return h.changing(w, r, p, "session", false, func(actor authcore.Actor) error {
+		return h.Accounts.Revoke(r.Context(), actor, authcore.SessionID(r.PostForm.Get("id")))
+	})
+}

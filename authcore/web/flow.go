@@ -1,0 +1,122 @@
+package web
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/gatehouse-auth/gatehouse/authcore"
+)
+
+// flow is a sign-in under way: where it began and where it is to end. It
+// travels sealed in the address of the sign-in page, so that an anonymous request
+// writes nothing.
+type flow struct {
+	Origin  string `json:"o"` // of the gated host
+	Path    string `json:"p"` // path and query to return to
+	Browser string `json:"b"` // hash of the flow cookie on the gated host; empty where host and portal are one
+}
+
+const (
+	// flowLife is how long a sign-in may take before the flow starts anew, which
+	// it does by itself.
+	flowLife = time.Hour
+	// maxReturn is the longest path and query that is kept to come back to.
+	maxReturn = 4096
+)
+
+func (h *Handler) sealFlow(f flow) string {
+	if len(f.Path) > maxReturn {
+		f.Path = "/"
+	}
+	text, err := json.Marshal(f)
+	if err != nil {
+		return ""
+	}
+	return h.Flows.Seal(text)
+}
+
+// openFlow reads a flow. One that is too old still tells where it began; one
+// that was not sealed here, or that does not lead to a host of ours, is nothing.
+func (h *Handler) openFlow(sealed string) (f flow, fresh, ok bool) {
+	if sealed == "" {
+		return flow{}, false, false
+	}
+	text, err := h.Flows.Open(sealed, flowLife)
+	if text == nil {
+		return flow{}, false, false
+	}
+	if json.Unmarshal(text, &f) != nil || !h.KnownOrigin(f.Origin) {
+		return flow{}, false, false
+	}
+	f.Path = localPath(f.Path)
+	return f, err == nil, true
+}
+
+// localPath gives a path and query on this host that is safe to redirect to, or
+// "/". It accepts what every browser reads as a path alone: one leading slash,
+// no backslash, no control character, nothing that could name a host.
+func localPath(s string) string {
+	if len(s) == 0 || len(s) > maxReturn || s[0] != '/' || strings.HasPrefix(s, "//") {
+		return "/"
+	}
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] == '\\' || s[i] == 0x7f {
+			return "/"
+		}
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || strings.HasPrefix(u.Path, "//") ||
+		strings.ContainsFunc(u.Path, func(r rune) bool { return unicode.IsControl(r) || r == '\\' }) {
+		return "/"
+	}
+	if ours, _ := Ours(u.Path); ours && !strings.HasPrefix(u.Path, Prefix+"account") {
+		return "/" // coming back to the sign-in page would be a circle
+	}
+	return s
+}
+
+// browserHash binds a flow to the browser that holds its cookie.
+func browserHash(cookie string) string {
+	sum := sha256.Sum256([]byte(cookie))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// SignInURL is where a browser goes to sign in, with the flow that brings it
+// back to path, and sets the cookie that binds the flow to the browser.
+func (h *Handler) SignInURL(w http.ResponseWriter, r *http.Request, p Place, path string) string {
+	f := flow{Origin: p.Origin, Path: localPath(path)}
+	if p.Mode == ModeSite {
+		f.Browser = browserHash(h.flowCookie(w, r, p))
+	}
+	base := p.Portal + Prefix + "login"
+	if p.Mode != ModeSite {
+		base = Prefix + "login"
+	}
+	if f.Path == "/" && p.Mode != ModeSite {
+		return base
+	}
+	return base + "?flow=" + h.sealFlow(f)
+}
+
+// flowCookie gives the browser's flow cookie, making one where there is none.
+// Tabs share it, so that none of them spoils another's sign-in.
+func (h *Handler) flowCookie(w http.ResponseWriter, r *http.Request, p Place) string {
+	value := FlowToken(r.Header, p.Secure)
+	if !authcore.PlausibleToken(value) {
+		token, _ := authcore.NewToken()
+		value = token.Reveal()
+	}
+	setCookie(w, p, flowCookie, value, flowLife)
+	return value
+}
+
+// FlowToken is the flow cookie that a request carries, or empty.
+func FlowToken(h http.Header, secure bool) string {
+	return readCookie(h, cookieName(flowCookie, secure))
+}

@@ -1,0 +1,84 @@
+package web
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/authcore"
+	"github.com/gatehouse-auth/gatehouse/authcore/access"
+)
+
+// Check answers who sends a request and whether they may: steps three to five
+// of a request's way. For a session in memory it allocates nothing.
+type Check struct {
+	Sessions *authcore.Sessions
+	Idle     time.Duration
+}
+
+// Verdict is the answer of a Check.
+type Verdict struct {
+	access.Decision
+	Live *authcore.Live // nil where nobody is signed in
+}
+
+// Judge decides a request by a policy. cookies are the request's headers before
+// ours were taken out, address the client's. An error means that it cannot be
+// known now, and the request must not pass unless the path is public.
+func (c *Check) Judge(ctx context.Context, token, host string, now time.Time, policy *access.Policy, req *access.Request) (Verdict, error) {
+	live, err := c.session(ctx, token, host, now)
+	if err != nil {
+		if d := policy.Decide(req, nil); d.Public {
+			return Verdict{Decision: d}, nil
+		}
+		return Verdict{Decision: access.Decision{Outcome: access.Deny, Rule: "the database is away"}}, err
+	}
+	if live == nil {
+		return Verdict{Decision: policy.Decide(req, nil)}, nil
+	}
+	d := policy.Decide(req, &live.Prepared().(*Known).Identity)
+	c.Sessions.Touch(live, now)
+	return Verdict{Decision: d, Live: live}, nil
+}
+
+// session finds the session of a token on a host; nil where there is none. A
+// token is good on the host it was made for alone.
+func (c *Check) session(ctx context.Context, token, host string, now time.Time) (*authcore.Live, error) {
+	if token == "" {
+		return nil, nil
+	}
+	live, err := c.Sessions.Lookup(ctx, token, now, c.Idle)
+	if err != nil {
+		if isNoSession(err) {
+			return nil, nil
+		}
+		return nil, err
+	}
+	if !strings.EqualFold(live.Session.Host, host) {
+		return nil, nil
+	}
+	return live, nil
+}
+
+// SessionToken is the session token that a request carries, or empty.
+func SessionToken(h http.Header, secure bool) string {
+	return readCookie(h, cookieName(sessionCookie, secure))
+}
+
+// Conceal takes our cookies out of a request on its way to an upstream.
+func Conceal(h http.Header) { hideCookies(h) }
+
+// GuardResponse takes our cookies out of an upstream's answer.
+func GuardResponse(h http.Header) {
+	if h["Set-Cookie"] != nil {
+		dropOurCookies(h)
+	}
+}
+
+// Address parses the client's address; the zero value for what is none.
+func Address(text string) netip.Addr {
+	a, _ := netip.ParseAddr(text)
+	return a.Unmap()
+}

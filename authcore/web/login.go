@@ -1,0 +1,253 @@
+package web
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+
+	"github.com/gatehouse-auth/gatehouse/authcore"
+)
+
+// loginData is the Data of the sign-in page.
+type loginData struct {
+	Username, ReturnTo, Flow, Target string
+	CanRegister, Busy                bool
+	RetryAfter                       int
+}
+
+// loginPage shows the sign-in form; somebody who is signed in already goes on to
+// where the flow leads.
+func (h *Handler) loginPage(w http.ResponseWriter, r *http.Request, p Place) error {
+	if p.Mode == ModeSite {
+		redirect(w, h.SignInURL(w, r, p, localPath(r.URL.Query().Get("return_to"))))
+		return nil
+	}
+	live, err := h.live(r, p)
+	if err != nil {
+		return err
+	}
+	q := r.URL.Query()
+	if live != nil {
+		to, err := h.onward(r, p, live, q.Get("flow"), q.Get("return_to"))
+		if err != nil {
+			return err
+		}
+		redirect(w, to)
+		return nil
+	}
+	return h.showLogin(w, r, p, http.StatusOK, View{}, q)
+}
+
+func (h *Handler) showLogin(w http.ResponseWriter, r *http.Request, p Place, status int, v View, form url.Values) error {
+	data := loginData{Username: form.Get("username"), CanRegister: h.Accounts.Register == authcore.RegisterOpen}
+	h.carry(p, form, &data.ReturnTo, &data.Flow, &data.Target)
+	if prior, ok := v.Data.(loginData); ok {
+		data.Busy, data.RetryAfter = prior.Busy, prior.RetryAfter
+	}
+	v.Data = data
+	return h.show(w, r, p, status, "login", v)
+}
+
+// carry takes where to go after sign-in from a form to the page shown next,
+// leaving out what would not be followed.
+func (h *Handler) carry(p Place, form url.Values, returnTo, sealed, target *string) {
+	if f, _, ok := h.openFlow(form.Get("flow")); ok {
+		*sealed = form.Get("flow")
+		if f.Origin != p.Origin {
+			if u, err := url.Parse(f.Origin); err == nil {
+				*target = u.Host
+			}
+		}
+	} else if to := localPath(form.Get("return_to")); to != "/" {
+		*returnTo = to
+	}
+}
+
+// login signs in with a password.
+func (h *Handler) login(w http.ResponseWriter, r *http.Request, p Place) error {
+	if p.Mode == ModeSite {
+		return h.loginElsewhere(w, r, p)
+	}
+	in := authcore.SignIn{Login: r.PostForm.Get("username"), Password: secret(r, "password"), Host: p.Host}
+	token, session, err := h.Accounts.SignIn(r.Context(), authcore.Anonymous(p.Client), in)
+	if err != nil {
+		return h.loginFailed(w, r, p, err)
+	}
+	return h.enter(w, r, p, token, session)
+}
+
+// loginElsewhere answers a sign-in sent to a gated host under a portal.
+func (h *Handler) loginElsewhere(w http.ResponseWriter, r *http.Request, p Place) error {
+	to := h.SignInURL(w, r, p, localPath(r.PostForm.Get("return_to")))
+	if !wantsJSON(r) {
+		redirect(w, to)
+		return nil
+	}
+	prob := problem{Status: http.StatusForbidden, Code: "login_at_portal", Message: "Sign in at the portal.", RequestID: p.Client.RequestID}
+	writeProblem(w, prob, map[string]any{"login_url": to})
+	return nil
+}
+
+// loginFailed shows the form again, or JSON.
+func (h *Handler) loginFailed(w http.ResponseWriter, r *http.Request, p Place, err error) error {
+	var e *authcore.Error
+	if wantsJSON(r) || !errors.As(err, &e) || e.Kind != authcore.Unauthenticated && e.Kind != authcore.TooMany {
+		return err
+	}
+	prob := describe(err, p.Client.RequestID)
+	prob.headers(w.Header())
+	v := View{Error: errorView(prob)}
+	if errors.Is(err, authcore.ErrLoginBusy) {
+		v.Data = loginData{Busy: true, RetryAfter: prob.retryAfter}
+	}
+	return h.showLogin(w, r, p, prob.Status, v, r.PostForm)
+}
+
+// enter sets the cookie of a new portal session and sends the browser on. A
+// session that the browser had before ends: whoever it belonged to has gone.
+func (h *Handler) enter(w http.ResponseWriter, r *http.Request, p Place, token authcore.Secret, session authcore.Session) error {
+	if old, err := h.live(r, p); err == nil && old != nil {
+		if err := h.Accounts.Revoke(r.Context(), actorOf(old, p), old.Session.Root); err != nil && !errors.Is(err, authcore.ErrSessionNotFound) {
+			return err
+		}
+	}
+	live, err := h.Check.session(r.Context(), token.Reveal(), p.Host, h.Accounts.Now())
+	if err != nil {
+		return err
+	}
+	if live == nil {
+		return authcore.ErrLoginFailed // disabled or signed out in the meantime
+	}
+	setCookie(w, p, sessionCookie, token.Reveal(), session.ExpiresAt.Sub(h.Accounts.Now()))
+	to, err := h.after(r, p, live)
+	if err != nil {
+		return err
+	}
+	done(w, r, to, map[string]any{"user": publicUser(live.User())})
+	return nil
+}
+
+// after is where a form that signed somebody in leads. Another host is reached
+// by way of a page of our own, because CSP form-action holds for redirects too.
+func (h *Handler) after(r *http.Request, p Place, live *authcore.Live) (string, error) {
+	sealed := r.PostForm.Get("flow")
+	if f, _, ok := h.openFlow(sealed); ok && f.Origin != p.Origin {
+		return Prefix + "continue?flow=" + url.QueryEscape(sealed), nil
+	}
+	if sealed == "" && r.PostForm.Get("return_to") == "" {
+		return h.home(p, live), nil
+	}
+	return h.onward(r, p, live, sealed, r.PostForm.Get("return_to"))
+}
+
+// home is where to go when nothing else was asked for.
+func (h *Handler) home(p Place, live *authcore.Live) string {
+	if p.Mode == ModePortal {
+		return Prefix + "account"
+	}
+	return "/"
+}
+
+// onward is where a signed-in browser goes on to: through the hand-off to
+// another host, or to a path here.
+func (h *Handler) onward(r *http.Request, p Place, live *authcore.Live, sealed, returnTo string) (string, error) {
+	f, fresh, ok := h.openFlow(sealed)
+	switch {
+	case ok && f.Origin == p.Origin:
+		return f.Path, nil
+	case ok && p.Mode == ModePortal && fresh && f.Browser != "":
+		host, err := url.Parse(f.Origin)
+		if err != nil {
+			return "", err
+		}
+		code, err := h.Accounts.StartHandoff(r.Context(), live, Hostname(host.Host), f.Browser, f.Path)
+		return f.Origin + Prefix + "callback?code=" + code.Reveal(), err
+	case ok && p.Mode == ModePortal:
+		return f.Origin + f.Path, nil // too old: the gate there starts it anew, without asking
+	}
+	if to := localPath(returnTo); to != "/" {
+		return to, nil
+	}
+	return h.home(p, live), nil
+}
+
+// continuePage takes a browser that has just signed in to another host.
+func (h *Handler) continuePage(w http.ResponseWriter, r *http.Request, p Place) error {
+	sealed := r.URL.Query().Get("flow")
+	live, err := h.live(r, p)
+	if err != nil {
+		return err
+	}
+	f, _, ok := h.openFlow(sealed)
+	if live == nil || !ok {
+		redirect(w, Prefix+"login?flow="+url.QueryEscape(sealed))
+		return nil
+	}
+	to, err := h.onward(r, p, live, sealed, "")
+	if err != nil {
+		return err
+	}
+	target := f.Origin
+	if u, err := url.Parse(f.Origin); err == nil {
+		target = u.Host
+	}
+	return h.show(w, r, p, http.StatusOK, "continue", View{User: userView(live), Data: struct{ URL, Target string }{to, target}})
+}
+
+// callback receives the hand-off on a gated host.
+func (h *Handler) callback(w http.ResponseWriter, r *http.Request, p Place) error {
+	code := authcore.Secret(r.URL.Query().Get("code"))
+	browser := FlowToken(r.Header, p.Secure)
+	if code == "" || browser == "" {
+		return errNoFlow
+	}
+	token, session, to, err := h.Accounts.FinishHandoff(r.Context(), authcore.Anonymous(p.Client), code, p.Host, browserHash(browser))
+	if errors.Is(err, authcore.ErrCodeInvalid) {
+		if live, err := h.live(r, p); err == nil && live != nil {
+			redirect(w, "/") // the page was loaded again after it had worked
+			return nil
+		}
+		return errStaleCallback
+	}
+	if err != nil {
+		return err
+	}
+	setCookie(w, p, sessionCookie, token.Reveal(), session.ExpiresAt.Sub(h.Accounts.Now()))
+	redirect(w, localPath(to))
+	return nil
+}
+
+var (
+	errNoFlow = &httpError{status: 400, code: "cookie_missing",
+		message: "Your browser did not send the cookie that this sign-in began with. Allow cookies for this site, then open it again."}
+	errStaleCallback = &httpError{status: 400, code: "code_invalid",
+		message: "This sign-in was used already or took too long. Open the site again to sign in."}
+)
+
+// RequireSignIn answers a request of somebody who is not signed in: a browser
+// goes to the sign-in page, a program gets 401 and the address of that page.
+func (h *Handler) RequireSignIn(w http.ResponseWriter, r *http.Request, p Place, original *url.URL) {
+	if !Navigation(r) {
+		prob := describe(authcore.ErrNoSession, p.Client.RequestID)
+		secureHeaders(w.Header())
+		w.Header().Set("WWW-Authenticate", `Gatehouse realm="`+p.Host+`"`)
+		writeProblem(w, prob, map[string]any{"login_url": p.Portal + Prefix + "login"})
+		return
+	}
+	to := h.SignInURL(w, r, p, original.RequestURI())
+	secureHeaders(w.Header())
+	w.Header().Set("Location", to)
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		w.WriteHeader(http.StatusFound)
+		return
+	}
+	w.WriteHeader(http.StatusSeeOther)
+}
+
+// Refuse answers a signed-in user who may not pass, or anybody whom signing in
+// would not help.
+func (h *Handler) Refuse(w http.ResponseWriter, r *http.Request, p Place, live *authcore.Live) {
+	h.Fail(w, r, p, live, errRefused)
+}
+
+var errRefused = &authcore.Error{Kind: authcore.Forbidden, Code: "access_denied", Message: "this account may not open this page."}

@@ -1,0 +1,83 @@
+package web
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"github.com/gatehouse-auth/gatehouse/authcore"
+)
+
+// registerData is the Data of the registration page, and of the setup page.
+type registerData struct {
+	Username, Email, Name, ReturnTo, Flow, Invite, Token, Rules string
+}
+
+// rules says what a password must be.
+func (h *Handler) rules() string {
+	return fmt.Sprintf("At least %d characters, and not one of the common ones.", h.Accounts.Rules.MinLength)
+}
+
+func newUser(form url.Values) authcore.NewUser {
+	return authcore.NewUser{Username: form.Get("username"), Email: form.Get("email"), Name: form.Get("name"),
+		Password: authcore.Secret(form.Get("password"))}
+}
+
+func (h *Handler) registerData(p Place, form url.Values) registerData {
+	d := registerData{Username: form.Get("username"), Email: form.Get("email"), Name: form.Get("name"),
+		Invite: form.Get("invite"), Token: form.Get("token"), Rules: h.rules()}
+	var target string
+	h.carry(p, form, &d.ReturnTo, &d.Flow, &target)
+	return d
+}
+
+// registerPage shows the registration form, where registration is possible.
+func (h *Handler) registerPage(w http.ResponseWriter, r *http.Request, p Place) error {
+	q := r.URL.Query()
+	if err := h.Accounts.MayRegister(r.Context(), authcore.Secret(q.Get("invite"))); err != nil {
+		return err
+	}
+	return h.show(w, r, p, http.StatusOK, "register", View{Data: h.registerData(p, q)})
+}
+
+// register makes an account and signs in.
+func (h *Handler) register(w http.ResponseWriter, r *http.Request, p Place) error {
+	token, session, err := h.Accounts.RegisterUser(r.Context(), authcore.Anonymous(p.Client), newUser(r.PostForm), secret(r, "invite"), p.Host)
+	if err != nil {
+		return h.formFailed(w, r, p, "register", err)
+	}
+	return h.enter(w, r, p, token, session)
+}
+
+// formFailed shows a form again with what was wrong; what is not about the
+// form's content goes to the error page.
+func (h *Handler) formFailed(w http.ResponseWriter, r *http.Request, p Place, page string, err error) error {
+	prob := describe(err, p.Client.RequestID)
+	if wantsJSON(r) || prob.Status >= 500 || prob.Status == http.StatusForbidden {
+		return err
+	}
+	prob.headers(w.Header())
+	return h.show(w, r, p, prob.Status, page, View{Error: errorView(prob), Data: h.registerData(p, r.PostForm)})
+}
+
+// setupPage shows the form for the first owner to whoever has the link.
+func (h *Handler) setupPage(w http.ResponseWriter, r *http.Request, p Place) error {
+	q := r.URL.Query()
+	if err := h.Accounts.CheckSetup(r.Context(), authcore.Secret(q.Get("token"))); err != nil {
+		return err
+	}
+	return h.show(w, r, p, http.StatusOK, "setup", View{Data: h.registerData(p, q)})
+}
+
+// setup makes the first owner and signs in. The way on leads to the app, where
+// there is just one.
+func (h *Handler) setup(w http.ResponseWriter, r *http.Request, p Place) error {
+	token, session, err := h.Accounts.Setup(r.Context(), authcore.Anonymous(p.Client), secret(r, "token"), newUser(r.PostForm), p.Host)
+	if err != nil {
+		return h.formFailed(w, r, p, "setup", err)
+	}
+	if p.Mode == ModePortal && len(h.Apps(nil)) == 1 {
+		r.PostForm.Set("flow", h.sealFlow(flow{Origin: h.Apps(nil)[0].URL, Path: "/"}))
+	}
+	return h.enter(w, r, p, token, session)
+}

@@ -1,0 +1,191 @@
+package caddymodule
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyevents"
+	"go.uber.org/zap"
+
+	"github.com/gatehouse-auth/gatehouse/authcore/access"
+)
+
+func init() {
+	caddy.RegisterModule(new(App))
+	caddy.RegisterModule(new(Gate))
+	caddy.RegisterModule(new(Portal))
+	caddy.RegisterModule(new(adminAPI))
+}
+
+// App is the gate as one configuration describes it.
+type App struct {
+	Settings
+
+	ctx      caddy.Context
+	log      *zap.Logger
+	values   values
+	policies map[string]*access.Policy
+	core     *core
+	runtime  atomic.Pointer[runtimeOf]
+	build    sync.Mutex
+}
+
+var (
+	_ caddy.App           = (*App)(nil)
+	_ caddy.Provisioner   = (*App)(nil)
+	_ caddy.CleanerUpper  = (*App)(nil)
+	_ caddyevents.Handler = (*App)(nil)
+)
+
+// CaddyModule implements caddy.Module.
+func (*App) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "gate", New: func() caddy.Module { return new(App) }}
+}
+
+// Provision expands and checks the settings and takes hold of the core. It
+// touches no database, so that `caddy validate` leaves nothing behind.
+func (a *App) Provision(ctx caddy.Context) error {
+	a.ctx, a.log = ctx, ctx.Logger()
+	var err error
+	if a.values, err = a.resolve(expander()); err != nil {
+		return err
+	}
+	if err := a.values.together(); err != nil {
+		return err
+	}
+	if a.policies, err = a.compilePolicies(); err != nil {
+		return err
+	}
+	held, _, err := cores.LoadOrNew(a.values.database.Key(), func() (caddy.Destructor, error) {
+		return newCore(a.values.database), nil
+	})
+	if err != nil {
+		return err
+	}
+	a.core = held.(*core)
+	events, err := ctx.App("events")
+	if err != nil {
+		return err
+	}
+	return events.(*caddyevents.App).On("stopping", a)
+}
+
+// expander expands placeholders in settings; an unknown or empty one is an error
+// rather than an empty secret.
+func expander() func(string) (string, error) {
+	repl := caddy.NewReplacer()
+	return func(s string) (string, error) {
+		out, err := repl.ReplaceOrErr(s, true, true)
+		if err != nil {
+			return "", fmt.Errorf("a setting of the gate cannot be read: %w", err)
+		}
+		return out, nil
+	}
+}
+
+func (a *App) compilePolicies() (map[string]*access.Policy, error) {
+	all := make(map[string]*access.Policy, len(a.Policies))
+	for _, p := range a.Policies {
+		compiled, err := p.compile()
+		if err != nil {
+			return nil, err
+		}
+		if all[p.Name] != nil {
+			return nil, fmt.Errorf("policy %s is defined twice", p.Name)
+		}
+		all[p.Name] = compiled
+	}
+	return all, nil
+}
+
+// compile makes the policy; an error says where it stands, if that is known.
+func (p *PolicySettings) compile() (*access.Policy, error) {
+	lines := make([]access.Line, len(p.Lines))
+	for i, l := range p.Lines {
+		lines[i] = access.Line{Word: l.Word, Args: l.Args}
+	}
+	compiled, err := access.Parse(p.Name, lines)
+	if err == nil {
+		return compiled, nil
+	}
+	at := p.at
+	var le *access.LineError
+	if errors.As(err, &le) {
+		err = errors.New(le.Message)
+		if le.Index >= 0 && le.Index < len(p.Lines) {
+			at = p.Lines[le.Index].at
+		}
+	}
+	if at != "" {
+		return nil, fmt.Errorf("policy %s: %w, at %s", p.Name, err, at)
+	}
+	return nil, fmt.Errorf("policy %s: %w", p.Name, err)
+}
+
+// Start opens the database where it is not open yet, and checks what only the
+// whole configuration can tell.
+func (a *App) Start() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if err := a.core.open(ctx, a.values); err != nil {
+		return err
+	}
+	rt, err := a.running()
+	if err != nil {
+		return err
+	}
+	a.core.attach(a, a.values)
+	return a.core.offerSetup(ctx, rt, a.log)
+}
+
+// Stop has nothing to end: requests may still run, and what they need goes with
+// the last reference to the core.
+func (a *App) Stop() error { return nil }
+
+// Cleanup lets go of the core. When it was the last to hold it, the core writes
+// what waits and closes the database.
+func (a *App) Cleanup() error {
+	if a.core == nil {
+		return nil // Provision had not come that far
+	}
+	a.core.detach(a)
+	_, err := cores.Delete(a.values.database.Key())
+	return err
+}
+
+// Handle is told that the configuration stops. When the whole process does, the
+// audit actor writes nearly through, because nobody knows how long it is given.
+func (a *App) Handle(context.Context, caddy.Event) error {
+	if caddy.Exiting() {
+		a.core.hasten()
+	}
+	return nil
+}
+
+// running gives the runtime of this configuration, made on first use: by Start,
+// or by the first request where the HTTP server started before us.
+func (a *App) running() (*runtimeOf, error) {
+	if rt := a.runtime.Load(); rt != nil {
+		return rt, nil
+	}
+	a.build.Lock()
+	defer a.build.Unlock()
+	if rt := a.runtime.Load(); rt != nil {
+		return rt, nil
+	}
+	if !a.core.ready.Load() {
+		return nil, errNotReady
+	}
+	rt, err := newRuntime(a)
+	if err == nil {
+		a.runtime.Store(rt)
+	}
+	return rt, err
+}
+
+var errNotReady = errors.New("the gate is starting")

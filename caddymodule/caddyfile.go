@@ -1,0 +1,256 @@
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/gatehouse-auth/gatehouse/authcore/web"
+)
+
+func init() {
+	httpcaddyfile.RegisterGlobalOption("gate", parseGlobal)
+	httpcaddyfile.RegisterDirective("gate", parseGate)
+	httpcaddyfile.RegisterDirective("gate_portal", parsePortal)
+	httpcaddyfile.RegisterDirectiveOrder("gate", httpcaddyfile.Before, "redir")
+	httpcaddyfile.RegisterDirectiveOrder("gate_portal", httpcaddyfile.Before, "redir")
+}
+
+// words maps what may stand in a block to what reads it.
+type words map[string]func(d *caddyfile.Dispenser, s *Settings) error
+
+// options are the words of the global option.
+var options = words{
+	"database":        list(1, 2, func(s *Settings) *[]string { return &s.Database }),
+	"portal":          one(func(s *Settings) *string { return &s.Portal }),
+	"trusted_proxies": list(1, -1, func(s *Settings) *[]string { return &s.TrustedProxies }),
+	"secret_key":      one(func(s *Settings) *string { return &s.SecretKey }),
+	"register":        one(func(s *Settings) *string { return &s.Register }),
+	"session": block(words{
+		"idle": one(func(s *Settings) *string { return &s.Session.Idle }),
+		"max":  one(func(s *Settings) *string { return &s.Session.Max }),
+	}),
+	"hashing": block(words{
+		"argon2id":  list(3, 3, func(s *Settings) *[]string { return &s.Hashing.Argon2id }),
+		"permits":   one(func(s *Settings) *string { return &s.Hashing.Permits }),
+		"when_full": list(1, 2, func(s *Settings) *[]string { return &s.Hashing.WhenFull }),
+	}),
+	"activity": block(words{
+		"write_every": one(func(s *Settings) *string { return &s.WriteEvery }),
+	}),
+	"limits": block(words{
+		"address": list(1, 2, func(s *Settings) *[]string { return &s.Limits.Address }),
+		"account": list(1, 2, func(s *Settings) *[]string { return &s.Limits.Account }),
+	}),
+	"policy": parsePolicy,
+}
+
+// parseGlobal reads the global option gate.
+func parseGlobal(d *caddyfile.Dispenser, before any) (any, error) {
+	if before != nil {
+		return nil, d.Err("the global option gate stands here a second time")
+	}
+	s := new(Settings)
+	d.Next() // gate
+	if d.NextArg() {
+		return nil, d.Errf("gate takes a block here, not %q; who may pass a site is said in the site", d.Val())
+	}
+	if err := options.read(d, s); err != nil {
+		return nil, err
+	}
+	v, err := s.resolve(nil)
+	if err == nil {
+		err = v.together()
+	}
+	if err != nil {
+		return nil, d.WrapErr(err)
+	}
+	return httpcaddyfile.App{Name: "gate", Value: caddyconfigJSON(s)}, nil
+}
+
+// read reads a block of words. Every line is checked as soon as it is read, so
+// that an error names it.
+func (w words) read(d *caddyfile.Dispenser, s *Settings) error {
+	seen := make(map[string]bool)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		word := d.Val()
+		read, known := w[word]
+		if !known {
+			return d.Errf("unknown word %q; known here: %s", word, strings.Join(sortedKeys(w), ", "))
+		}
+		if seen[word] && word != "policy" {
+			return d.Errf("%s stands here a second time", word)
+		}
+		seen[word] = true
+		if err := read(d, s); err != nil {
+			return err
+		}
+		if _, err := s.resolve(nil); err != nil {
+			return d.WrapErr(err)
+		}
+	}
+	return nil
+}
+
+// one reads a word with one argument.
+func one(field func(*Settings) *string) func(*caddyfile.Dispenser, *Settings) error {
+	return func(d *caddyfile.Dispenser, s *Settings) error {
+		word, args := d.Val(), d.RemainingArgs()
+		if len(args) != 1 || args[0] == "" {
+			return d.Errf("%s takes one argument", word)
+		}
+		*field(s) = args[0]
+		return noBlock(d, word)
+	}
+}
+
+// list reads a word with between least and most arguments; -1 is any number.
+func list(least, most int, field func(*Settings) *[]string) func(*caddyfile.Dispenser, *Settings) error {
+	return func(d *caddyfile.Dispenser, s *Settings) error {
+		word, args := d.Val(), d.RemainingArgs()
+		if len(args) < least || most >= 0 && len(args) > most || slices.Contains(args, "") {
+			return d.Errf("%s takes %s", word, count(least, most))
+		}
+		*field(s) = args
+		return noBlock(d, word)
+	}
+}
+
+func count(least, most int) string {
+	switch {
+	case most < 0:
+		return "at least " + strconv.Itoa(least) + " argument"
+	case least == most:
+		return strconv.Itoa(least) + " arguments"
+	}
+	return fmt.Sprintf("%d to %d arguments", least, most)
+}
+
+// noBlock refuses a block behind a word that takes none.
+func noBlock(d *caddyfile.Dispenser, word string) error {
+	if d.NextBlock(d.Nesting()) {
+		return d.Errf("%s takes no block", word)
+	}
+	return nil
+}
+
+// block reads a word with a block of words.
+func block(inner words) func(*caddyfile.Dispenser, *Settings) error {
+	return func(d *caddyfile.Dispenser, s *Settings) error {
+		word := d.Val()
+		if d.NextArg() {
+			return d.Errf("%s takes a block, not %q", word, d.Val())
+		}
+		return inner.read(d, s)
+	}
+}
+
+// parsePolicy reads one policy and compiles it, for its errors.
+func parsePolicy(d *caddyfile.Dispenser, s *Settings) error {
+	args := d.RemainingArgs()
+	if len(args) != 1 || args[0] == "" {
+		return d.Err("policy takes a name and a block")
+	}
+	if strings.ContainsAny(args[0], " {}\"") {
+		return d.Errf("%q cannot be the name of a policy", args[0])
+	}
+	p := PolicySettings{Name: args[0], at: position(d)}
+	if slices.ContainsFunc(s.Policies, func(q PolicySettings) bool { return q.Name == p.Name }) {
+		return d.Errf("policy %s is defined twice", p.Name)
+	}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		line := PolicyLine{Word: d.Val(), at: position(d)}
+		line.Args = d.RemainingArgs()
+		p.Lines = append(p.Lines, line)
+		if err := noBlock(d, line.Word); err != nil {
+			return err
+		}
+	}
+	if _, err := p.compile(); err != nil {
+		return err
+	}
+	s.Policies = append(s.Policies, p)
+	return nil
+}
+
+func position(d *caddyfile.Dispenser) string { return d.File() + ":" + strconv.Itoa(d.Line()) }
+
+// parseGate reads the directive gate: `gate [matcher] [policy] { headers … }`.
+// It becomes one handler that keeps the matcher to itself, because what it does to
+// requests that do not match matters as much.
+func parseGate(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
+	h.Next() // gate
+	g := &Gate{Source: position(h.Dispenser)}
+	matcher, err := h.ExtractMatcherSet()
+	if err != nil {
+		return nil, err
+	}
+	h.Next() // gate: ExtractMatcherSet starts over
+	if matcher != nil {
+		g.MatcherSetsRaw = caddyhttp.RawMatcherSets{matcher}
+	}
+	if args := h.RemainingArgs(); len(args) == 1 {
+		g.Policy = args[0]
+	} else if len(args) > 1 {
+		return nil, h.Errf("gate takes the name of one policy at most, not %d arguments", len(args))
+	}
+	for nesting := h.Nesting(); h.NextBlock(nesting); {
+		if h.Val() != "headers" {
+			return nil, h.Errf("unknown word %q; known here: headers", h.Val())
+		}
+		if g.Headers != "" {
+			return nil, h.Err("headers stands here a second time")
+		}
+		if !h.AllArgs(&g.Headers) || web.Presets[g.Headers] == nil {
+			return nil, h.Errf("headers takes one of: %s", strings.Join(sortedKeys(web.Presets), ", "))
+		}
+	}
+	if err := checkPolicy(globalSettings(h), g.Policy); err != nil {
+		return nil, h.WrapErr(err)
+	}
+	return h.NewRoute(nil, g), nil
+}
+
+// checkPolicy finds while the Caddyfile is read what App.policy would find later.
+func checkPolicy(s *Settings, name string) error {
+	v, err := s.resolve(nil)
+	if err != nil {
+		return err
+	}
+	a := &App{Settings: *s, values: v}
+	if a.policies, err = a.compilePolicies(); err != nil {
+		return err
+	}
+	_, err = a.policy(name)
+	return err
+}
+
+// parsePortal reads the directive gate_portal.
+func parsePortal(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
+	h.Next() // gate_portal
+	if h.NextArg() {
+		return nil, h.Errf("gate_portal takes no argument and no matcher, not %q", h.Val())
+	}
+	if h.NextBlock(0) {
+		return nil, h.Err("gate_portal takes no block")
+	}
+	if globalSettings(h).Portal == "" {
+		return nil, h.WrapErr(errors.New("gate_portal needs \"portal HOST\" in the global option gate"))
+	}
+	return h.NewRoute(nil, new(Portal)), nil
+}
+
+// globalSettings gives what the global option gate said, or the defaults.
+func globalSettings(h httpcaddyfile.Helper) *Settings {
+	s := new(Settings)
+	if app, ok := h.Option("gate").(httpcaddyfile.App); ok {
+		_ = unmarshal(app.Value, s) // made by parseGlobal
+	}
+	return s
+}

@@ -1,0 +1,106 @@
+package caddymodule
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/gatehouse-auth/gatehouse/authcore/web"
+)
+
+// origin is scheme, host and port of a site, as a browser sees them.
+type origin struct {
+	secure bool
+	host   string // lower case, without port; may begin with "*." in a site's pattern
+	port   int    // 0 is the scheme's own
+}
+
+// String is the origin in the form of RFC 6454 section 6.2.
+func (o origin) String() string {
+	scheme, host := "http://", o.host
+	if o.secure {
+		scheme = "https://"
+	}
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	if o.port != 0 {
+		host += ":" + strconv.Itoa(o.port)
+	}
+	return scheme + host
+}
+
+// newOrigin leaves out a port that is the scheme's own.
+func newOrigin(secure bool, host string, port int) origin {
+	if secure && port == 443 || !secure && port == 80 {
+		port = 0
+	}
+	return origin{secure, strings.ToLower(host), port}
+}
+
+// with is the origin on another host.
+func (o origin) with(host string) origin {
+	o.host = host
+	return o
+}
+
+// loopback tells whether a host name always means this machine (RFC 6761
+// section 6.3, RFC 1122 section 3.2.1.3).
+func loopback(host string) bool {
+	if a, err := netip.ParseAddr(host); err == nil {
+		return a.IsLoopback()
+	}
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	return host == "localhost" || strings.HasSuffix(host, ".localhost")
+}
+
+// matches tells whether a host is of a site's pattern. "*." stands for one label.
+func matches(pattern, host string) bool {
+	suffix, wild := strings.CutPrefix(pattern, "*")
+	if !wild {
+		return strings.EqualFold(pattern, host)
+	}
+	label, rest, _ := strings.Cut(host, ".")
+	return label != "" && strings.EqualFold("."+rest, suffix)
+}
+
+// parseOrigin reads the portal as it is configured: a host name, with or without
+// port, or a URL.
+func parseOrigin(s string) (origin, error) {
+	bad := errors.New("it must be a host name such as auth.example.com, or a URL such as https://auth.example.com:8443")
+	text := s
+	if !strings.Contains(s, "://") {
+		text = "https://" + s
+		if loopback(web.Hostname(s)) {
+			text = "http://" + s
+		}
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Hostname() == "" || u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "" || u.User != nil ||
+		u.Scheme != "http" && u.Scheme != "https" || strings.ContainsAny(u.Hostname(), "*_ ") {
+		return origin{}, bad
+	}
+	port := 0
+	if p := u.Port(); p != "" {
+		if port, err = strconv.Atoi(p); err != nil || port < 1 || port > 65535 {
+			return origin{}, bad
+		}
+	}
+	if u.Scheme == "http" && !loopback(u.Hostname()) {
+		return origin{}, errors.New("the portal must be https: a password must not travel in the clear")
+	}
+	return newOrigin(u.Scheme == "https", u.Hostname(), port), nil
+}
+
+// portOf is the port of a Host header, or 0.
+func portOf(hostport string) int {
+	_, port, err := net.SplitHostPort(hostport)
+	if err != nil {
+		return 0
+	}
+	n, _ := strconv.Atoi(port)
+	return n
+}

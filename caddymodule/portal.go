@@ -1,0 +1,52 @@
+package caddymodule
+
+import (
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/gatehouse-auth/gatehouse/authcore/web"
+)
+
+// Portal serves the pages for all gated hosts on a host of their own. Nothing
+// else is served there: an app must not share its origin with the account pages.
+type Portal struct {
+	app *App
+}
+
+var (
+	_ caddyhttp.MiddlewareHandler = (*Portal)(nil)
+	_ caddy.Provisioner           = (*Portal)(nil)
+)
+
+// CaddyModule implements caddy.Module.
+func (*Portal) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.gate_portal", New: func() caddy.Module { return new(Portal) }}
+}
+
+// Provision finds the app.
+func (p *Portal) Provision(ctx caddy.Context) error {
+	app, err := ctx.App("gate")
+	if err != nil {
+		return err
+	}
+	p.app = app.(*App)
+	return nil
+}
+
+// ServeHTTP implements caddyhttp.MiddlewareHandler.
+func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	rt, err := p.app.running()
+	if err != nil {
+		w.Header().Set("Retry-After", "1")
+		return caddyhttp.Error(http.StatusServiceUnavailable, err)
+	}
+	orig := original(r)
+	if orig.URL.Path == "/" || orig.URL.Path == "" {
+		w.Header().Set("Cache-Control", "no-store")
+		http.Redirect(w, r, web.Prefix+"account", http.StatusFound)
+		return nil
+	}
+	return rt.serve(w, r, orig, true)
+}

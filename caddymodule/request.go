@@ -1,0 +1,191 @@
+package caddymodule
+
+import (
+	"io"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/gatehouse-auth/gatehouse/authcore"
+	"github.com/gatehouse-auth/gatehouse/authcore/web"
+)
+
+// stateVar is the request variable under which the state of a request is kept, so
+// that a second gate on its way knows what the first has done.
+const stateVar = "gate.state"
+
+// state is what the gate keeps for the time of one request. It is pooled: all of
+// it is reset before it serves another.
+type state struct {
+	token  string
+	values [4]string // of identity headers; see web.Known.Tell
+	preset *web.Preset
+	guard  guard
+}
+
+var states = sync.Pool{New: func() any { return new(state) }}
+
+func stateOf(r *http.Request) *state {
+	s, _ := caddyhttp.GetVar(r.Context(), stateVar).(*state)
+	return s
+}
+
+// release gives a state back. What was told of the user leaves the request first:
+// the access log and error routes still read its headers.
+func (s *state) release(r *http.Request) {
+	if s.preset != nil {
+		web.Untell(r.Header, s.preset)
+	}
+	caddyhttp.SetVar(r.Context(), stateVar, nil)
+	*s = state{}
+	states.Put(s)
+}
+
+// guard takes our cookies out of what an upstream answers.
+type guard struct {
+	http.ResponseWriter
+	checked bool
+}
+
+func (g *guard) check() {
+	if !g.checked {
+		g.checked = true
+		web.GuardResponse(g.ResponseWriter.Header())
+	}
+}
+
+// WriteHeader implements http.ResponseWriter. Informational answers are checked
+// too, and do not spare the final one from it.
+func (g *guard) WriteHeader(status int) {
+	g.check()
+	g.checked = status >= 200 || status == http.StatusSwitchingProtocols
+	g.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (g *guard) Write(p []byte) (int, error) {
+	g.check()
+	return g.ResponseWriter.Write(p)
+}
+
+// ReadFrom lets the connection copy a body without a buffer of ours.
+func (g *guard) ReadFrom(r io.Reader) (int64, error) {
+	g.check()
+	return io.Copy(g.ResponseWriter, r)
+}
+
+// FlushError implements what http.ResponseController looks for.
+func (g *guard) FlushError() error {
+	g.check()
+	return http.NewResponseController(g.ResponseWriter).Flush()
+}
+
+// Unwrap lets http.ResponseController reach the rest.
+func (g *guard) Unwrap() http.ResponseWriter { return g.ResponseWriter }
+
+// original gives the request as the client sent it, before any rewrite.
+func original(r *http.Request) *http.Request {
+	if o, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
+		return &o
+	}
+	return r
+}
+
+// secure tells whether the browser's connection is HTTPS: because ours is, or
+// because a trusted proxy says so.
+func (rt *runtimeOf) secure(r *http.Request) bool {
+	if r.TLS != nil {
+		return true
+	}
+	return !loopback(web.Hostname(r.Host)) && rt.trusts(r) && r.Header.Get("X-Forwarded-Proto") == "https"
+}
+
+// trusts tells whether the peer is a proxy that may say where a request is from.
+func (rt *runtimeOf) trusts(r *http.Request) bool {
+	if trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool); trusted {
+		return true
+	}
+	return len(rt.app.values.trusted) > 0 && contains(rt.app.values.trusted, peer(r))
+}
+
+func contains(networks []netip.Prefix, a netip.Addr) bool {
+	for _, n := range networks {
+		if n.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+func peer(r *http.Request) netip.Addr {
+	p, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return p.Addr().Unmap()
+}
+
+// address is the client's address: what Caddy says, or behind our own trusted
+// proxies the last hop in X-Forwarded-For that is none of them.
+func (rt *runtimeOf) address(r *http.Request) netip.Addr {
+	from := peer(r)
+	if contains(rt.app.values.trusted, from) {
+		hops := strings.Split(strings.Join(r.Header["X-Forwarded-For"], ","), ",")
+		for i := len(hops) - 1; i >= 0; i-- {
+			hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+			if err != nil {
+				return from
+			}
+			if from = hop.Unmap(); !contains(rt.app.values.trusted, from) {
+				break
+			}
+		}
+		return from
+	}
+	if ip, ok := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string); ok {
+		return web.Address(ip)
+	}
+	return from
+}
+
+// place says where a request stands. It is for the slow path only: a request that
+// passes needs none.
+func (rt *runtimeOf) place(r *http.Request, isPortal bool) web.Place {
+	secure := rt.secure(r)
+	o, _ := rt.originOf(secure, r.Host)
+	p := web.Place{Mode: web.ModeOwn, Origin: o.String(), Host: o.host, Secure: secure, Portal: o.String()}
+	switch {
+	case isPortal:
+		p.Mode = web.ModePortal
+	case rt.portal.host != "":
+		p.Mode, p.Portal = web.ModeSite, rt.portal.String()
+	}
+	p.Client = authcore.NewClient(addressText(rt.address(r)), r.UserAgent(), requestID(r))
+	return p
+}
+
+func addressText(a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.String()
+}
+
+// requestID is Caddy's id of the request, which also goes to the access log when
+// an answer of ours shows it.
+func requestID(r *http.Request) string {
+	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if !ok {
+		return ""
+	}
+	id, _ := repl.GetString("http.request.uuid")
+	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok && id != "" {
+		extra.Add(zap.String("request_id", id))
+	}
+	return id
+}

@@ -1,0 +1,352 @@
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/gatehouse-auth/gatehouse/authcore"
+	"github.com/gatehouse-auth/gatehouse/authcore/password"
+	"github.com/gatehouse-auth/gatehouse/store"
+)
+
+// Settings is the configuration of the gate as it is written, in JSON or in the
+// global option `gate`. Every value may be a placeholder such as {env.X} or
+// {file.X}; none of them is expanded before the gate starts, so that no secret
+// shows in the configuration that Caddy's admin endpoint gives out.
+type Settings struct {
+	// The kind of database and where it is. Default: SQLite in Caddy's data directory.
+	Database []string `json:"database,omitempty"`
+	// The host with the pages for all gated hosts, e.g. auth.example.com.
+	// Default: each gated host has its own.
+	Portal string `json:"portal,omitempty"`
+	// Networks of proxies in front of Caddy whose X-Forwarded-For and
+	// X-Forwarded-Proto are believed.
+	TrustedProxies []string `json:"trusted_proxies,omitempty"`
+	// 32 random bytes in base64. Default: made once, in a file beside the database.
+	SecretKey string `json:"secret_key,omitempty"`
+	// Who may make an account: open, invite or off (default).
+	Register string `json:"register,omitempty"`
+	// How long a session lives.
+	Session SessionSettings `json:"session,omitzero"`
+	// How passwords are hashed.
+	Hashing HashingSettings `json:"hashing,omitzero"`
+	// How often "last seen" is written for each session. Default: 5m; 0s writes on every request.
+	WriteEvery string `json:"write_every,omitempty"`
+	// How many failed sign-ins are allowed at once, and how long until one more is.
+	Limits LimitSettings `json:"limits,omitzero"`
+	// Who may pass, by name.
+	Policies []PolicySettings `json:"policies,omitempty"`
+}
+
+// SessionSettings are durations, e.g. "24h" or "30d".
+type SessionSettings struct {
+	Idle string `json:"idle,omitempty"` // default 24h
+	Max  string `json:"max,omitempty"`  // default 30d
+}
+
+// HashingSettings bound what a password hash costs.
+type HashingSettings struct {
+	// Argon2id: memory (e.g. 19MiB), passes, lanes. Default: 19MiB 2 1.
+	Argon2id []string `json:"argon2id,omitempty"`
+	// How many hashes run at once, or off for no limit. Default: one for each core.
+	Permits string `json:"permits,omitempty"`
+	// What happens to one more: reject (default), or wait and a duration.
+	WhenFull []string `json:"when_full,omitempty"`
+}
+
+// LimitSettings are each a count and a duration, or "off".
+type LimitSettings struct {
+	Address []string `json:"address,omitempty"` // default 30 2s
+	Account []string `json:"account,omitempty"` // default 20 10s
+}
+
+// PolicySettings is a named policy.
+type PolicySettings struct {
+	Name  string       `json:"name"`
+	Lines []PolicyLine `json:"lines"`
+	at    string       // where it stands in a Caddyfile
+}
+
+// PolicyLine is one rule.
+type PolicyLine struct {
+	Word string   `json:"word"`
+	Args []string `json:"args"`
+	at   string
+}
+
+// values are Settings expanded, checked and completed.
+type values struct {
+	database   store.Config
+	portal     string
+	trusted    []netip.Prefix
+	secretKey  authcore.Secret
+	register   authcore.Registration
+	lifetime   authcore.Lifetime
+	params     password.Params
+	permits    int
+	wait       time.Duration
+	writeEvery time.Duration
+	address    bucket
+	account    bucket
+}
+
+// bucket is a burst and the time after which one more is allowed.
+type bucket struct {
+	burst int
+	every time.Duration
+}
+
+// resolve checks all settings. Without an expander, as when a Caddyfile is read,
+// values that hold a placeholder are taken as good.
+func (s *Settings) resolve(expand func(string) (string, error)) (values, error) {
+	r := resolver{expand: expand}
+	v := values{
+		database:   r.database(s.Database),
+		portal:     r.portal(s.Portal),
+		trusted:    r.networks(s.TrustedProxies),
+		secretKey:  authcore.Secret(r.text(s.SecretKey)),
+		register:   r.registration(s.Register),
+		lifetime:   authcore.Lifetime{Idle: r.duration("session idle", s.Session.Idle, "24h"), Max: r.duration("session max", s.Session.Max, "30d")},
+		params:     r.argon2id(s.Hashing.Argon2id),
+		permits:    r.permits(s.Hashing.Permits),
+		wait:       r.whenFull(s.Hashing.WhenFull),
+		writeEvery: r.interval("activity write_every", s.WriteEvery, "5m"),
+		address:    r.bucket("limits address", s.Limits.Address, bucket{30, 2 * time.Second}),
+		account:    r.bucket("limits account", s.Limits.Account, bucket{20, 10 * time.Second}),
+	}
+	if r.err == nil && v.secretKey != "" {
+		_, r.err = authcore.ParseSecretKey(v.secretKey)
+	}
+	return v, r.err
+}
+
+// together checks what settings mean for one another.
+func (v *values) together() error {
+	if v.lifetime.Idle > v.lifetime.Max {
+		return fmt.Errorf("session idle (%s) is longer than session max (%s)", v.lifetime.Idle, v.lifetime.Max)
+	}
+	v.writeEvery = min(v.writeEvery, v.lifetime.Idle/4) // a restart must not end a session that is in use
+	return nil
+}
+
+// resolver reads values and keeps the first error.
+type resolver struct {
+	expand func(string) (string, error)
+	err    error
+}
+
+func (r *resolver) fail(format string, args ...any) {
+	if r.err == nil {
+		r.err = fmt.Errorf(format, args...)
+	}
+}
+
+// text expands a value; what cannot be known yet is empty.
+func (r *resolver) text(s string) string {
+	if !strings.Contains(s, "{") {
+		return s
+	}
+	if r.expand == nil {
+		return ""
+	}
+	out, err := r.expand(s)
+	if err != nil && r.err == nil {
+		r.err = err
+	}
+	return strings.TrimSpace(out)
+}
+
+func (r *resolver) texts(args []string) []string {
+	out := make([]string, 0, len(args))
+	for _, a := range args {
+		if t := r.text(a); t != "" {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+func (r *resolver) database(args []string) store.Config {
+	c := store.Config{Driver: "sqlite", Path: filepath.Join(caddy.AppDataDir(), "gate", "gate.db")}
+	if len(args) == 0 {
+		return c
+	}
+	switch args[0] {
+	case "sqlite":
+		if len(args) > 2 {
+			r.fail("database sqlite takes one file, not %d arguments", len(args)-1)
+		}
+		if len(args) == 2 {
+			if p := r.text(args[1]); p != "" {
+				c.Path = p
+			}
+		}
+	default:
+		r.fail("unknown database %q: this version knows sqlite", args[0])
+	}
+	if err := c.Validate(); err != nil {
+		r.fail("%w", err)
+	}
+	return c
+}
+
+func (r *resolver) portal(s string) string {
+	p := r.text(s)
+	if p == "" {
+		return ""
+	}
+	if _, err := parseOrigin(p); err != nil {
+		r.fail("portal %q: %w", p, err)
+	}
+	return p
+}
+
+func (r *resolver) networks(args []string) []netip.Prefix {
+	var out []netip.Prefix
+	for _, a := range r.texts(args) {
+		if a == "private_ranges" {
+			for _, p := range []string{"192.168.0.0/16", "172.16.0.0/12", "10.0.0.0/8", "127.0.0.1/8", "fd00::/8", "::1/128"} {
+				out = append(out, netip.MustParsePrefix(p).Masked())
+			}
+			continue
+		}
+		p, err := netip.ParsePrefix(a)
+		if err != nil {
+			addr, err2 := netip.ParseAddr(a)
+			if err2 != nil {
+				r.fail("%q is neither an address nor a network such as 10.0.0.0/8", a)
+				continue
+			}
+			p = netip.PrefixFrom(addr, addr.BitLen())
+		}
+		out = append(out, p.Masked())
+	}
+	return out
+}
+
+func (r *resolver) registration(s string) authcore.Registration {
+	switch v := authcore.Registration(r.text(s)); v {
+	case "":
+		return authcore.RegisterOff
+	case authcore.RegisterOff, authcore.RegisterInvite, authcore.RegisterOpen:
+		return v
+	}
+	r.fail("register is open, invite or off, not %q", s)
+	return authcore.RegisterOff
+}
+
+// duration reads a positive time.
+func (r *resolver) duration(what, s, standard string) time.Duration {
+	d := r.interval(what, s, standard)
+	if d <= 0 {
+		r.fail("%s must be longer than nothing", what)
+	}
+	return d
+}
+
+// interval reads a time that may be zero.
+func (r *resolver) interval(what, s, standard string) time.Duration {
+	t := r.text(s)
+	if t == "" {
+		t = standard
+	}
+	d, err := caddy.ParseDuration(t)
+	if err != nil || d < 0 {
+		r.fail("%s: %q is not a duration such as 30s, 5m, 24h or 30d", what, t)
+	}
+	return d
+}
+
+func (r *resolver) argon2id(args []string) password.Params {
+	t := r.texts(args)
+	if len(t) == 0 || len(t) < len(args) {
+		return password.DefaultParams
+	}
+	if len(t) != 3 {
+		r.fail("argon2id takes memory, passes and lanes, e.g. 19MiB 2 1")
+		return password.DefaultParams
+	}
+	memory, err := parseMemory(t[0])
+	passes, err2 := strconv.ParseUint(t[1], 10, 32)
+	lanes, err3 := strconv.ParseUint(t[2], 10, 8)
+	if err := errors.Join(err, err2, err3); err != nil {
+		r.fail("argon2id takes memory, passes and lanes, e.g. 19MiB 2 1: %w", err)
+		return password.DefaultParams
+	}
+	p := password.Params{Memory: memory, Passes: uint32(passes), Lanes: uint8(lanes)}
+	if err := p.Validate(); err != nil {
+		r.fail("argon2id: %w", err)
+	}
+	return p
+}
+
+// parseMemory reads a size such as 19MiB, in KiB.
+func parseMemory(s string) (uint32, error) {
+	for unit, kib := range map[string]uint64{"KiB": 1, "MiB": 1 << 10, "GiB": 1 << 20} {
+		if number, ok := strings.CutSuffix(s, unit); ok {
+			n, err := strconv.ParseUint(number, 10, 22)
+			if err != nil || n*kib > 1<<31 {
+				return 0, fmt.Errorf("%q is not a size such as 19MiB", s)
+			}
+			return uint32(n * kib), nil
+		}
+	}
+	return 0, fmt.Errorf("%q is not a size such as 19MiB", s)
+}
+
+func (r *resolver) permits(s string) int {
+	switch t := r.text(s); t {
+	case "":
+		return runtime.GOMAXPROCS(0)
+	case "off":
+		return 0
+	default:
+		n, err := strconv.Atoi(t)
+		if err != nil || n < 1 || n > 1024 {
+			r.fail("permits is a number from 1 to 1024, or off, not %q", t)
+		}
+		return n
+	}
+}
+
+func (r *resolver) whenFull(args []string) time.Duration {
+	t := r.texts(args)
+	switch {
+	case len(t) == 0 || len(t) < len(args), len(t) == 1 && t[0] == "reject":
+		return 0
+	case len(t) == 2 && t[0] == "wait":
+		d := r.duration("when_full wait", t[1], "")
+		if d > time.Minute {
+			r.fail("when_full wait can be 1m at most: longer queues only hide an overload")
+		}
+		return d
+	}
+	r.fail("when_full is reject, or wait and a duration")
+	return 0
+}
+
+func (r *resolver) bucket(what string, args []string, standard bucket) bucket {
+	t := r.texts(args)
+	switch {
+	case len(t) == 0 || len(t) < len(args):
+		return standard
+	case len(t) == 1 && t[0] == "off":
+		return bucket{}
+	case len(t) == 2:
+		n, err := strconv.Atoi(t[0])
+		if err != nil || n < 1 || n > 1_000_000 {
+			r.fail("%s: %q is not a count from 1 to 1000000", what, t[0])
+		}
+		return bucket{n, r.duration(what, t[1], "")}
+	}
+	r.fail("%s takes a count and a duration, e.g. %d %s, or off", what, standard.burst, standard.every)
+	return standard
+}

@@ -1,0 +1,70 @@
+// Command bench is the load harness behind `make bench`. It measures what a
+// login costs: the same Caddy, once bare, once with `gate` and a signed-in
+// client, once with Caddy's own `basic_auth` (bcrypt of cost 10, its cache on).
+//
+// # What runs
+//
+// Each variant is a real process of bin/caddy with a generated Caddyfile that
+// serves two sites on loopback: `proxy`, a reverse_proxy with
+// keepalive_idle_conns_per_host 512 to a tiny upstream, and `respond`, which
+// answers "ok" by itself. The upstream is this binary started again; the load
+// comes from the process itself. Everything is started from one session,
+// because the kernel's autogroups give other sessions a share of their own,
+// which skews figures by 20 to 30 %. The scenarios:
+//
+//	proxy      64 connections, closed loop, processes free
+//	pinned     the same; Caddy alone on the last core, the load and the
+//	           upstream on the others, each started there, so that Go sizes
+//	           itself for it (GOMAXPROCS 1 for Caddy)
+//	wide       1,000 connections, closed loop, free
+//	respond    64 connections on the site without an upstream
+//	open210    210 requests/s, open loop
+//	open2000   2,000 requests/s, open loop
+//
+// In a closed loop every connection sends its next request when the answer to
+// the last has come: it measures throughput, and its latencies only say how
+// long the queue of connections was. In the open loop the times of sending are
+// fixed beforehand, evenly spaced, and latency counts from the scheduled time,
+// also when the request had to wait for a free connection: a stall is charged
+// to every request that it delayed (no coordinated omission).
+//
+// # Reading the output
+//
+// The variants take turns in short slots, round after round, in changing order,
+// so that the moods of a shared machine hit all alike. Every figure is the
+// median over the rounds; a ratio is the median of the ratios within each
+// round, with the lowest and the highest behind it. Compare ratios, not
+// requests per second of different runs.
+//
+//	CPU µs     processor time of the Caddy process for one request, from the
+//	           kernel's clock of that process (all threads, user and system)
+//	added      that, less bare's in the same round
+//	ratio      requests/s over bare's in a closed loop, p95 over bare's in an
+//	           open one
+//	caddy, rest, others   cores kept busy by Caddy, by load and upstream, and
+//	           by everybody else (kernel threads and stolen time included)
+//
+// The exit code is 0 also when a target is missed, which is printed loudly. It
+// is 1 when a request failed or anything but the expected 200 came back, and
+// when a variant could not be set up: then the figures mean nothing. Before
+// measuring, each site is asked once with and once without credentials, so a
+// gate that lets everybody pass is an error, not a record.
+//
+// # Traps
+//
+//   - `--variants bare,control,gate,basic_auth` adds a second bare Caddy. Its
+//     ratio should be 1.00: what it strays is the noise of this run, and no
+//     difference smaller than that is a finding.
+//   - With "others" above some 0.1 cores the machine was not yours. Run again.
+//   - In `pinned`, Caddy's core should be full (caddy near 1.00) and the rest
+//     should not; else the load was the bottleneck and the ratio flatters. The
+//     report warns. In the free scenarios on two cores, load and upstream take
+//     a part of the same processors, which dilutes a difference in Caddy.
+//     That is why pinned is stricter and `respond` the strictest.
+//   - CPU per request in an open loop at a low rate counts idle wake-ups and
+//     is far above that at saturation. It is printed for comparison only.
+//   - p99 of a slot at 210/s rests on eight requests. Look at p95, or raise
+//     --duration.
+//   - The header says how fast the load generator is without Caddy. When a
+//     variant comes near that, the generator is being measured.
+package main

@@ -1,0 +1,187 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// answerLimit is how long one answer may take before it counts as failed.
+const answerLimit = 10 * time.Second
+
+// job is what a slice does: the same request again and again.
+type job struct {
+	addr    string // host:port to dial
+	request []byte // the whole request, as sent
+	want    []byte // the body that a good answer has
+	conns   int
+	rate    int           // requests/s of an open loop; 0 is a closed loop
+	ramp    time.Duration // unmeasured beginning
+	measure time.Duration
+}
+
+// outcome is what came of a slice.
+type outcome struct {
+	latencies []time.Duration // of the requests in the measured time, in no order
+	elapsed   time.Duration   // the measured time
+	requests  int             // all that were answered, in the ramp and after the end as well
+	failed    int             // requests that failed, whenever
+	failure   error           // the first of them
+}
+
+// fail counts a failed request.
+func (o *outcome) fail(err error) {
+	if o.failed++; o.failure == nil {
+		o.failure = err
+	}
+}
+
+// client is one connection that stays open.
+type client struct {
+	conn net.Conn
+	br   *bufio.Reader
+	resp response
+}
+
+// dialAll opens n connections; on error none stays open.
+func dialAll(ctx context.Context, addr string, n int) ([]*client, error) {
+	var d net.Dialer
+	clients := make([]*client, 0, n)
+	for range n {
+		conn, err := d.DialContext(ctx, "tcp", addr)
+		if err != nil {
+			closeAll(clients)
+			return nil, fmt.Errorf("open connection %d of %d: %w", len(clients)+1, n, err)
+		}
+		clients = append(clients, &client{conn: conn, br: bufio.NewReaderSize(conn, 4096)})
+	}
+	return clients, nil
+}
+
+// limit sets the time by which everything on the connections has to be over.
+func limit(clients []*client, deadline time.Time) error {
+	for _, c := range clients {
+		if err := c.conn.SetDeadline(deadline); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func closeAll(clients []*client) {
+	for _, c := range clients {
+		c.conn.Close() // nothing is lost: every answer was read, or counted as failed
+	}
+}
+
+// send writes a request.
+func (c *client) send(request []byte) error {
+	if _, err := c.conn.Write(request); err != nil {
+		return fmt.Errorf("send request: %w", err)
+	}
+	return nil
+}
+
+// receive reads an answer and checks that it is the wanted one.
+func (c *client) receive(want []byte) error {
+	if err := c.resp.read(c.br); err != nil {
+		return err
+	}
+	switch {
+	case c.resp.status != 200:
+		return fmt.Errorf("status %d instead of 200, body %.120q", c.resp.status, c.resp.body)
+	case string(c.resp.body) != string(want):
+		return fmt.Errorf("unexpected body %.120q", c.resp.body)
+	case c.resp.close:
+		return errors.New("the server closes the connection")
+	}
+	return nil
+}
+
+// The phases of a slice.
+const (
+	ramping int32 = iota
+	measuring
+	stopping
+)
+
+// load puts a job's load on open connections and returns when the last answer
+// has come. The error tells that nothing could be measured; failed requests are
+// in the outcome, and after one the connections are of no use.
+func load(ctx context.Context, j job, clients []*client) (outcome, error) {
+	if err := limit(clients, time.Now().Add(j.ramp+j.measure+answerLimit)); err != nil {
+		return outcome{}, err
+	}
+	if j.rate > 0 {
+		return openLoop(ctx, j, clients)
+	}
+	return closedLoop(ctx, j, clients)
+}
+
+// closedLoop keeps all connections busy: each sends when it has its answer. A
+// connection with a failed request stops.
+func closedLoop(ctx context.Context, j job, clients []*client) (outcome, error) {
+	var phase atomic.Int32
+	parts := make([]outcome, len(clients))
+	var wg sync.WaitGroup
+	for i, c := range clients {
+		wg.Go(func() { parts[i] = c.repeat(j, &phase) })
+	}
+	err := wait(ctx, j.ramp)
+	start := time.Now()
+	if err == nil {
+		phase.Store(measuring)
+		err = wait(ctx, j.measure)
+	}
+	phase.Store(stopping)
+	out := outcome{elapsed: time.Since(start)}
+	if err != nil {
+		closeAll(clients)
+	}
+	wg.Wait()
+	for _, p := range parts {
+		out.latencies = append(out.latencies, p.latencies...)
+		out.requests += p.requests
+		if p.failure != nil {
+			out.fail(p.failure)
+		}
+	}
+	return out, err
+}
+
+// repeat sends one request after the other until the slice ends, and records
+// the latencies of those whose answer came in the measured time.
+func (c *client) repeat(j job, phase *atomic.Int32) outcome {
+	out := outcome{latencies: make([]time.Duration, 0, 512)}
+	for phase.Load() != stopping {
+		start := time.Now()
+		if out.failure = c.send(j.request); out.failure != nil {
+			return out
+		}
+		if out.failure = c.receive(j.want); out.failure != nil {
+			return out
+		}
+		out.requests++
+		if phase.Load() == measuring {
+			out.latencies = append(out.latencies, time.Since(start))
+		}
+	}
+	return out
+}
+
+// wait returns after d, or with the context's error before.
+func wait(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

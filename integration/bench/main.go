@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// options is what the command line says.
+type options struct {
+	caddy     string
+	json      string
+	rounds    int
+	duration  time.Duration
+	scenarios []scenario
+	variants  []variant
+}
+
+func main() {
+	if len(os.Args) == 2 && os.Args[1] == upstreamMode {
+		if err := upstreamMain(os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, "bench upstream:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	// Children are told to die with the thread that started them, and inherit
+	// its cores: so they are all started from this one, which lives to the end.
+	runtime.LockOSThread()
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run does what main does and returns the exit code: 0 when everything was
+// measured, 1 when something failed, 2 when the flags make no sense.
+func run(args []string, stdout, stderr io.Writer) int {
+	opts, err := parseOptions(args, stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		return 0
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "bench:", err)
+		return 2
+	}
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	planned := opts.planned()
+	ctx, cancelLimit := context.WithTimeoutCause(ctx, 2*planned+2*time.Minute,
+		errors.New("the run took more than twice the planned time and was stopped"))
+	defer cancelLimit()
+
+	fmt.Fprintf(stderr, "bench: about %v, %d rounds\n", (planned + 15*time.Second).Round(time.Second), opts.rounds)
+	rep, err := measure(ctx, opts, stderr)
+	if err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			err = cause
+		}
+		fmt.Fprintln(stderr, "bench:", err)
+		return 1
+	}
+	if err := rep.print(stdout); err != nil {
+		fmt.Fprintln(stderr, "bench: write the report:", err)
+		return 1
+	}
+	if opts.json != "" {
+		if err := rep.writeJSON(opts.json); err != nil {
+			fmt.Fprintln(stderr, "bench: write the JSON report:", err)
+			return 1
+		}
+	}
+	if rep.Failed > 0 {
+		fmt.Fprintf(stderr, "bench: %d requests failed, so these figures are not valid; the first: %s\n", rep.Failed, rep.Failure)
+		return 1
+	}
+	return 0
+}
+
+// parseOptions reads the flags and checks them.
+func parseOptions(args []string, stderr io.Writer) (options, error) {
+	var o options
+	var only, variants string
+	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	fs.StringVar(&o.caddy, "caddy", "bin/caddy", "Caddy `binary` with the gate in it")
+	fs.StringVar(&o.json, "json", "", "also write the report to this `file` as JSON")
+	fs.IntVar(&o.rounds, "rounds", 7, "how many `times` to go through all scenarios (1 to 99)")
+	fs.DurationVar(&o.duration, "duration", 2*time.Second, "measured `time` of a variant in a scenario in each round (100ms to 1m); open210 takes twice that")
+	fs.StringVar(&only, "only", "", "comma-separated `scenarios`: "+scenarioNames())
+	fs.StringVar(&variants, "variants", "bare,gate,basic_auth", "comma-separated `variants`: bare, gate, basic_auth, control (a second bare one, to see the noise)")
+	if err := fs.Parse(args); err != nil {
+		return o, err
+	}
+	if fs.NArg() > 0 {
+		return o, fmt.Errorf("unexpected argument %q", fs.Arg(0))
+	}
+	if o.rounds < 1 || o.rounds > 99 {
+		return o, fmt.Errorf("--rounds %d: take 1 to 99", o.rounds)
+	}
+	if o.duration < 100*time.Millisecond || o.duration > time.Minute {
+		return o, fmt.Errorf("--duration %v: take 100ms to 1m", o.duration)
+	}
+	var err error
+	if o.scenarios, err = pickScenarios(only); err != nil {
+		return o, err
+	}
+	o.variants, err = pickVariants(variants)
+	return o, err
+}
+
+// planned is how long the measuring takes when nothing goes wrong, start-up
+// not counted.
+func (o options) planned() time.Duration {
+	var round time.Duration
+	for _, sc := range o.scenarios {
+		round += time.Duration(len(o.variants)) * sc.planned(o.duration)
+	}
+	return time.Duration(o.rounds) * round
+}
+
+// splitList splits a comma-separated flag and drops empty parts.
+func splitList(s string) []string {
+	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' })
+}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+)
+
+// print writes the report for people.
+func (r *report) print(w io.Writer) error {
+	var b bytes.Buffer
+	r.Machine.print(&b)
+	for i := range r.Scenarios {
+		r.Scenarios[i].print(&b)
+	}
+	r.printTargets(&b)
+	if r.Failed > 0 {
+		fmt.Fprintf(&b, "\nFAILED REQUESTS: %d. These figures are not valid. The first: %s\n", r.Failed, r.Failure)
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+// print writes a scenario's table.
+func (s *scenarioReport) print(w io.Writer) {
+	fmt.Fprintf(w, "\n%s: %s; ratio: %s\n", s.Name, s.Title, s.RatioOf)
+	if s.measured() {
+		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+		fmt.Fprintln(t, "variant\treq/s\tp50 ms\tp95 ms\tp99 ms\tCPU µs\tadded\tratio\tlow..high\tcaddy\trest\tothers\t")
+		for _, v := range s.Variants {
+			fmt.Fprintf(t, "%s\t%.0f\t%.2f\t%.2f\t%.2f\t%.1f\t%+.1f\t%.3f\t%.2f..%.2f\t%.2f\t%.2f\t%.2f\t\n",
+				v.Variant, v.Throughput, v.P50, v.P95, v.P99, v.CPU, v.AddedCPU.Median,
+				v.Ratio.Median, v.Ratio.Low, v.Ratio.High, v.CaddyCores, v.RestCores, v.OthersCores)
+		}
+		t.Flush() // into a buffer: it cannot fail
+	}
+	for _, warning := range s.Warnings {
+		fmt.Fprintln(w, "  !", warning)
+	}
+}
+
+// printTargets writes what was to be reached and what was.
+func (r *report) printTargets(w io.Writer) {
+	var missed int
+	var b bytes.Buffer
+	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	for i := range r.Scenarios {
+		s := &r.Scenarios[i]
+		if s.Verdict == nil {
+			continue
+		}
+		word := "reached"
+		if !s.measured() {
+			word = "NOT MEASURED"
+		} else if !s.Verdict.Reached {
+			word = "NOT REACHED"
+		}
+		if word != "reached" {
+			missed++
+		}
+		fmt.Fprintf(t, "%s\t%s\tgate %.3f\t%s\n", s.Name, s.Verdict.Target, s.Verdict.Value, word)
+	}
+	t.Flush() // into a buffer: it cannot fail
+	if b.Len() == 0 {
+		return
+	}
+	fmt.Fprintf(w, "\nTargets of the gate\n%s", b.Bytes())
+	if missed > 0 {
+		fmt.Fprintf(w, "*** %d target(s) missed ***\n", missed)
+	}
+}
+
+// lastRound is a line on the round that just ended.
+func (s *scenarioReport) lastRound(variants []variant) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%-9s", s.Name)
+	base := s.variant(variants[0]).Samples
+	for _, v := range variants {
+		last := s.variant(v).Samples[len(base)-1]
+		fmt.Fprintf(&b, "  %s %.0f/s p95 %.2f ms %.1f µs", v, last.Throughput, last.P95, last.CPU)
+		if v != variants[0] {
+			fmt.Fprintf(&b, " (%.3f)", last.ratio(base[len(base)-1], s.RatioOf))
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# Sees to it that everything the tests need is on this machine. As root on a
+# Debian-like system it installs what is missing; anywhere else it says what to
+# install and fails. Where nothing is missing it does nothing.
+#
+# To add a need: write a function have_NAME that finds it, and a line in look.
+set -euo pipefail
+
+look() { # fills missing (what, in words) and packages (Debian's names)
+	missing=() packages=()
+	need browser chromium "a browser, Chromium or Chrome, for the tests of the pages"
+	need fonts fonts-dejavu-core "a font for the browser"
+	need compiler gcc "a C compiler for the race detector"
+	need libc libc6-dev "the C library's headers for the race detector"
+}
+
+# need NAME PACKAGES WHAT: unless have_NAME finds it, note the Debian packages
+# (separated by spaces) and what they are for.
+need() {
+	if "have_$1"; then return; fi
+	local package
+	for package in $2; do packages+=("$package"); done
+	missing+=("$3 (Debian: $2)")
+}
+
+have_command() { # whether any of the given commands exists
+	local name
+	for name in "$@"; do
+		if command -v "$name" >/dev/null 2>&1; then return 0; fi
+	done
+	return 1
+}
+
+have_browser() {
+	have_command chromium chromium-browser google-chrome google-chrome-stable headless-shell headless_shell ||
+		[ -x "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome" ]
+}
+
+have_fonts() { # without any, Chromium draws empty boxes
+	case $(uname -s) in Linux) ;; *) return 0 ;; esac
+	local folder
+	for folder in /usr/share/fonts /usr/local/share/fonts "${HOME:-}/.fonts" "${HOME:-}/.local/share/fonts"; do
+		if [ -d "$folder" ] && [ -n "$(find -L "$folder" \( -name '*.ttf' -o -name '*.otf' \) -print -quit)" ]; then
+			return 0
+		fi
+	done
+	return 1
+}
+
+have_compiler() { # the race detector is linked with cgo
+	local cc
+	cc=$(go env CC)
+	have_command "${cc%% *}" # without its flags
+}
+
+have_libc() { # a compiler may be there without them
+	case $(uname -s) in Linux) [ -e /usr/include/stdlib.h ] ;; esac
+}
+
+say() { printf 'setup: %s\n' "$*"; }
+
+if ! have_command go; then
+	say "go is not on PATH: install Go $(awk '$1 == "go" { print $2 }' "$(dirname "$0")/../go.mod") or newer" >&2
+	exit 1
+fi
+
+look
+if [ ${#missing[@]} -eq 0 ]; then
+	say "everything the tests need is here"
+	exit 0
+fi
+
+say "the tests need what is not on this machine:"
+printf '  - %s\n' "${missing[@]}"
+if ! have_command apt-get; then
+	say "install it with this system's package manager and try again" >&2
+	exit 1
+fi
+if [ "$(id -u)" -ne 0 ]; then
+	say "only root can install it; run this, then try again:" >&2
+	echo "  sudo apt-get update && sudo apt-get install --no-install-recommends ${packages[*]}" >&2
+	exit 1
+fi
+
+say "installing ${packages[*]} with apt-get"
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -q </dev/null
+apt-get install -q -y --no-install-recommends "${packages[@]}" </dev/null
+
+look
+if [ ${#missing[@]} -gt 0 ]; then
+	say "apt-get is done, and still there is no:" >&2
+	printf '  - %s\n' "${missing[@]}" >&2
+	exit 1
+fi
+say "everything the tests need is here now"

@@ -1,0 +1,47 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"strings"
+
+	"github.com/gatehouse-auth/gatehouse/authcore"
+)
+
+const eventColumns = "(id, occurred_at, actor_kind, actor_id, session_id, action, target, outcome, details, address, agent, request_id)"
+
+// eventRow is one row of placeholders for eventColumns.
+const eventRow = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+// InsertEvents writes a batch in one statement, leaving out what is there
+// already.
+func (db *DB) InsertEvents(ctx context.Context, events []authcore.Event) error {
+	return db.command(ctx, quick, func(tx *sql.Tx) error {
+		return insertEvents(ctx, tx, db.dialect.insertIgnore(), events...)
+	})
+}
+
+func insertEvents(ctx context.Context, tx *sql.Tx, insert string, events ...authcore.Event) error {
+	if len(events) == 0 {
+		return nil
+	}
+	args := make([]any, 0, 12*len(events))
+	for _, e := range events {
+		args = append(args, e.ID, micros(e.Time), e.Actor.Kind, e.Actor.User, e.Actor.Session, e.Action, e.Target,
+			e.Outcome, e.Details, e.Actor.Client.Address, e.Actor.Client.Agent, e.Actor.Client.RequestID)
+	}
+	rows := strings.TrimSuffix(strings.Repeat(eventRow+", ", len(events)), ", ")
+	_, err := tx.ExecContext(ctx, insert+" events "+eventColumns+" VALUES "+rows, args...)
+	return err
+}
+
+// EventsAfter reads events in the order of their ids, after one of them.
+func (db *DB) EventsAfter(ctx context.Context, after string, limit int) ([]authcore.Event, error) {
+	return collect(db, ctx, func(row scanner, e *authcore.Event) error {
+		var at int64
+		err := row.Scan(&e.ID, &at, &e.Actor.Kind, &e.Actor.User, &e.Actor.Session, &e.Action, &e.Target, &e.Outcome,
+			&e.Details, &e.Actor.Client.Address, &e.Actor.Client.Agent, &e.Actor.Client.RequestID)
+		e.Time = fromMicros(at)
+		return err
+	}, "SELECT "+strings.Trim(eventColumns, "()")+" FROM events WHERE id > ? ORDER BY id LIMIT ?", after, limit)
+}

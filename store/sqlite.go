@@ -1,0 +1,157 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/pressly/goose/v3"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// applicationID marks a SQLite file as ours ("GATE", PRAGMA application_id).
+const applicationID = 0x47415445
+
+// sqliteDialect remembers what the writer's connection is set to. Only the
+// holder of that one connection touches it.
+type sqliteDialect struct {
+	conn        any
+	synchronous durability
+}
+
+// openSQLite opens a file with one writer, whose transactions are IMMEDIATE, and
+// a pool of readers, in WAL mode.
+func openSQLite(ctx context.Context, path string) (*DB, error) {
+	fail := func(err error, do string) error {
+		return fmt.Errorf("database %s cannot be opened: %w; %s", path, err, do)
+	}
+	if err := prepareFile(path); err != nil {
+		return nil, fail(err, "make the folder writable for the user Caddy runs as, or choose another with \"database sqlite FILE\"")
+	}
+	db := &DB{dialect: &sqliteDialect{}}
+	var err error
+	if db.write, err = sql.Open("sqlite", sqliteDSN(path, "&_txlock=immediate")); err != nil {
+		return nil, fail(err, "check its name")
+	}
+	db.write.SetMaxOpenConns(1)
+	if db.read, err = sql.Open("sqlite", sqliteDSN(path, "&_pragma=query_only(1)")); err != nil {
+		db.write.Close()
+		return nil, fail(err, "check its name")
+	}
+	readers := max(4, 2*runtime.GOMAXPROCS(0))
+	db.read.SetMaxOpenConns(readers)
+	db.read.SetMaxIdleConns(readers)
+	if err := checkOurs(ctx, db.write); err != nil {
+		db.Close()
+		var e *sqlite.Error
+		if errors.As(err, &e) && e.Code() == sqlite3.SQLITE_NOTADB {
+			return nil, fail(errors.New("the file is not a SQLite database"), "choose another file, or restore this one from a backup")
+		}
+		if db.dialect.unavailable(err) {
+			return nil, fail(err, "check that the disk has room, that the file and its folder are writable, and that no other program holds it")
+		}
+		return nil, fail(err, "choose another file, or restore this one from a backup")
+	}
+	return db, nil
+}
+
+func sqliteDSN(path, more string) string {
+	u := url.URL{Scheme: "file", Opaque: (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath()}
+	return u.String() + "?_pragma=busy_timeout(3000)&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)" +
+		"&_pragma=journal_size_limit(67108864)&_pragma=cache_size(-16384)&_pragma=temp_store(MEMORY)" + more
+}
+
+// prepareFile makes the folder and the file readable for their owner alone.
+func prepareFile(path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// checkOurs refuses a database that another program made, and marks an empty
+// one as ours.
+func checkOurs(ctx context.Context, db *sql.DB) error {
+	var id, tables int
+	if err := db.QueryRowContext(ctx, "PRAGMA application_id").Scan(&id); err != nil {
+		return err
+	}
+	if id == applicationID {
+		return nil
+	}
+	if err := db.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_master").Scan(&tables); err != nil {
+		return err
+	}
+	if id != 0 || tables > 0 {
+		return errors.New("the file belongs to another program")
+	}
+	_, err := db.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d", applicationID))
+	return err
+}
+
+func (*sqliteDialect) goose() goose.Dialect { return goose.DialectSQLite3 }
+
+// durability switches the only writer's connection, where that is needed.
+func (d *sqliteDialect) durability(ctx context.Context, conn *sql.Conn, want durability) error {
+	var known bool
+	if err := conn.Raw(func(c any) error {
+		known = d.conn == c
+		d.conn = c
+		return nil
+	}); err != nil {
+		return err
+	}
+	if known && d.synchronous == want {
+		return nil
+	}
+	level := "NORMAL"
+	if want == durable {
+		level = "FULL"
+	}
+	if _, err := conn.ExecContext(ctx, "PRAGMA synchronous = "+level); err != nil {
+		return err
+	}
+	d.synchronous = want
+	return nil
+}
+
+func (*sqliteDialect) unavailable(err error) bool {
+	var e *sqlite.Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	switch e.Code() & 0xff {
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL,
+		sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_PERM:
+		return true
+	}
+	return false
+}
+
+func (*sqliteDialect) violated(err error) string {
+	var e *sqlite.Error
+	if !errors.As(err, &e) || e.Code() != sqlite3.SQLITE_CONSTRAINT_UNIQUE && e.Code() != sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY {
+		return ""
+	}
+	_, column, _ := strings.Cut(e.Error(), "constraint failed: UNIQUE constraint failed: ")
+	column, _, _ = strings.Cut(column, " ")
+	if column == "" {
+		return "unknown"
+	}
+	return column
+}
+
+func (*sqliteDialect) forUpdate() string { return "" }
+
+func (*sqliteDialect) insertIgnore() string { return "INSERT OR IGNORE INTO" }

@@ -1,0 +1,377 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/authcore"
+	"github.com/gatehouse-auth/gatehouse/authcore/password"
+)
+
+const userColumns = "u.id, u.username, u.email, u.email_verified, u.name, u.status, u.owner, u.created_at, u.updated_at"
+
+// setupClosed is the setting that exists once an owner was made.
+const setupClosed = "setup_closed"
+
+// scanner is a row of any query.
+type scanner interface{ Scan(dest ...any) error }
+
+// userFields scans userColumns into u, and more columns behind them.
+func scanUser(row scanner, u *authcore.User, more ...any) error {
+	var created, updated int64
+	var verified, owner int
+	err := row.Scan(append([]any{&u.ID, &u.Username, &u.Email, &verified, &u.Name, &u.Status, &owner, &created, &updated}, more...)...)
+	u.EmailVerified, u.Owner = verified != 0, owner != 0
+	u.CreatedAt, u.UpdatedAt = fromMicros(created), fromMicros(updated)
+	return err
+}
+
+// CreateUser implements authcore.UserStore.
+func (db *DB) CreateUser(ctx context.Context, u authcore.User, hash password.Hash, invite *authcore.TokenHash, ev authcore.Event) error {
+	return db.command(ctx, durable, func(tx *sql.Tx) error {
+		if invite != nil {
+			ok, err := redeem(ctx, tx, authcore.PurposeInvite, *invite, u.CreatedAt)
+			if err != nil {
+				return err
+			}
+			if !ok {
+				return authcore.ErrInviteInvalid
+			}
+		}
+		if u.Owner {
+			if err := closeSetup(ctx, tx, db.dialect.insertIgnore()); err != nil {
+				return err
+			}
+		}
+		return db.insertUser(ctx, tx, u, hash, ev)
+	})
+}
+
+// CreateFirstOwner implements authcore.UserStore.
+func (db *DB) CreateFirstOwner(ctx context.Context, u authcore.User, hash password.Hash, code authcore.TokenHash, ev authcore.Event) error {
+	return db.command(ctx, durable, func(tx *sql.Tx) error {
+		if err := closeSetup(ctx, tx, "INSERT INTO"); err != nil {
+			if db.dialect.violated(err) != "" {
+				return authcore.ErrSetupClosed.With(err)
+			}
+			return err
+		}
+		ok, err := redeem(ctx, tx, authcore.PurposeSetup, code, u.CreatedAt)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return authcore.ErrSetupToken
+		}
+		return db.insertUser(ctx, tx, u, hash, ev)
+	})
+}
+
+// closeSetup writes the setting that closes the setup, and drops all setup links.
+func closeSetup(ctx context.Context, tx *sql.Tx, insert string) error {
+	if _, err := tx.ExecContext(ctx, insert+" settings (name, value) VALUES (?, ?)", setupClosed, "1"); err != nil {
+		return err
+	}
+	if insert == "INSERT INTO" {
+		return nil // the link that was used is redeemed next, and the rest are refused
+	}
+	_, err := tx.ExecContext(ctx, "DELETE FROM codes WHERE purpose = ?", authcore.PurposeSetup)
+	return err
+}
+
+func (db *DB) insertUser(ctx context.Context, tx *sql.Tx, u authcore.User, hash password.Hash, ev authcore.Event) error {
+	_, err := tx.ExecContext(ctx, "INSERT INTO users (id, username, username_key, email, email_key, email_verified, name, status, owner, created_at, updated_at)"+
+		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", u.ID, u.Username, authcore.UsernameKey(u.Username), u.Email, emailKey(u.Email),
+		flag(u.EmailVerified), u.Name, u.Status, flag(u.Owner), micros(u.CreatedAt), micros(u.UpdatedAt))
+	if err != nil {
+		return db.conflict(err)
+	}
+	if hash != "" {
+		if _, err := tx.ExecContext(ctx, "INSERT INTO passwords (user_id, hash, updated_at) VALUES (?, ?, ?)",
+			u.ID, hash, micros(u.CreatedAt)); err != nil {
+			return err
+		}
+	}
+	if err := insertGroups(ctx, tx, u); err != nil {
+		return err
+	}
+	return insertEvents(ctx, tx, "INSERT INTO", ev)
+}
+
+func insertGroups(ctx context.Context, tx *sql.Tx, u authcore.User) error {
+	for _, g := range u.Groups {
+		if _, err := tx.ExecContext(ctx, "INSERT INTO user_groups (user_id, name) VALUES (?, ?)", u.ID, g); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// emailKey is NULL for no address: many users may have none.
+func emailKey(email string) sql.NullString {
+	return sql.NullString{String: authcore.EmailKey(email), Valid: email != ""}
+}
+
+// UserByLogin implements authcore.UserStore.
+func (db *DB) UserByLogin(ctx context.Context, key string, isEmail bool) (authcore.User, password.Hash, error) {
+	if isEmail {
+		return db.user(ctx, "u.email_key = ?", key)
+	}
+	return db.user(ctx, "u.username_key = ?", key)
+}
+
+// UserByID implements authcore.UserStore.
+func (db *DB) UserByID(ctx context.Context, id authcore.UserID) (authcore.User, password.Hash, error) {
+	return db.user(ctx, "u.id = ?", id)
+}
+
+func (db *DB) user(ctx context.Context, where string, key any) (authcore.User, password.Hash, error) {
+	var u authcore.User
+	var hash sql.NullString
+	row := db.read.QueryRowContext(ctx, "SELECT "+userColumns+", p.hash FROM users u LEFT JOIN passwords p ON p.user_id = u.id WHERE "+where, key)
+	err := scanUser(row, &u, &hash)
+	if errors.Is(err, sql.ErrNoRows) {
+		return authcore.User{}, "", authcore.ErrUserNotFound
+	}
+	if err != nil {
+		return authcore.User{}, "", db.failure(err)
+	}
+	u.Groups, err = db.groups(ctx, u.ID)
+	return u, password.Hash(hash.String), err
+}
+
+func (db *DB) groups(ctx context.Context, id authcore.UserID) ([]string, error) {
+	return collect(db, ctx, func(row scanner, g *string) error { return row.Scan(g) },
+		"SELECT name FROM user_groups WHERE user_id = ? ORDER BY name", id)
+}
+
+// collect reads all rows of a query.
+func collect[T any](db *DB, ctx context.Context, scan func(scanner, *T) error, query string, args ...any) ([]T, error) {
+	rows, err := db.read.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, db.failure(err)
+	}
+	defer rows.Close()
+	var all []T
+	for rows.Next() {
+		var one T
+		if err := scan(rows, &one); err != nil {
+			return nil, db.failure(err)
+		}
+		all = append(all, one)
+	}
+	return all, db.failure(rows.Err())
+}
+
+// Users implements authcore.UserStore.
+func (db *DB) Users(ctx context.Context, after string, limit int) ([]authcore.User, error) {
+	users, err := collect(db, ctx, func(row scanner, u *authcore.User) error { return scanUser(row, u) },
+		"SELECT "+userColumns+" FROM users u WHERE u.username_key > ? ORDER BY u.username_key LIMIT ?", after, limit)
+	if err != nil {
+		return nil, err
+	}
+	for i := range users {
+		if users[i].Groups, err = db.groups(ctx, users[i].ID); err != nil {
+			return nil, err
+		}
+	}
+	return users, nil
+}
+
+// UpdateUser implements authcore.UserStore.
+func (db *DB) UpdateUser(ctx context.Context, u authcore.User, ev authcore.Event) error {
+	return db.command(ctx, durable, func(tx *sql.Tx) error {
+		ok, err := affected(tx.ExecContext(ctx, "UPDATE users SET name = ?, email = ?, email_key = ?, email_verified = ?, updated_at = ? WHERE id = ?",
+			u.Name, u.Email, emailKey(u.Email), flag(u.EmailVerified), micros(u.UpdatedAt), u.ID))
+		if err != nil {
+			return db.conflict(err)
+		}
+		if !ok {
+			return authcore.ErrUserNotFound
+		}
+		if _, err := tx.ExecContext(ctx, "DELETE FROM user_groups WHERE user_id = ?", u.ID); err != nil {
+			return err
+		}
+		if err := insertGroups(ctx, tx, u); err != nil {
+			return err
+		}
+		return noteUser(ctx, tx, u.ID, ev)
+	})
+}
+
+// noteUser writes the change record and the event of a change to a user.
+func noteUser(ctx context.Context, tx *sql.Tx, id authcore.UserID, ev authcore.Event) error {
+	return note(ctx, tx, authcore.ChangeUser, string(id), ev)
+}
+
+// SetPassword implements authcore.UserStore.
+func (db *DB) SetPassword(ctx context.Context, id authcore.UserID, hash password.Hash, keep authcore.SessionID, ev authcore.Event) error {
+	return db.command(ctx, durable, func(tx *sql.Tx) error {
+		if err := db.lockUser(ctx, tx, id); err != nil {
+			return err
+		}
+		ok, err := affected(tx.ExecContext(ctx, "UPDATE passwords SET hash = ?, updated_at = ? WHERE user_id = ?", hash, micros(ev.Time), id))
+		if err == nil && !ok {
+			_, err = tx.ExecContext(ctx, "INSERT INTO passwords (user_id, hash, updated_at) VALUES (?, ?, ?)", id, hash, micros(ev.Time))
+		}
+		if err != nil {
+			return err
+		}
+		if _, err := deleteSessions(ctx, tx, id, keep); err != nil {
+			return err
+		}
+		return noteUser(ctx, tx, id, ev)
+	})
+}
+
+// lockUser makes sure the user exists and stays as it is until commit.
+func (db *DB) lockUser(ctx context.Context, tx *sql.Tx, id authcore.UserID) error {
+	var one int
+	err := tx.QueryRowContext(ctx, "SELECT 1 FROM users WHERE id = ?"+db.dialect.forUpdate(), id).Scan(&one)
+	if errors.Is(err, sql.ErrNoRows) {
+		return authcore.ErrUserNotFound
+	}
+	return err
+}
+
+// Rehash implements authcore.UserStore.
+func (db *DB) Rehash(ctx context.Context, id authcore.UserID, old, fresh password.Hash) error {
+	return db.command(ctx, quick, func(tx *sql.Tx) error {
+		ok, err := affected(tx.ExecContext(ctx, "UPDATE passwords SET hash = ? WHERE user_id = ? AND hash = ?", fresh, id, old))
+		if err == nil && !ok {
+			err = authcore.ErrUserNotFound
+		}
+		return err
+	})
+}
+
+// SetStatus implements authcore.UserStore.
+func (db *DB) SetStatus(ctx context.Context, id authcore.UserID, status authcore.Status, ev authcore.Event) error {
+	return db.command(ctx, durable, func(tx *sql.Tx) error {
+		if status != authcore.Active {
+			if err := db.notLastOwner(ctx, tx, id); err != nil {
+				return err
+			}
+			if _, err := deleteSessions(ctx, tx, id, ""); err != nil {
+				return err
+			}
+		}
+		return updateUser(ctx, tx, id, "status", status, ev)
+	})
+}
+
+// SetOwner implements authcore.UserStore.
+func (db *DB) SetOwner(ctx context.Context, id authcore.UserID, owner bool, ev authcore.Event) error {
+	return db.command(ctx, durable, func(tx *sql.Tx) error {
+		if !owner {
+			if err := db.notLastOwner(ctx, tx, id); err != nil {
+				return err
+			}
+		} else if err := closeSetup(ctx, tx, db.dialect.insertIgnore()); err != nil {
+			return err
+		}
+		return updateUser(ctx, tx, id, "owner", flag(owner), ev)
+	})
+}
+
+// updateUser sets one column of a user, which is a name from this file.
+func updateUser(ctx context.Context, tx *sql.Tx, id authcore.UserID, column string, value any, ev authcore.Event) error {
+	ok, err := affected(tx.ExecContext(ctx, "UPDATE users SET "+column+" = ?, updated_at = ? WHERE id = ?", value, micros(ev.Time), id))
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return authcore.ErrUserNotFound
+	}
+	return noteUser(ctx, tx, id, ev)
+}
+
+// notLastOwner refuses what would leave the platform without an active owner.
+// It locks all owners, so that two of them cannot remove each other.
+func (db *DB) notLastOwner(ctx context.Context, tx *sql.Tx, id authcore.UserID) error {
+	rows, err := tx.QueryContext(ctx, "SELECT id FROM users WHERE owner = 1 AND status = ? ORDER BY id"+db.dialect.forUpdate(), authcore.Active)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	is, others := false, 0
+	for rows.Next() {
+		var owner authcore.UserID
+		if err := rows.Scan(&owner); err != nil {
+			return err
+		}
+		if owner == id {
+			is = true
+		} else {
+			others++
+		}
+	}
+	if is && others == 0 {
+		return authcore.ErrLastOwner
+	}
+	return rows.Err()
+}
+
+// SetupClosed implements authcore.CodeStore.
+func (db *DB) SetupClosed(ctx context.Context) (bool, error) {
+	_, found, err := db.setting(ctx, setupClosed)
+	return found, err
+}
+
+// setting reads one setting of the installation.
+func (db *DB) setting(ctx context.Context, name string) (value string, found bool, err error) {
+	err = db.read.QueryRowContext(ctx, "SELECT value FROM settings WHERE name = ?", name).Scan(&value)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", false, nil
+	}
+	return value, err == nil, db.failure(err)
+}
+
+// OwnerExists tells whether an active platform owner exists.
+func (db *DB) OwnerExists(ctx context.Context) (bool, error) {
+	var n int
+	err := db.read.QueryRowContext(ctx, "SELECT count(*) FROM users WHERE owner = 1 AND status = ?", authcore.Active).Scan(&n)
+	return n > 0, db.failure(err)
+}
+
+// BindKey ties the database to a secret key by its id the first time, and
+// refuses another key from then on.
+func (db *DB) BindKey(ctx context.Context, id string) error {
+	const name = "secret_key_id"
+	has, found, err := db.setting(ctx, name)
+	if err != nil {
+		return err
+	}
+	if !found {
+		err := db.command(ctx, durable, func(tx *sql.Tx) error {
+			_, err := tx.ExecContext(ctx, db.dialect.insertIgnore()+" settings (name, value) VALUES (?, ?)", name, id)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if has, _, err = db.setting(ctx, name); err != nil {
+			return err
+		}
+	}
+	if has != id {
+		return errWrongKey
+	}
+	return nil
+}
+
+var errWrongKey = errors.New("the secret key is not the one this database was made with; " +
+	"restore that key (on SQLite the file beside the database that ends in .key), or name it with \"secret_key\"")
+
+// Latest gives the time of the newest audit event, or zero: no honest clock
+// is far behind it.
+func (db *DB) Latest(ctx context.Context) (time.Time, error) {
+	var at sql.NullInt64
+	err := db.read.QueryRowContext(ctx, "SELECT max(occurred_at) FROM events").Scan(&at)
+	if err != nil || !at.Valid {
+		return time.Time{}, db.failure(err)
+	}
+	return fromMicros(at.Int64), nil
+}
