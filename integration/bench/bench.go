@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
-	"time"
 
 	"golang.org/x/crypto/bcrypt"
 )
@@ -25,23 +24,6 @@ type bench struct {
 	pinnedUpstream *upstream
 	instances      []*instance
 	running        []*process // everything to stop, in order of start
-}
-
-// sample is what one slot measured.
-type sample struct {
-	Requests    int     `json:"requests"`
-	Seconds     float64 `json:"seconds"`
-	Throughput  float64 `json:"requests_per_second"`
-	P50         float64 `json:"p50_ms"`
-	P95         float64 `json:"p95_ms"`
-	P99         float64 `json:"p99_ms"`
-	CPU         float64 `json:"caddy_cpu_us_per_request"`
-	RestCPU     float64 `json:"load_and_upstream_cpu_us_per_request"`
-	CaddyCores  float64 `json:"caddy_cores"`
-	RestCores   float64 `json:"load_and_upstream_cores"`
-	OthersCores float64 `json:"others_cores"`
-	Failed      int     `json:"failed"`
-	failure     error
 }
 
 // measure starts everything, measures round after round and stops everything.
@@ -62,14 +44,13 @@ func measure(ctx context.Context, opts options, progress io.Writer) (*report, er
 			if sc.pinned && b.pinnedUpstream == nil {
 				continue
 			}
-			for _, v := range turn(opts.variants, round) {
-				s, err := b.slot(ctx, sc, v, opts)
-				if err != nil {
-					return nil, fmt.Errorf("%s, %s: %w", sc.name, v, err)
-				}
-				rep.add(i, v, s)
+			parts, err := b.round(ctx, sc, opts, round)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", sc.name, err)
 			}
-			fmt.Fprintf(progress, "round %d/%d  %s\n", round+1, opts.rounds, rep.Scenarios[i].lastRound(opts.variants))
+			rep.Scenarios[i].add(parts)
+			rep.noteFailures(sc.name, parts)
+			fmt.Fprintf(progress, "round %d/%d  %s\n", round+1, opts.rounds, rep.Scenarios[i].lastRound())
 		}
 	}
 	rep.finish()
@@ -144,11 +125,60 @@ func (b *bench) instance(v variant, pinned bool) (*instance, error) {
 	return nil, errors.New("no such Caddy was started")
 }
 
-// slot measures one scenario on one variant once.
-func (b *bench) slot(ctx context.Context, sc scenario, v variant, opts options) (sample, error) {
+// round measures one scenario on all variants, in turns of short slices. A
+// failed request ends it; an unfinished turn shows in a variant's failures only.
+func (b *bench) round(ctx context.Context, sc scenario, opts options, round int) (parts map[variant][]slice, err error) {
+	if sc.pinned {
+		if err := pinSelf(b.layout.rest); err != nil {
+			return nil, err
+		}
+		procs := runtime.GOMAXPROCS(len(b.layout.rest))
+		defer func() {
+			runtime.GOMAXPROCS(procs)
+			err = errors.Join(err, pinSelf(b.cores))
+		}()
+	}
+	stations := map[variant]*station{}
+	for _, v := range opts.variants {
+		st, err := b.open(ctx, sc, v)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", v, err)
+		}
+		defer closeAll(st.clients)
+		stations[v] = st
+	}
+	parts = map[variant][]slice{}
+	turns := sc.turns(opts.duration)
+	for t := -1; t < turns; t++ { // turn -1 is to warm up
+		for _, v := range turn(opts.variants, round*turns+max(t, 0)) {
+			st := stations[v]
+			s, err := measureSlice(ctx, st.job, st.clients, st.pids)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", v, err)
+			}
+			if t >= 0 || s.failed > 0 {
+				parts[v] = append(parts[v], s)
+			}
+			if s.failed > 0 {
+				return parts, nil
+			}
+		}
+	}
+	return parts, nil
+}
+
+// station is everything that a variant needs in a round.
+type station struct {
+	job     job
+	clients []*client
+	pids    pids
+}
+
+// open connects to a variant for a scenario.
+func (b *bench) open(ctx context.Context, sc scenario, v variant) (*station, error) {
 	in, err := b.instance(v, sc.pinned)
 	if err != nil {
-		return sample{}, err
+		return nil, err
 	}
 	up, want := b.upstream, upstreamBody
 	if sc.pinned {
@@ -157,69 +187,13 @@ func (b *bench) slot(ctx context.Context, sc scenario, v variant, opts options) 
 	if sc.site == respondSite {
 		want = respondBody
 	}
-	j := job{
-		addr: address(in.ports[sc.site]), request: in.requests[sc.site], want: []byte(want),
-		conns: sc.conns, rate: sc.rate, warm: warmUp, measure: sc.duration(opts.duration),
+	st := &station{
+		job: job{
+			addr: address(in.ports[sc.site]), request: in.requests[sc.site], want: []byte(want),
+			conns: sc.conns, rate: sc.rate, ramp: sc.ramp, measure: sc.slice,
+		},
+		pids: pids{caddy: in.pid(), upstream: up.pid()},
 	}
-	if !sc.pinned {
-		return measureJob(ctx, j, in.pid(), up.pid())
-	}
-	if err := pinSelf(b.layout.rest); err != nil {
-		return sample{}, err
-	}
-	procs := runtime.GOMAXPROCS(len(b.layout.rest))
-	s, err := measureJob(ctx, j, in.pid(), up.pid())
-	runtime.GOMAXPROCS(procs)
-	return s, errors.Join(err, pinSelf(b.cores))
-}
-
-// measureJob puts a load on and reads the clocks around it.
-func measureJob(ctx context.Context, j job, caddyPID, upstreamPID int) (sample, error) {
-	var before, after reading
-	var errBefore, errAfter error
-	j.begin = func() { before, errBefore = takeReading(caddyPID, upstreamPID, os.Getpid()) }
-	j.end = func() { after, errAfter = takeReading(caddyPID, upstreamPID, os.Getpid()) }
-	run := closedLoop
-	if j.rate > 0 {
-		run = openLoop
-	}
-	runtime.GC() // now, not within the slot
-	out, err := run(ctx, j)
-	if err := errors.Join(err, errBefore, errAfter); err != nil {
-		return sample{}, err
-	}
-	if after.at.IsZero() { // a failure ended the slot before its time
-		return sample{Failed: out.failed, failure: out.failure}, nil
-	}
-	return newSample(out, before, after), nil
-}
-
-// newSample works out the figures of a slot.
-func newSample(out outcome, before, after reading) sample {
-	slices.Sort(out.latencies)
-	n := len(out.latencies)
-	span := after.at.Sub(before.at)
-	caddy := after.caddy - before.caddy
-	rest := after.load - before.load + after.upstream - before.upstream
-	others := max(0, after.machine-before.machine-caddy-rest)
-	cores := func(d time.Duration) float64 {
-		if span <= 0 {
-			return 0
-		}
-		return float64(d) / float64(span)
-	}
-	s := sample{
-		Requests: n,
-		Seconds:  out.elapsed.Seconds(),
-		P50:      milliseconds(percentile(out.latencies, 0.50)),
-		P95:      milliseconds(percentile(out.latencies, 0.95)),
-		P99:      milliseconds(percentile(out.latencies, 0.99)),
-		CPU:      perRequest(caddy, n), RestCPU: perRequest(rest, n),
-		CaddyCores: cores(caddy), RestCores: cores(rest), OthersCores: cores(others),
-		Failed: out.failed, failure: out.failure,
-	}
-	if out.elapsed > 0 {
-		s.Throughput = float64(n) / out.elapsed.Seconds()
-	}
-	return s
+	st.clients, err = dialAll(ctx, st.job.addr, sc.conns)
+	return st, err
 }

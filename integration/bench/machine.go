@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"debug/buildinfo"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -57,8 +58,8 @@ func newReport(ctx context.Context, b *bench, opts options) (*report, error) {
 	}
 	m.Setup = "all processes children of one, in its session and process group, on loopback; HTTP/1.1, connections kept"
 	m.Mix = fmt.Sprintf("GET / only, %d bytes from the upstream, 1 user, 1 session for each site; no sign-in and no password hash within the measured time; "+
-		"%d rounds, slots of %v (open210 twice that) after %v of warm-up, variants in turn",
-		len(upstreamBody), opts.rounds, opts.duration, warmUp)
+		"%d rounds of %v for a variant in a scenario (open210 twice that), in slices of %v to %v, variants in turn",
+		len(upstreamBody), opts.rounds, opts.duration, shortSlice, longSlice)
 	if err := m.measureHarness(ctx, b); err != nil {
 		return nil, err
 	}
@@ -68,21 +69,22 @@ func newReport(ctx context.Context, b *bench, opts options) (*report, error) {
 // measureHarness puts the load on the upstream itself, to show what the
 // harness can do and what it adds.
 func (m *machine) measureHarness(ctx context.Context, b *bench) error {
-	direct := visitor{authority: b.upstream.addr}
 	j := job{
-		addr: b.upstream.addr, request: direct.request("/"), want: []byte(upstreamBody),
-		conns: 64, warm: warmUp, measure: time.Second,
+		addr: b.upstream.addr, request: visitor{authority: b.upstream.addr}.request("/"), want: []byte(upstreamBody),
+		conns: 64, ramp: 200 * time.Millisecond, measure: time.Second,
 	}
-	var err error
-	if m.Ceiling, err = measureJob(ctx, j, 0, b.upstream.pid()); err != nil {
-		return fmt.Errorf("measure the harness: %w", err)
+	clients, err := dialAll(ctx, j.addr, j.conns)
+	if err != nil {
+		return err
 	}
-	j.rate = 2000
-	if m.Floor, err = measureJob(ctx, j, 0, b.upstream.pid()); err != nil {
-		return fmt.Errorf("measure the harness: %w", err)
-	}
-	if failure := m.Ceiling.failure; failure != nil {
-		return fmt.Errorf("measure the harness: %w", failure)
+	defer closeAll(clients)
+	for rate, into := range map[int]*sample{0: &m.Ceiling, 2000: &m.Floor} {
+		j.rate = rate
+		s, err := measureSlice(ctx, j, clients, pids{upstream: b.upstream.pid()})
+		if err = errors.Join(err, s.failure); err != nil {
+			return fmt.Errorf("measure the harness: %w", err)
+		}
+		*into = newSample([]slice{s})
 	}
 	return nil
 }

@@ -28,11 +28,11 @@ func (s *scenarioReport) print(w io.Writer) {
 	fmt.Fprintf(w, "\n%s: %s; ratio: %s\n", s.Name, s.Title, s.RatioOf)
 	if s.measured() {
 		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-		fmt.Fprintln(t, "variant\treq/s\tp50 ms\tp95 ms\tp99 ms\tCPU µs\tadded\tratio\tlow..high\tcaddy\trest\tothers\t")
+		fmt.Fprintln(t, "variant\treq/s\tp50 ms\tp95 ms\tp99 ms\tCPU µs\tadded\t±\tratio\t±\tcaddy\trest\tothers\t")
 		for _, v := range s.Variants {
-			fmt.Fprintf(t, "%s\t%.0f\t%.2f\t%.2f\t%.2f\t%.1f\t%+.1f\t%.3f\t%.2f..%.2f\t%.2f\t%.2f\t%.2f\t\n",
-				v.Variant, v.Throughput, v.P50, v.P95, v.P99, v.CPU, v.AddedCPU.Median,
-				v.Ratio.Median, v.Ratio.Low, v.Ratio.High, v.CaddyCores, v.RestCores, v.OthersCores)
+			fmt.Fprintf(t, "%s\t%.0f\t%.2f\t%.2f\t%.2f\t%.1f\t%+.1f\t%.1f\t%.3f\t%.3f\t%.2f\t%.2f\t%.2f\t\n",
+				v.Variant, v.Throughput, v.P50, v.P95, v.P99, v.CPU, v.AddedCPU.Median, v.AddedCPU.Margin,
+				v.Ratio.Median, v.Ratio.Margin, v.CaddyCores, v.RestCores, v.OthersCores)
 		}
 		t.Flush() // into a buffer: it cannot fail
 	}
@@ -60,7 +60,7 @@ func (r *report) printTargets(w io.Writer) {
 		if word != "reached" {
 			missed++
 		}
-		fmt.Fprintf(t, "%s\t%s\tgate %.3f\t%s\n", s.Name, s.Verdict.Target, s.Verdict.Value, word)
+		fmt.Fprintf(t, "%s\t%s\tgate %.3f ± %.3f\t%s\n", s.Name, s.Verdict.Target, s.Verdict.Value, s.Verdict.Margin, word)
 	}
 	t.Flush() // into a buffer: it cannot fail
 	if b.Len() == 0 {
@@ -73,16 +73,12 @@ func (r *report) printTargets(w io.Writer) {
 }
 
 // lastRound is a line on the round that just ended.
-func (s *scenarioReport) lastRound(variants []variant) string {
+func (s *scenarioReport) lastRound() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%-9s", s.Name)
-	base := s.variant(variants[0]).Samples
-	for _, v := range variants {
-		last := s.variant(v).Samples[len(base)-1]
-		fmt.Fprintf(&b, "  %s %.0f/s p95 %.2f ms %.1f µs", v, last.Throughput, last.P95, last.CPU)
-		if v != variants[0] {
-			fmt.Fprintf(&b, " (%.3f)", last.ratio(base[len(base)-1], s.RatioOf))
-		}
+	for _, v := range s.Variants {
+		last := v.Samples[len(v.Samples)-1]
+		fmt.Fprintf(&b, "  %s %.0f/s, p95 %.2f ms, %.1f µs", v.Variant, last.Throughput, last.P95, last.CPU)
 	}
 	return b.String()
 }

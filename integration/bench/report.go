@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"math"
 	"os"
 	"slices"
 )
@@ -23,7 +24,8 @@ type scenarioReport struct {
 	Connections     int             `json:"connections"`
 	Rate            int             `json:"open_loop_rate,omitempty"`
 	Pinned          bool            `json:"pinned"`
-	DurationSeconds float64         `json:"slot_seconds"`
+	Slice           float64         `json:"slice_seconds"`
+	Turns           int             `json:"slices_per_round"`
 	RatioOf         measureKind     `json:"ratio_of"`
 	Variants        []variantReport `json:"variants"`
 	Verdict         *verdict        `json:"verdict,omitempty"` // nil where there is no target
@@ -41,8 +43,8 @@ type variantReport struct {
 	CaddyCores  float64  `json:"caddy_cores"`
 	RestCores   float64  `json:"load_and_upstream_cores"`
 	OthersCores float64  `json:"others_cores"`
-	Ratio       spread   `json:"ratio"`        // to bare, within each round
-	AddedCPU    spread   `json:"added_cpu_us"` // over bare, within each round
+	Ratio       spread   `json:"ratio"`        // to bare
+	AddedCPU    spread   `json:"added_cpu_us"` // over bare
 	Samples     []sample `json:"samples"`
 }
 
@@ -50,6 +52,7 @@ type variantReport struct {
 type verdict struct {
 	Target  target  `json:"target"`
 	Value   float64 `json:"value"`
+	Margin  float64 `json:"margin"` // as in spread
 	Reached bool    `json:"reached"`
 }
 
@@ -59,7 +62,7 @@ func newScenarioReports(opts options) []scenarioReport {
 	for _, sc := range opts.scenarios {
 		r := scenarioReport{
 			Name: sc.name, Title: sc.title, Connections: sc.conns, Rate: sc.rate, Pinned: sc.pinned,
-			DurationSeconds: sc.duration(opts.duration).Seconds(), RatioOf: sc.ratioKind(),
+			Slice: sc.slice.Seconds(), Turns: sc.turns(opts.duration), RatioOf: sc.ratioKind(),
 		}
 		if sc.target != (target{}) && slices.Contains(opts.variants, gated) {
 			r.Verdict = &verdict{Target: sc.target}
@@ -72,13 +75,31 @@ func newScenarioReports(opts options) []scenarioReport {
 	return reports
 }
 
-// add takes a sample in for a variant of the scenario at index i.
-func (r *report) add(i int, v variant, s sample) {
-	vr := r.Scenarios[i].variant(v)
-	vr.Samples = append(vr.Samples, s)
-	r.Failed += s.Failed
-	if s.failure != nil && r.Failure == "" {
-		r.Failure = r.Scenarios[i].Name + ", " + string(v) + ": " + s.failure.Error()
+// add takes a round in. Only whole turns can be compared.
+func (s *scenarioReport) add(parts map[variant][]slice) {
+	whole := math.MaxInt
+	for _, v := range s.Variants {
+		n := len(parts[v.Variant])
+		if n > 0 && parts[v.Variant][n-1].failed > 0 {
+			n--
+		}
+		whole = min(whole, n)
+	}
+	for i := range s.Variants {
+		v := &s.Variants[i]
+		v.Samples = append(v.Samples, newSample(parts[v.Variant][:whole]))
+	}
+}
+
+// noteFailures counts the failed requests of a round.
+func (r *report) noteFailures(name string, parts map[variant][]slice) {
+	for v, all := range parts {
+		for _, s := range all {
+			r.Failed += s.failed
+			if s.failure != nil && r.Failure == "" {
+				r.Failure = name + ", " + string(v) + ": " + s.failure.Error()
+			}
+		}
 	}
 }
 
@@ -109,7 +130,8 @@ func (r *report) finish() {
 // one core.
 func (s *scenarioReport) measured() bool { return len(s.Variants[0].Samples) > 0 }
 
-// sumUp fills in the medians and compares, round by round, with bare.
+// sumUp fills in the medians of the rounds and compares with bare: throughput
+// and CPU slice by slice, p95, which needs many requests, round by round.
 func (v *variantReport) sumUp(bare []sample, kind measureKind) {
 	over := func(of func(sample) float64) float64 {
 		var all []float64
@@ -126,24 +148,26 @@ func (v *variantReport) sumUp(bare []sample, kind measureKind) {
 	v.CaddyCores = over(func(s sample) float64 { return s.CaddyCores })
 	v.RestCores = over(func(s sample) float64 { return s.RestCores })
 	v.OthersCores = over(func(s sample) float64 { return s.OthersCores })
-	var ratios, added []float64
+	var throughput, p95, added []float64
 	for i, s := range v.Samples {
-		ratios = append(ratios, s.ratio(bare[i], kind))
-		added = append(added, s.CPU-bare[i].CPU)
+		p95 = append(p95, quotient(s.P95, bare[i].P95))
+		for j, one := range s.Slices {
+			throughput = append(throughput, quotient(one.Throughput, bare[i].Slices[j].Throughput))
+			added = append(added, one.CPU-bare[i].Slices[j].CPU)
+		}
 	}
-	v.Ratio, v.AddedCPU = spreadOf(ratios), spreadOf(added)
+	v.Ratio, v.AddedCPU = spreadOf(throughput), spreadOf(added)
+	if kind == byP95 {
+		v.Ratio = spreadOf(p95)
+	}
 }
 
-// ratio compares with bare's sample of the same round; 0 when that has nothing.
-func (s sample) ratio(bare sample, kind measureKind) float64 {
-	value, base := s.Throughput, bare.Throughput
-	if kind == byP95 {
-		value, base = s.P95, bare.P95
-	}
-	if base == 0 {
+// quotient is a/b, or 0 where b is 0: JSON knows no infinity.
+func quotient(a, b float64) float64 {
+	if b == 0 {
 		return 0
 	}
-	return value / base
+	return a / b
 }
 
 // judge compares the gate's figure with the target.
@@ -152,10 +176,11 @@ func (s *scenarioReport) judge() {
 		return
 	}
 	g := s.variant(gated)
-	s.Verdict.Value = g.Ratio.Median
+	found := g.Ratio
 	if s.Verdict.Target.Kind == byCPU {
-		s.Verdict.Value = g.AddedCPU.Median
+		found = g.AddedCPU
 	}
+	s.Verdict.Value, s.Verdict.Margin = found.Median, found.Margin
 	s.Verdict.Reached = s.Verdict.Target.reached(s.Verdict.Value)
 }
 
