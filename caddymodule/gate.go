@@ -194,7 +194,7 @@ func unguarded(w http.ResponseWriter) http.ResponseWriter {
 // serve answers a request under /.gate/. Its address may hold a one-time code, so
 // those that do stay out of the access log.
 func (rt *runtimeOf) serve(w http.ResponseWriter, r, orig *http.Request, isPortal bool) error {
-	done := rt.core.use(r.Context())
+	done := rt.core.use()
 	defer done()
 	p := rt.place(r, isPortal)
 	if orig.URL.RawQuery != "" && holdsSecret(orig.URL) {

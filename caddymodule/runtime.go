@@ -1,7 +1,6 @@
 package caddymodule
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -288,7 +287,7 @@ func (g *Gate) admits(live *authcore.Live) bool {
 }
 
 // use counts a request to our own pages, so that the core waits for it.
-func (c *core) use(context.Context) (done func()) {
+func (c *core) use() (done func()) {
 	c.busy.Add(1)
 	return func() { c.busy.Add(-1) }
 }

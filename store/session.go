@@ -211,3 +211,30 @@ func (db *DB) DeleteEnded(ctx context.Context, now, idleBefore time.Time) (more 
 	}
 	return more, nil
 }
+
+// RootSession is a portal session with the name of its user.
+type RootSession struct {
+	authcore.Session
+	Username string
+}
+
+// RootSessions lists the portal sessions that live, of one user or of all where
+// user is empty, in the order of their ids, after one of them. Sessions last seen
+// before idleBefore have ended.
+func (db *DB) RootSessions(ctx context.Context, user authcore.UserID, after string, now, idleBefore time.Time, limit int) ([]RootSession, error) {
+	query := "SELECT " + sessionColumns + ", u.username FROM sessions s JOIN sessions r ON r.id = s.id JOIN users u ON u.id = s.user_id" +
+		" WHERE s.id = s.root_id AND s.id > ? AND s.expires_at > ? AND s.last_seen_at > ?"
+	args := []any{after, micros(now), micros(idleBefore)}
+	if user != "" {
+		query += " AND s.user_id = ?"
+		args = append(args, user)
+	}
+	return collect(db, ctx, func(row scanner, s *RootSession) error {
+		var r sessionRow
+		if err := row.Scan(append(r.fields(), &s.Username)...); err != nil {
+			return err
+		}
+		s.Session = r.session()
+		return nil
+	}, query+" ORDER BY s.id LIMIT ?", append(args, limit)...)
+}

@@ -155,3 +155,12 @@ func (*sqliteDialect) violated(err error) string {
 func (*sqliteDialect) forUpdate() string { return "" }
 
 func (*sqliteDialect) insertIgnore() string { return "INSERT OR IGNORE INTO" }
+
+// CheckIntegrity reads the whole database and reports damage.
+func (db *DB) CheckIntegrity(ctx context.Context) error {
+	found, err := collect(db, ctx, func(row scanner, s *string) error { return row.Scan(s) }, "PRAGMA integrity_check")
+	if err == nil && (len(found) != 1 || found[0] != "ok") {
+		err = errors.New(strings.Join(found, "; "))
+	}
+	return err
+}

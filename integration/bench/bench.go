@@ -149,14 +149,18 @@ func (b *bench) round(ctx context.Context, sc scenario, opts options, round int)
 	}
 	parts = map[variant][]slice{}
 	turns := sc.turns(opts.duration)
-	for t := -1; t < turns; t++ { // turn -1 is to warm up
+	for t := -1; t < turns; t++ {
 		for _, v := range turn(opts.variants, round*turns+max(t, 0)) {
 			st := stations[v]
-			s, err := measureSlice(ctx, st.job, st.clients, st.pids)
+			j := st.job
+			if t < 0 {
+				j.measure = warmUp
+			}
+			s, err := measureSlice(ctx, j, st.clients, st.pids)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", v, err)
 			}
-			if t >= 0 || s.failed > 0 {
+			if t >= 0 || s.failed > 0 { // a warm-up that fails is told as well
 				parts[v] = append(parts[v], s)
 			}
 			if s.failed > 0 {

@@ -30,15 +30,18 @@
 //
 // # Reading the output
 //
-// The variants take turns in short slots, round after round, in changing order,
-// so that the moods of a shared machine hit all alike. Every figure is the
-// median over the rounds; a ratio is the median of the ratios within each
-// round, with the lowest and the highest behind it. Compare ratios, not
-// requests per second of different runs.
+// In each round every scenario gives each variant several short slices, in
+// turns and in changing order over connections that stay open, so that the
+// moods of a shared machine hit all alike. Requests per second, latencies and
+// CPU are medians over the rounds. A ratio compares a slice with bare's of the
+// same turn, and is the median over all turns of the run; ± is its margin at
+// about 95 %, from the scatter of the turns. Compare ratios, not requests per
+// second of different runs, and call nothing a difference that lies within ±.
 //
 //	CPU µs     processor time of the Caddy process for one request, from the
-//	           kernel's clock of that process (all threads, user and system)
-//	added      that, less bare's in the same round
+//	           kernel's clock of that process (all threads, user and system),
+//	           read when no request is under way
+//	added      that, less bare's in the same turn
 //	ratio      requests/s over bare's in a closed loop, p95 over bare's in an
 //	           open one
 //	caddy, rest, others   cores kept busy by Caddy, by load and upstream, and
@@ -53,9 +56,11 @@
 // # Traps
 //
 //   - `--variants bare,control,gate,basic_auth` adds a second bare Caddy. Its
-//     ratio should be 1.00: what it strays is the noise of this run, and no
-//     difference smaller than that is a finding.
+//     ratio should be 1.00: what it strays is the noise of this run, that of
+//     two equal processes included, and no smaller difference is a finding.
 //   - With "others" above some 0.1 cores the machine was not yours. Run again.
+//     A virtual machine may lose time to neighbours that it cannot see; the
+//     margin shows that.
 //   - In `pinned`, Caddy's core should be full (caddy near 1.00) and the rest
 //     should not; else the load was the bottleneck and the ratio flatters. The
 //     report warns. In the free scenarios on two cores, load and upstream take
@@ -63,7 +68,7 @@
 //     That is why pinned is stricter and `respond` the strictest.
 //   - CPU per request in an open loop at a low rate counts idle wake-ups and
 //     is far above that at saturation. It is printed for comparison only.
-//   - p99 of a slot at 210/s rests on eight requests. Look at p95, or raise
+//   - p99 of a round at 210/s rests on eight requests. Look at p95, or raise
 //     --duration.
 //   - The header says how fast the load generator is without Caddy. When a
 //     variant comes near that, the generator is being measured.

@@ -44,43 +44,68 @@ func serveApp(t *testing.T) string {
 	return ln.Addr().String()
 }
 
-// testJob is a short slot; it counts the calls of begin and end.
-func testJob(addr string, rate int, begun, ended *int) job {
-	return job{
+// testLoad puts a short load on four connections.
+func testLoad(t *testing.T, ctx context.Context, addr string, rate int, measure time.Duration) (outcome, error) {
+	t.Helper()
+	j := job{
 		addr: addr, request: visitor{authority: "localhost"}.request("/"), want: []byte(upstreamBody),
-		conns: 4, rate: rate, warm: 20 * time.Millisecond, measure: 100 * time.Millisecond,
-		begin: func() { *begun++ }, end: func() { *ended++ },
+		conns: 4, rate: rate, ramp: 20 * time.Millisecond, measure: measure,
 	}
+	clients, err := dialAll(t.Context(), addr, j.conns)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeAll(clients)
+	return load(ctx, j, clients)
 }
 
 func TestLoad(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
-		name string
-		run  func(context.Context, job) (outcome, error)
-		rate int
-		want int // requests; 0: any number
+		name          string
+		rate          int
+		measured, all int // requests; 0: any number
 	}{
-		{"closed", closedLoop, 0, 0},
-		{"open", openLoop, 1000, 100},
+		{"closed", 0, 0, 0},
+		{"open", 1000, 100, 120},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			var begun, ended int
-			out, err := tt.run(t.Context(), testJob(serveApp(t), tt.rate, &begun, &ended))
+			out, err := testLoad(t, t.Context(), serveApp(t), tt.rate, 100*time.Millisecond)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if out.failed != 0 {
 				t.Errorf("%d requests failed, the first: %v", out.failed, out.failure)
 			}
-			if n := len(out.latencies); n == 0 || tt.want != 0 && n != tt.want {
-				t.Errorf("measured %d requests, want %d (0: any number)", n, tt.want)
+			if n := len(out.latencies); n == 0 || tt.rate > 0 && n != tt.measured {
+				t.Errorf("measured %d requests, want %d (0: any number)", n, tt.measured)
 			}
-			if out.elapsed < 100*time.Millisecond || begun != 1 || ended != 1 {
-				t.Errorf("elapsed %v, begin called %d times, end %d times", out.elapsed, begun, ended)
+			if out.requests < len(out.latencies) || tt.rate > 0 && out.requests != tt.all {
+				t.Errorf("counted %d requests, %d of them measured, want %d (0: any number)", out.requests, len(out.latencies), tt.all)
+			}
+			if out.elapsed < 100*time.Millisecond {
+				t.Errorf("elapsed %v", out.elapsed)
 			}
 		})
+	}
+}
+
+// Connections are used slice after slice, by either kind of loop.
+func TestLoadAgain(t *testing.T) {
+	t.Parallel()
+	addr := serveApp(t)
+	j := job{request: visitor{authority: "localhost"}.request("/"), want: []byte(upstreamBody), measure: 20 * time.Millisecond}
+	clients, err := dialAll(t.Context(), addr, 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeAll(clients)
+	for _, j.rate = range []int{1000, 1000, 0, 0, 1000} {
+		out, err := load(t.Context(), j, clients)
+		if err != nil || out.failed > 0 || out.requests == 0 {
+			t.Fatalf("rate %d: %d requests, %d failed; %v, %v", j.rate, out.requests, out.failed, out.failure, err)
+		}
 	}
 }
 
@@ -111,15 +136,13 @@ func TestLoadFailures(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			for name, run := range map[string]func(context.Context, job) (outcome, error){"closed": closedLoop, "open": openLoop} {
-				var begun, ended int
-				j := testJob(serve(t, tt.handle), 1000, &begun, &ended)
-				out, err := run(t.Context(), j)
+			for _, rate := range []int{0, 1000} {
+				out, err := testLoad(t, t.Context(), serve(t, tt.handle), rate, 50*time.Millisecond)
 				if err != nil {
-					t.Fatalf("%s: %v", name, err)
+					t.Fatalf("rate %d: %v", rate, err)
 				}
 				if out.failed == 0 || out.failure == nil || !strings.Contains(out.failure.Error(), tt.want) {
-					t.Errorf("%s: %d failed, the first: %v; want one with %q", name, out.failed, out.failure, tt.want)
+					t.Errorf("rate %d: %d failed, the first: %v; want one with %q", rate, out.failed, out.failure, tt.want)
 				}
 			}
 		})
@@ -129,14 +152,19 @@ func TestLoadFailures(t *testing.T) {
 func TestLoadStopsWithItsContext(t *testing.T) {
 	t.Parallel()
 	stop := errors.New("stop")
-	for name, run := range map[string]func(context.Context, job) (outcome, error){"closed": closedLoop, "open": openLoop} {
+	for _, rate := range []int{0, 1000} {
 		ctx, cancel := context.WithCancelCause(t.Context())
-		var begun, ended int
-		j := testJob(serveApp(t), 1000, &begun, &ended)
-		j.measure = time.Hour
-		j.begin = func() { cancel(stop) }
-		if _, err := run(ctx, j); !errors.Is(err, stop) {
-			t.Errorf("%s: error %v, want %v", name, err, stop)
+		ready := make(chan struct{}, 100)
+		addr := serve(t, func(c net.Conn) {
+			ready <- struct{}{}
+			_ = answerAll(c) // ends with the connection
+		})
+		go func() {
+			<-ready
+			cancel(stop)
+		}()
+		if _, err := testLoad(t, ctx, addr, rate, time.Hour); !errors.Is(err, stop) {
+			t.Errorf("rate %d: error %v, want %v", rate, err, stop)
 		}
 	}
 }
@@ -151,10 +179,13 @@ func TestOpenLoopOmitsNothing(t *testing.T) {
 		time.Sleep(stall) // the stall itself
 		_ = answerAll(c)  // ends with the connection
 	})
-	var begun, ended int
-	j := testJob(addr, 1000, &begun, &ended)
-	j.conns, j.warm = 1, 0
-	out, err := openLoop(t.Context(), j)
+	clients, err := dialAll(t.Context(), addr, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeAll(clients)
+	j := job{request: visitor{authority: "localhost"}.request("/"), want: []byte(upstreamBody), rate: 1000, measure: stall}
+	out, err := load(t.Context(), j, clients)
 	if err != nil || out.failed > 0 {
 		t.Fatal(err, out.failure)
 	}

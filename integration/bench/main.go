@@ -90,7 +90,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	fs.SetOutput(stderr)
 	fs.StringVar(&o.caddy, "caddy", "bin/caddy", "Caddy `binary` with the gate in it")
 	fs.StringVar(&o.json, "json", "", "also write the report to this `file` as JSON")
-	fs.IntVar(&o.rounds, "rounds", 7, "how many `times` to go through all scenarios (1 to 99)")
+	fs.IntVar(&o.rounds, "rounds", 6, "how many `times` to go through all scenarios (1 to 99)")
 	fs.DurationVar(&o.duration, "duration", 2*time.Second, "measured `time` of a variant in a scenario in each round (100ms to 1m); open210 takes twice that")
 	fs.StringVar(&only, "only", "", "comma-separated `scenarios`: "+scenarioNames())
 	fs.StringVar(&variants, "variants", "bare,gate,basic_auth", "comma-separated `variants`: bare, gate, basic_auth, control (a second bare one, to see the noise)")

@@ -19,17 +19,17 @@ type report struct {
 
 // scenarioReport is one scenario's part of it.
 type scenarioReport struct {
-	Name            string          `json:"name"`
-	Title           string          `json:"title"`
-	Connections     int             `json:"connections"`
-	Rate            int             `json:"open_loop_rate,omitempty"`
-	Pinned          bool            `json:"pinned"`
-	Slice           float64         `json:"slice_seconds"`
-	Turns           int             `json:"slices_per_round"`
-	RatioOf         measureKind     `json:"ratio_of"`
-	Variants        []variantReport `json:"variants"`
-	Verdict         *verdict        `json:"verdict,omitempty"` // nil where there is no target
-	Warnings        []string        `json:"warnings,omitempty"`
+	Name        string          `json:"name"`
+	Title       string          `json:"title"`
+	Connections int             `json:"connections"`
+	Rate        int             `json:"open_loop_rate,omitempty"`
+	Pinned      bool            `json:"pinned"`
+	Slice       float64         `json:"slice_seconds"`
+	Turns       int             `json:"slices_per_round"`
+	RatioOf     measureKind     `json:"ratio_of"`
+	Variants    []variantReport `json:"variants"`
+	Verdict     *verdict        `json:"verdict,omitempty"` // nil where there is no target
+	Warnings    []string        `json:"warnings,omitempty"`
 }
 
 // variantReport holds a variant's medians over the rounds and the samples.
@@ -130,8 +130,8 @@ func (r *report) finish() {
 // one core.
 func (s *scenarioReport) measured() bool { return len(s.Variants[0].Samples) > 0 }
 
-// sumUp fills in the medians of the rounds and compares with bare: throughput
-// and CPU slice by slice, p95, which needs many requests, round by round.
+// sumUp fills in the medians of the rounds and compares with bare, each slice
+// with that of the same turn.
 func (v *variantReport) sumUp(bare []sample, kind measureKind) {
 	over := func(of func(sample) float64) float64 {
 		var all []float64
@@ -148,18 +148,19 @@ func (v *variantReport) sumUp(bare []sample, kind measureKind) {
 	v.CaddyCores = over(func(s sample) float64 { return s.CaddyCores })
 	v.RestCores = over(func(s sample) float64 { return s.RestCores })
 	v.OthersCores = over(func(s sample) float64 { return s.OthersCores })
-	var throughput, p95, added []float64
+	var ratios, added []float64
 	for i, s := range v.Samples {
-		p95 = append(p95, quotient(s.P95, bare[i].P95))
 		for j, one := range s.Slices {
-			throughput = append(throughput, quotient(one.Throughput, bare[i].Slices[j].Throughput))
-			added = append(added, one.CPU-bare[i].Slices[j].CPU)
+			base := bare[i].Slices[j]
+			added = append(added, one.CPU-base.CPU)
+			if kind == byP95 {
+				ratios = append(ratios, quotient(one.P95, base.P95))
+			} else {
+				ratios = append(ratios, quotient(one.Throughput, base.Throughput))
+			}
 		}
 	}
-	v.Ratio, v.AddedCPU = spreadOf(throughput), spreadOf(added)
-	if kind == byP95 {
-		v.Ratio = spreadOf(p95)
-	}
+	v.Ratio, v.AddedCPU = spreadOf(ratios), spreadOf(added)
 }
 
 // quotient is a/b, or 0 where b is 0: JSON knows no infinity.

@@ -4,9 +4,12 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // madeUp is a report on a gate with the given throughput, CPU µs and p95,
@@ -17,12 +20,28 @@ func madeUp(t *testing.T, throughput, cpu, p95 []float64) *report {
 	r := &report{Machine: machine{Cores: []int{0, 1}}, Rounds: len(throughput), Scenarios: newScenarioReports(opts)}
 	for i := range r.Scenarios {
 		for round := range throughput {
-			r.add(i, bare, sample{Throughput: 100, CPU: 50, P95: 1})
-			r.add(i, gated, sample{Throughput: throughput[round], CPU: cpu[round], P95: p95[round]})
+			r.Scenarios[i].add(map[variant][]slice{
+				bare:  {madeUpSlice(100, 50, 1)},
+				gated: {madeUpSlice(throughput[round], cpu[round], p95[round])},
+			})
 		}
 	}
 	r.finish()
 	return r
+}
+
+// madeUpSlice has so many requests per second, µs of Caddy's time for each, and
+// latencies of p95 milliseconds.
+func madeUpSlice(throughput, cpu, p95 float64) slice {
+	n := int(throughput)
+	return slice{
+		outcome: outcome{
+			requests: n, elapsed: time.Second,
+			latencies: slices.Repeat([]time.Duration{time.Duration(p95 * float64(time.Millisecond))}, n),
+		},
+		before: reading{at: time.Unix(0, 0)},
+		after:  reading{at: time.Unix(1, 0), caddy: time.Duration(cpu * float64(n) * float64(time.Microsecond))},
+	}
 }
 
 func TestVerdicts(t *testing.T) {
@@ -58,7 +77,7 @@ func TestVerdicts(t *testing.T) {
 func TestPrint(t *testing.T) {
 	t.Parallel()
 	r := madeUp(t, []float64{94}, []float64{54}, []float64{1})
-	r.add(0, gated, sample{Failed: 2, failure: errors.New("status 401")})
+	r.noteFailures("proxy", map[variant][]slice{gated: {{outcome: outcome{failed: 2, failure: errors.New("status 401")}}}})
 	var b strings.Builder
 	if err := r.print(&b); err != nil {
 		t.Fatal(err)
@@ -103,18 +122,50 @@ func TestWriteJSON(t *testing.T) {
 	}
 }
 
+// A round that a failure ended has an unfinished turn: it is left out.
+func TestAddOnlyWholeTurns(t *testing.T) {
+	t.Parallel()
+	good := madeUpSlice(100, 50, 1)
+	bad := good
+	bad.failed = 1
+	for name, parts := range map[string]map[variant][]slice{
+		"the first failed":  {bare: {good, bad}, gated: {good}},
+		"the second failed": {bare: {good, good}, gated: {good, bad}},
+	} {
+		s := newScenarioReports(options{scenarios: scenarios[:1], variants: []variant{bare, gated}})[0]
+		s.add(parts)
+		for _, v := range s.Variants {
+			if n := len(v.Samples[0].Slices); n != 1 {
+				t.Errorf("%s: %s has %d slices, want 1", name, v.Variant, n)
+			}
+		}
+	}
+	s := newScenarioReports(options{scenarios: scenarios[:1], variants: []variant{bare, gated}})[0]
+	s.add(map[variant][]slice{bare: {bad}})
+	if n := len(s.Variants[1].Samples[0].Slices); n != 0 {
+		t.Errorf("%d slices of a variant that was not reached", n)
+	}
+}
+
 func TestNewSample(t *testing.T) {
 	t.Parallel()
-	start := time.Unix(0, 0)
-	before := reading{at: start}
-	after := reading{at: start.Add(time.Second), caddy: time.Second, upstream: 100 * time.Millisecond, load: 200 * time.Millisecond, machine: 1500 * time.Millisecond}
-	out := outcome{elapsed: time.Second, latencies: []time.Duration{3e6, 1e6, 2e6, 4e6}}
-	got := newSample(out, before, after)
-	want := sample{Requests: 4, Seconds: 1, Throughput: 4, P50: 2, P95: 4, P99: 4, CPU: 250e3, RestCPU: 75e3, CaddyCores: 1, RestCores: 0.3, OthersCores: 0.2}
-	if got != want {
-		t.Errorf("got  %+v\nwant %+v", got, want)
+	const ms = time.Millisecond
+	at := func(seconds int64, caddy, upstream, load, machine time.Duration) reading {
+		return reading{at: time.Unix(seconds, 0), caddy: caddy, upstream: upstream, load: load, machine: machine}
 	}
-	if got := newSample(outcome{failed: 1}, reading{}, reading{}); got.CPU != 0 || got.Throughput != 0 || got.CaddyCores != 0 {
-		t.Errorf("a slot without an answer gives %+v", got)
+	parts := []slice{
+		{outcome{latencies: []time.Duration{3 * ms, 1 * ms}, elapsed: 500 * ms, requests: 5}, at(0, 0, 0, 0, 0), at(1, 500*ms, 50*ms, 100*ms, 640*ms)},
+		{outcome{latencies: []time.Duration{4 * ms, 2 * ms}, elapsed: 500 * ms, requests: 5}, at(5, 500*ms, 50*ms, 100*ms, 900*ms), at(6, 1500*ms, 100*ms, 200*ms, 2360*ms)},
+	}
+	want := sample{
+		Requests: 4, Throughput: 4, P50: 2, P95: 4, P99: 4,
+		CPU: 150e3, CaddyCores: 0.75, RestCores: 0.15, OthersCores: 0.15,
+		Slices: []sliceSample{{4, 3, 100e3}, {4, 4, 200e3}},
+	}
+	if diff := cmp.Diff(want, newSample(parts)); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(sample{}, newSample(nil)); diff != "" {
+		t.Error(diff)
 	}
 }

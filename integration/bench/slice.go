@@ -65,6 +65,7 @@ type sample struct {
 // sliceSample is what is compared slice by slice.
 type sliceSample struct {
 	Throughput float64 `json:"requests_per_second"`
+	P95        float64 `json:"p95_ms"`
 	CPU        float64 `json:"caddy_cpu_us_per_request"`
 }
 
@@ -75,7 +76,12 @@ func newSample(parts []slice) sample {
 	var elapsed, span, caddy, rest, others time.Duration
 	var answered int
 	for _, p := range parts {
-		s.Slices = append(s.Slices, sliceSample{p.throughput(), perRequest(p.caddyTime(), p.requests)})
+		slices.Sort(p.latencies)
+		s.Slices = append(s.Slices, sliceSample{
+			Throughput: p.throughput(),
+			P95:        milliseconds(percentile(p.latencies, 0.95)),
+			CPU:        perRequest(p.caddyTime(), p.requests),
+		})
 		latencies = append(latencies, p.latencies...)
 		answered += p.requests
 		elapsed += p.elapsed

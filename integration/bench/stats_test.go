@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 func TestPercentile(t *testing.T) {
@@ -45,13 +46,17 @@ func TestMedianAndSpread(t *testing.T) {
 		t.Error(diff)
 	}
 	values := []float64{3, 1, 2}
-	if diff := cmp.Diff(spread{2, 1, 3}, spreadOf(values)); diff != "" {
+	near := cmpopts.EquateApprox(0, 0.001)
+	if diff := cmp.Diff(spread{Median: 2, Low: 1.5, High: 2.5, Margin: 0.906, Count: 3}, spreadOf(values), near); diff != "" {
 		t.Error(diff)
 	}
 	if diff := cmp.Diff([]float64{3, 1, 2}, values); diff != "" {
 		t.Error("the values were reordered: ", diff)
 	}
-	if diff := cmp.Diff(spread{2.5, 1, 4}, spreadOf([]float64{4, 1, 2, 3})); diff != "" {
+	if diff := cmp.Diff(spread{Median: 2.5, Low: 1.5, High: 3.5, Margin: 1.57, Count: 4}, spreadOf([]float64{4, 1, 2, 3}), near); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(spread{Median: 5, Low: 5, High: 5, Count: 1}, spreadOf([]float64{5}), near); diff != "" {
 		t.Error(diff)
 	}
 }

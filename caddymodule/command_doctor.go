@@ -1,0 +1,65 @@
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+)
+
+func doctorCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Checks configuration, database, clock and files",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			found := diagnose(cmd)
+			if asJSON {
+				if err := printJSON(cmd.OutOrStdout(), found); err != nil {
+					return err
+				}
+			} else {
+				out := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 4, 2, ' ', 0)
+				for _, f := range found {
+					fmt.Fprintf(out, "%s\t%s\t%s\n", f.State, f.Check, f.Text)
+				}
+				if err := out.Flush(); err != nil {
+					return err
+				}
+			}
+			for _, f := range found {
+				if f.State == "error" {
+					return errors.New("something is wrong, see above")
+				}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON lines")
+	return cmd
+}
+
+// diagnose gathers all findings; what cannot be looked at is one itself.
+func diagnose(cmd *cobra.Command) []finding {
+	t, err := readTarget(cmd)
+	if err != nil {
+		return []finding{wrong("configuration", "%v", err)}
+	}
+	found := examineSettings(t.values)
+	if _, err := os.Stat(t.values.database.Path); errors.Is(err, os.ErrNotExist) {
+		return append(found, warn("database", "%s is not there yet; Caddy makes it when it starts", t.values.database.Path))
+	}
+	if _, running := t.remote("user.list", []byte(`{"Limit":0}`)); running {
+		found = append(found, fine("server", "runs on this database"))
+	} else {
+		found = append(found, fine("server", "none answers on the admin endpoint; looking at the database itself"))
+	}
+	var inside []finding
+	if err := act(cmd, "doctor", struct{}{}, &inside, false); err != nil {
+		return append(found, wrong("database", "%v", err))
+	}
+	return append(found, inside...)
+}

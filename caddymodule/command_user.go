@@ -1,0 +1,219 @@
+package caddymodule
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/gatehouse-auth/gatehouse/authcore"
+)
+
+func userCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "user", Short: "Adds, lists and changes users"}
+	noSubcommand(cmd)
+	cmd.AddCommand(userAdd(), userList(), userPassword(), userOwner(), userInvite(),
+		userStatus("disable", authcore.Disabled, "Disables a user and ends the sessions"),
+		userStatus("enable", authcore.Active, "Enables a user that was disabled"))
+	return cmd
+}
+
+func userAdd() *cobra.Command {
+	var a addUserArgs
+	var stdin bool
+	cmd := &cobra.Command{
+		Use:     "add NAME",
+		Short:   "Adds a user",
+		Example: "  caddy gate user add alice --email alice@example.com --owner --password-stdin < password.txt",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			a.Username = args[0]
+			if a.Password, err = readPassword(cmd, stdin); err != nil {
+				return err
+			}
+			var u userLine
+			if err := act(cmd, "user.add", a, &u, a.Owner); err != nil {
+				return err
+			}
+			what := "user"
+			if u.Owner {
+				what = "platform owner"
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "Added %s %s.\n", what, u.Username)
+			return err
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&a.Email, "email", "", "email address")
+	f.StringVar(&a.Name, "name", "", "name to show")
+	f.StringArrayVar(&a.Groups, "group", nil, "a group; may be given several times")
+	f.BoolVar(&a.Owner, "owner", false, "make a platform owner")
+	f.BoolVar(&stdin, "password-stdin", false, "read the password from standard input")
+	return cmd
+}
+
+// readPassword takes the password from standard input, or asks for it twice
+// where somebody sits at a terminal.
+func readPassword(cmd *cobra.Command, stdin bool) (string, error) {
+	if stdin {
+		line, err := bufio.NewReader(io.LimitReader(cmd.InOrStdin(), 8192)).ReadString('\n')
+		if err != nil && !errors.Is(err, io.EOF) {
+			return "", err
+		}
+		if line = strings.TrimRight(line, "\r\n"); line == "" {
+			return "", errors.New("there is no password on standard input")
+		}
+		return line, nil
+	}
+	fd := int(os.Stdin.Fd())
+	if !term.IsTerminal(fd) {
+		return "", errors.New("give the password on standard input, with --password-stdin")
+	}
+	ask := func(prompt string) (string, error) {
+		fmt.Fprint(cmd.ErrOrStderr(), prompt)
+		text, err := term.ReadPassword(fd)
+		fmt.Fprintln(cmd.ErrOrStderr())
+		return string(text), err
+	}
+	first, err := ask("Password: ")
+	if err != nil {
+		return "", err
+	}
+	second, err := ask("Password again: ")
+	if err == nil && first != second {
+		err = errors.New("the two passwords are not the same")
+	}
+	return first, err
+}
+
+func userList() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "Lists the users",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			out := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 4, 2, ' ', 0)
+			if !asJSON {
+				fmt.Fprintln(out, "USERNAME\tEMAIL\tNAME\tSTATUS\tOWNER\tGROUPS")
+			}
+			for after := ""; ; {
+				var page []userLine
+				if err := act(cmd, "user.list", pageArgs{After: after, Limit: pageSize}, &page, false); err != nil {
+					return err
+				}
+				if asJSON {
+					if err := printJSON(cmd.OutOrStdout(), page); err != nil {
+						return err
+					}
+				}
+				for _, u := range page {
+					after = authcore.UsernameKey(u.Username)
+					if !asJSON {
+						fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\n", u.Username, u.Email, u.Name, u.Status, yes(u.Owner), strings.Join(u.Groups, ","))
+					}
+				}
+				if len(page) < pageSize {
+					return out.Flush()
+				}
+			}
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON lines")
+	return cmd
+}
+
+func yes(b bool) string {
+	if b {
+		return "yes"
+	}
+	return ""
+}
+
+func userStatus(word string, status authcore.Status, short string) *cobra.Command {
+	return &cobra.Command{
+		Use:   word + " NAME",
+		Short: short,
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return change(cmd, "user.status", userArgs{User: args[0], Status: status}, "User %s is "+string(status)+" now.\n")
+		},
+	}
+}
+
+// change carries out an operation on one user and says so.
+func change(cmd *cobra.Command, name string, a userArgs, said string) error {
+	var u userLine
+	if err := act(cmd, name, a, &u, false); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(cmd.OutOrStdout(), said, u.Username)
+	return err
+}
+
+func userPassword() *cobra.Command {
+	var stdin bool
+	cmd := &cobra.Command{
+		Use:   "password NAME",
+		Short: "Sets a new password and ends the user's sessions",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			pw, err := readPassword(cmd, stdin)
+			if err != nil {
+				return err
+			}
+			return change(cmd, "user.password", userArgs{User: args[0], Password: pw}, "The password of %s was changed.\n")
+		},
+	}
+	cmd.Flags().BoolVar(&stdin, "password-stdin", false, "read the password from standard input")
+	return cmd
+}
+
+func userOwner() *cobra.Command {
+	var remove bool
+	cmd := &cobra.Command{
+		Use:   "owner NAME",
+		Short: "Makes a user a platform owner, or takes that away",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			said := "User %s is a platform owner now.\n"
+			if remove {
+				said = "User %s is no platform owner any more.\n"
+			}
+			return change(cmd, "user.owner", userArgs{User: args[0], Owner: !remove}, said)
+		},
+	}
+	cmd.Flags().BoolVar(&remove, "remove", false, "take it away")
+	return cmd
+}
+
+func userInvite() *cobra.Command {
+	valid := "7d"
+	cmd := &cobra.Command{
+		Use:   "invite",
+		Short: "Makes a link with which one person may register (register invite)",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			d, err := caddy.ParseDuration(valid)
+			if err != nil {
+				return err
+			}
+			var made map[string]string
+			if err := act(cmd, "user.invite", inviteArgs{Valid: d}, &made, false); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\nGood for one account until %s.\n", made["link"], time.Now().Add(d).Format(time.RFC1123))
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&valid, "valid", valid, "how long the link is good")
+	return cmd
+}

@@ -1,0 +1,101 @@
+package caddymodule
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/authcore"
+)
+
+// finding is one line of what the doctor says.
+type finding struct {
+	Check string `json:"check"`
+	State string `json:"state"` // ok, warning or error
+	Text  string `json:"text"`
+}
+
+func fine(check, format string, args ...any) finding {
+	return finding{check, "ok", fmt.Sprintf(format, args...)}
+}
+
+func warn(check, format string, args ...any) finding {
+	return finding{check, "warning", fmt.Sprintf(format, args...)}
+}
+
+func wrong(check, format string, args ...any) finding {
+	return finding{check, "error", fmt.Sprintf(format, args...)}
+}
+
+// examine looks at what an open database and its services can tell.
+func examine(ctx context.Context, c *console, _ struct{}) (any, error) {
+	return []finding{c.examineSchema(ctx), c.examineIntegrity(ctx), c.examineOwner(ctx), c.examineClock(ctx), c.examineHashing(ctx)}, nil
+}
+
+func (c *console) examineSchema(ctx context.Context) finding {
+	version, err := c.db.Schema(ctx)
+	if err != nil {
+		return wrong("database", "its schema cannot be read: %v", err)
+	}
+	return fine("database", "opens, schema version %d", version)
+}
+
+func (c *console) examineIntegrity(ctx context.Context) finding {
+	if err := c.db.CheckIntegrity(ctx); err != nil {
+		return wrong("integrity", "the database is damaged: %v; restore a backup", err)
+	}
+	return fine("integrity", "the database is whole")
+}
+
+func (c *console) examineOwner(ctx context.Context) finding {
+	ok, err := c.db.OwnerExists(ctx)
+	if err != nil {
+		return wrong("owner", "cannot be looked up: %v", err)
+	}
+	if ok {
+		return fine("owner", "there is an active platform owner")
+	}
+	if closed, err := c.db.SetupClosed(ctx); err == nil && closed {
+		return wrong("owner", "there is no active platform owner; make one with: caddy gate user owner NAME")
+	}
+	return warn("owner", "there is none yet; open the setup link in Caddy's log, or run: caddy gate user add NAME --owner --password-stdin")
+}
+
+// examineClock compares the clock with the newest event: a clock that was set
+// back ends no session in time.
+func (c *console) examineClock(ctx context.Context) finding {
+	latest, err := c.db.Latest(ctx)
+	if err != nil {
+		return wrong("clock", "cannot be compared: %v", err)
+	}
+	if ahead := latest.Sub(c.accounts.Now()); ahead > time.Minute {
+		return wrong("clock", "it is at least %s behind the newest event in the database; set it right", ahead.Round(time.Second))
+	}
+	return fine("clock", "%s", c.accounts.Now().UTC().Format(time.RFC3339))
+}
+
+func (c *console) examineHashing(ctx context.Context) finding {
+	start := time.Now()
+	if err := c.accounts.Passwords.VerifyUnknown(ctx, "doctor"); err != nil {
+		return warn("hashing", "%v", err)
+	}
+	took := time.Since(start).Round(time.Millisecond)
+	if took > time.Second {
+		return warn("hashing", "a password hash takes %s: choose smaller parameters with \"hashing\"", took)
+	}
+	return fine("hashing", "a password hash takes %s", took)
+}
+
+// examineSettings looks at what the configuration says.
+func examineSettings(v values) []finding {
+	found := []finding{fine("configuration", "is valid; database: %s", v.database)}
+	if v.portal != "" {
+		found = append(found, fine("portal", "%s serves the pages for all gated hosts", v.portal))
+	} else {
+		found = append(found, fine("portal", "none: each gated host has its own pages"))
+	}
+	if v.register == authcore.RegisterOpen {
+		found = append(found, warn("register", "anybody can make an account; gates need a policy that says who may pass"))
+	}
+	return append(found, examineFiles(v)...)
+}

@@ -1,0 +1,188 @@
+package caddymodule
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/authcore"
+	"github.com/gatehouse-auth/gatehouse/authcore/web"
+	"github.com/gatehouse-auth/gatehouse/store"
+)
+
+// console is what the command line acts on: the services of a running server, or
+// of a database that was opened for one command.
+type console struct {
+	accounts *authcore.Accounts
+	db       *store.DB
+	origin   string // of the pages; empty where no server runs
+}
+
+// operation is what a command does, wherever it runs. Arguments and answer are
+// JSON, because the way to a running server is its admin endpoint.
+type operation func(ctx context.Context, c *console, args json.RawMessage) (any, error)
+
+// operations holds them by name.
+var operations = map[string]operation{
+	"user.add":       with(addUser),
+	"user.list":      with(listUsers),
+	"user.status":    with(setStatus),
+	"user.password":  with(setPassword),
+	"user.owner":     with(setOwner),
+	"user.invite":    with(invite),
+	"session.list":   with(listSessions),
+	"session.revoke": with(revokeSessions),
+	"doctor":         with(examine),
+}
+
+// with reads the arguments of an operation.
+func with[A any](f func(context.Context, *console, A) (any, error)) operation {
+	return func(ctx context.Context, c *console, raw json.RawMessage) (any, error) {
+		var args A
+		if err := json.Unmarshal(raw, &args); err != nil {
+			return nil, fmt.Errorf("arguments: %w", err)
+		}
+		return f(ctx, c, args)
+	}
+}
+
+type addUserArgs struct {
+	Username, Email, Name, Password string
+	Groups                          []string
+	Owner                           bool
+}
+
+// userLine is a user as the command line shows it.
+type userLine struct {
+	ID       authcore.UserID `json:"id"`
+	Username string          `json:"username"`
+	Email    string          `json:"email"`
+	Name     string          `json:"name"`
+	Status   authcore.Status `json:"status"`
+	Owner    bool            `json:"owner"`
+	Groups   []string        `json:"groups"`
+	Created  time.Time       `json:"created_at"`
+}
+
+func lineOf(u authcore.User) userLine {
+	return userLine{ID: u.ID, Username: u.Username, Email: u.Email, Name: u.Name, Status: u.Status, Owner: u.Owner,
+		Groups: append([]string{}, u.Groups...), Created: u.CreatedAt}
+}
+
+func addUser(ctx context.Context, c *console, a addUserArgs) (any, error) {
+	u, err := c.accounts.CreateUser(ctx, authcore.CommandLine(), authcore.NewUser{Username: a.Username, Email: a.Email, Name: a.Name,
+		Password: authcore.Secret(a.Password), Groups: a.Groups, Owner: a.Owner, EmailVerified: true})
+	return lineOf(u), err
+}
+
+type pageArgs struct {
+	After string
+	Limit int
+}
+
+func listUsers(ctx context.Context, c *console, a pageArgs) (any, error) {
+	users, err := c.db.Users(ctx, a.After, a.Limit)
+	lines := make([]userLine, 0, len(users))
+	for _, u := range users {
+		lines = append(lines, lineOf(u))
+	}
+	return lines, err
+}
+
+type userArgs struct {
+	User, Password string
+	Status         authcore.Status
+	Owner          bool
+}
+
+// on finds the user that an operation is about.
+func on(f func(context.Context, *console, authcore.User, userArgs) error) func(context.Context, *console, userArgs) (any, error) {
+	return func(ctx context.Context, c *console, a userArgs) (any, error) {
+		u, err := c.accounts.FindUser(ctx, a.User)
+		if err == nil {
+			err = f(ctx, c, u, a)
+		}
+		if err != nil {
+			return nil, err
+		}
+		u, err = c.accounts.FindUser(ctx, a.User)
+		return lineOf(u), err
+	}
+}
+
+var (
+	setStatus = on(func(ctx context.Context, c *console, u authcore.User, a userArgs) error {
+		return c.accounts.SetStatus(ctx, authcore.CommandLine(), u.ID, a.Status)
+	})
+	setPassword = on(func(ctx context.Context, c *console, u authcore.User, a userArgs) error {
+		return c.accounts.SetPassword(ctx, authcore.CommandLine(), u.ID, authcore.Secret(a.Password))
+	})
+	setOwner = on(func(ctx context.Context, c *console, u authcore.User, a userArgs) error {
+		return c.accounts.SetOwner(ctx, authcore.CommandLine(), u.ID, a.Owner)
+	})
+)
+
+type inviteArgs struct{ Valid time.Duration }
+
+func invite(ctx context.Context, c *console, a inviteArgs) (any, error) {
+	if a.Valid <= 0 || a.Valid > 90*24*time.Hour {
+		return nil, errors.New("an invitation is good for up to 90 days")
+	}
+	token, err := c.accounts.Invite(ctx, authcore.CommandLine(), a.Valid)
+	if err != nil {
+		return nil, err
+	}
+	path := web.Prefix + "register?invite=" + token.Reveal()
+	return map[string]string{"link": c.origin + path}, nil
+}
+
+type sessionArgs struct{ User, ID, After string }
+
+// sessionLine is a session as the command line shows it.
+type sessionLine struct {
+	ID       authcore.SessionID `json:"id"`
+	User     string             `json:"username"`
+	Host     string             `json:"host"`
+	Device   string             `json:"device"`
+	Address  string             `json:"address"`
+	Created  time.Time          `json:"created_at"`
+	LastSeen time.Time          `json:"last_seen_at"`
+	Expires  time.Time          `json:"expires_at"`
+}
+
+// listSessions lists portal sessions: those that can be revoked.
+func listSessions(ctx context.Context, c *console, a sessionArgs) (any, error) {
+	var only authcore.UserID
+	if a.User != "" {
+		u, err := c.accounts.FindUser(ctx, a.User)
+		if err != nil {
+			return nil, err
+		}
+		only = u.ID
+	}
+	now := c.accounts.Now()
+	found, err := c.db.RootSessions(ctx, only, a.After, now, now.Add(-c.accounts.Lifetime.Idle), pageSize)
+	lines := make([]sessionLine, 0, len(found))
+	for _, s := range found {
+		lines = append(lines, sessionLine{ID: s.ID, User: s.Username, Host: s.Host, Device: web.Device(s.Agent), Address: s.Address,
+			Created: s.CreatedAt, LastSeen: s.LastSeen, Expires: s.ExpiresAt})
+	}
+	return lines, err
+}
+
+// pageSize is how many rows a listing takes at a time.
+const pageSize = 500
+
+func revokeSessions(ctx context.Context, c *console, a sessionArgs) (any, error) {
+	if a.User == "" {
+		return map[string]int{"revoked": 1}, c.accounts.Revoke(ctx, authcore.CommandLine(), authcore.SessionID(a.ID))
+	}
+	u, err := c.accounts.FindUser(ctx, a.User)
+	if err != nil {
+		return nil, err
+	}
+	n, err := c.accounts.RevokeAll(ctx, authcore.CommandLine(), u.ID)
+	return map[string]int{"revoked": n}, err
+}
