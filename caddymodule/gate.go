@@ -101,28 +101,29 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 			return caddyhttp.Error(http.StatusServiceUnavailable, err)
 		}
 	}
-	orig := original(r)
+	method, u := original(r)
 	secure := rt.secure(r)
-	s := stateOf(r)
-	if outermost := s == nil; outermost {
-		web.Strip(r)
-		if ours, _ := web.Ours(orig.URL.Path); ours {
-			return rt.serve(w, r, orig, false)
-		}
-		s = states.Get().(*state)
-		s.token = web.SessionToken(r.Header, secure)
-		web.Conceal(r.Header)
-		s.guard.ResponseWriter = w
-		caddyhttp.SetVar(r.Context(), stateVar, s)
-		err := g.pass(rt, s, &s.guard, r, orig, secure, next)
-		s.release(r) // not after a panic: then whoever still runs keeps the state
-		return err
+	vars := vars(r)
+	s, _ := vars[stateVar].(*state)
+	if s != nil { // another gate on the way has done the rest
+		return g.pass(rt, s, w, r, method, u, next)
 	}
-	return g.pass(rt, s, w, r, orig, secure, next)
+	web.Strip(r)
+	if ours, _ := web.Ours(u.Path); ours {
+		return rt.serve(w, r, u, false)
+	}
+	s = states.Get().(*state)
+	s.token = web.SessionToken(r.Header, secure)
+	web.Conceal(r.Header)
+	s.guard.ResponseWriter = w
+	vars[stateVar] = s
+	err := g.pass(rt, s, &s.guard, r, method, u, next)
+	s.release(r, vars) // not after a panic: then whoever still runs keeps the state
+	return err
 }
 
 // pass judges a request and lets it through, or answers it.
-func (g *Gate) pass(rt *runtimeOf, s *state, w http.ResponseWriter, r, orig *http.Request, secure bool, next caddyhttp.Handler) error {
+func (g *Gate) pass(rt *runtimeOf, s *state, w http.ResponseWriter, r *http.Request, method string, u *url.URL, next caddyhttp.Handler) error {
 	if g.matches != nil {
 		match, err := g.matches.AnyMatchWithError(r)
 		if err != nil {
@@ -132,18 +133,20 @@ func (g *Gate) pass(rt *runtimeOf, s *state, w http.ResponseWriter, r, orig *htt
 			return next.ServeHTTP(w, r)
 		}
 	}
-	req := access.Request{Method: orig.Method, Path: orig.URL.Path, RawPath: orig.URL.RawPath, Address: rt.address(r)}
+	req := access.Request{Method: method, Path: u.Path, RawPath: u.RawPath}
+	if g.policy.NeedsAddress() {
+		req.Address = rt.address(r)
+	}
 	v, err := rt.check.Judge(r.Context(), s.token, web.Hostname(r.Host), time.Now(), g.policy, &req)
 	switch {
 	case err != nil:
-		p := rt.place(r, false)
-		rt.pages.Fail(unguarded(w), r, p, nil, err)
+		rt.pages.Fail(unguarded(w), r, rt.place(r, false), nil, err)
 		return nil
 	case v.Outcome == access.Allow:
 		g.tell(s, r, v)
 		return next.ServeHTTP(w, r)
 	}
-	return g.stop(rt, unguarded(w), r, orig, secure, v)
+	return g.stop(rt, unguarded(w), r, u, v)
 }
 
 // tell passes on who is there.
@@ -163,7 +166,7 @@ func (g *Gate) tell(s *state, r *http.Request, v web.Verdict) {
 }
 
 // stop answers a request that may not pass.
-func (g *Gate) stop(rt *runtimeOf, w http.ResponseWriter, r, orig *http.Request, secure bool, v web.Verdict) error {
+func (g *Gate) stop(rt *runtimeOf, w http.ResponseWriter, r *http.Request, u *url.URL, v web.Verdict) error {
 	p := rt.place(r, false)
 	switch {
 	case v.Outcome == access.Deny:
@@ -173,7 +176,7 @@ func (g *Gate) stop(rt *runtimeOf, w http.ResponseWriter, r, orig *http.Request,
 	case p.Host == "":
 		rt.pages.Fail(w, r, p, nil, web.ErrUnknownHost)
 	default:
-		rt.pages.RequireSignIn(w, r, p, orig.URL)
+		rt.pages.RequireSignIn(w, r, p, u)
 	}
 	return nil
 }
@@ -193,15 +196,15 @@ func unguarded(w http.ResponseWriter) http.ResponseWriter {
 
 // serve answers a request under /.gate/. Its address may hold a one-time code, so
 // those that do stay out of the access log.
-func (rt *runtimeOf) serve(w http.ResponseWriter, r, orig *http.Request, isPortal bool) error {
+func (rt *runtimeOf) serve(w http.ResponseWriter, r *http.Request, u *url.URL, isPortal bool) error {
 	done := rt.core.use()
 	defer done()
 	p := rt.place(r, isPortal)
-	if orig.URL.RawQuery != "" && holdsSecret(orig.URL) {
+	if u.RawQuery != "" && holdsSecret(u) {
 		caddyhttp.SetVar(r.Context(), caddyhttp.LogSkipVar, true)
 	}
 	asked := r.Clone(r.Context())
-	asked.URL, asked.RequestURI = orig.URL, orig.RequestURI
+	asked.URL = u
 	switch {
 	case !rt.welcome(p):
 		rt.pages.Fail(w, asked, p, nil, web.ErrInsecure)

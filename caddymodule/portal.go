@@ -42,11 +42,11 @@ func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.H
 		w.Header().Set("Retry-After", "1")
 		return caddyhttp.Error(http.StatusServiceUnavailable, err)
 	}
-	orig := original(r)
-	if orig.URL.Path == "/" || orig.URL.Path == "" {
+	_, u := original(r)
+	if u.Path == "/" || u.Path == "" {
 		w.Header().Set("Cache-Control", "no-store")
 		http.Redirect(w, r, web.Prefix+"account", http.StatusFound)
 		return nil
 	}
-	return rt.serve(w, r, orig, true)
+	return rt.serve(w, r, u, true)
 }

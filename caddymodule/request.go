@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strings"
 	"sync"
 
@@ -30,18 +31,19 @@ type state struct {
 
 var states = sync.Pool{New: func() any { return new(state) }}
 
-func stateOf(r *http.Request) *state {
-	s, _ := caddyhttp.GetVar(r.Context(), stateVar).(*state)
-	return s
+// vars are Caddy's variables of a request.
+func vars(r *http.Request) map[string]any {
+	v, _ := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
+	return v
 }
 
 // release gives a state back. What was told of the user leaves the request first:
 // the access log and error routes still read its headers.
-func (s *state) release(r *http.Request) {
+func (s *state) release(r *http.Request, vars map[string]any) {
 	if s.preset != nil {
 		web.Untell(r.Header, s.preset)
 	}
-	caddyhttp.SetVar(r.Context(), stateVar, nil)
+	delete(vars, stateVar)
 	*s = state{}
 	states.Put(s)
 }
@@ -88,12 +90,13 @@ func (g *guard) FlushError() error {
 // Unwrap lets http.ResponseController reach the rest.
 func (g *guard) Unwrap() http.ResponseWriter { return g.ResponseWriter }
 
-// original gives the request as the client sent it, before any rewrite.
-func original(r *http.Request) *http.Request {
+// original gives method and address of the request as the client sent it, before
+// any rewrite. It does not hand out the request itself, which would escape.
+func original(r *http.Request) (method string, u *url.URL) {
 	if o, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
-		return &o
+		return o.Method, o.URL
 	}
-	return r
+	return r.Method, r.URL
 }
 
 // secure tells whether the browser's connection is HTTPS: because ours is, or

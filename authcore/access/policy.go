@@ -21,6 +21,10 @@ var Everyone = &Policy{allow: terms{everyone: "allow everyone"}}
 // Name returns the name that the policy was parsed with.
 func (p *Policy) Name() string { return p.name }
 
+// NeedsAddress tells whether the policy looks at the client's address, so that
+// a request's can be left out where none does.
+func (p *Policy) NeedsAddress() bool { return len(p.networks) > 0 }
+
 // Line is one line of a policy: its first word and what follows.
 type Line struct {
 	Word string
