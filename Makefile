@@ -59,7 +59,7 @@ cross: ## build for the other systems, into bin/
 		echo "built $$output"; \
 	done
 
-bench: ## measure the gate against Caddy without it (some minutes)
+bench: build ## measure the gate against Caddy without it (some minutes)
 	go run ./integration/bench $(BENCHFLAGS)
 
 clean: ## remove what was built

@@ -57,8 +57,8 @@ func measure(ctx context.Context, opts options, progress io.Writer) (*report, er
 	return rep, nil
 }
 
-// setUp starts the upstreams and the Caddys that the scenarios need. The bench
-// it returns is to be torn down even when there is an error.
+// setUp makes everything ready to measure. The bench it returns is to be torn
+// down even when there is an error.
 func setUp(ctx context.Context, opts options) (*bench, error) {
 	caddy, err := filepath.Abs(opts.caddy)
 	if err != nil {
@@ -79,8 +79,14 @@ func setUp(ctx context.Context, opts options) (*bench, error) {
 		return b, err
 	}
 	b.passwordHash = string(hash)
+	return b, b.startAll(ctx, opts)
+}
+
+// startAll starts the upstreams and each variant, free and pinned, as far as
+// the scenarios ask for it and the cores suffice.
+func (b *bench) startAll(ctx context.Context, opts options) (err error) {
 	if b.upstream, err = b.startUpstream(ctx, "upstream", nil); err != nil {
-		return b, err
+		return err
 	}
 	pinnable := false
 	if slices.ContainsFunc(opts.scenarios, func(sc scenario) bool { return sc.pinned }) {
@@ -88,7 +94,7 @@ func setUp(ctx context.Context, opts options) (*bench, error) {
 	}
 	if pinnable {
 		if b.pinnedUpstream, err = b.startUpstream(ctx, "upstream-pinned", b.layout.rest); err != nil {
-			return b, err
+			return err
 		}
 	}
 	free := slices.ContainsFunc(opts.scenarios, func(sc scenario) bool { return !sc.pinned })
@@ -99,12 +105,12 @@ func setUp(ctx context.Context, opts options) (*bench, error) {
 			}
 			in, err := b.startCaddy(ctx, v, pinned)
 			if err != nil {
-				return b, err
+				return err
 			}
 			b.instances = append(b.instances, in)
 		}
 	}
-	return b, nil
+	return nil
 }
 
 // tearDown stops what was started, the last first, and removes the directory.

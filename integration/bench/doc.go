@@ -47,6 +47,9 @@
 //	caddy, rest, others   cores kept busy by Caddy, by load and upstream, and
 //	           by everybody else (kernel threads and stolen time included)
 //
+// A target is judged by the median alone; "within the margin" says that this
+// run could not tell. Take a quieter machine or more --rounds then.
+//
 // The exit code is 0 also when a target is missed, which is printed loudly. It
 // is 1 when a request failed or anything but the expected 200 came back, and
 // when a variant could not be set up: then the figures mean nothing. Before

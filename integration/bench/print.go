@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"text/tabwriter"
 )
@@ -51,13 +52,8 @@ func (r *report) printTargets(w io.Writer) {
 		if s.Verdict == nil {
 			continue
 		}
-		word := "reached"
-		if !s.measured() {
-			word = "NOT MEASURED"
-		} else if !s.Verdict.Reached {
-			word = "NOT REACHED"
-		}
-		if word != "reached" {
+		word := s.verdictWord()
+		if !s.measured() || !s.Verdict.Reached {
 			missed++
 		}
 		fmt.Fprintf(t, "%s\t%s\tgate %.3f ± %.3f\t%s\n", s.Name, s.Verdict.Target, s.Verdict.Value, s.Verdict.Margin, word)
@@ -70,6 +66,22 @@ func (r *report) printTargets(w io.Writer) {
 	if missed > 0 {
 		fmt.Fprintf(w, "*** %d target(s) missed ***\n", missed)
 	}
+}
+
+// verdictWord says what became of a target, and whether that is certain.
+func (s *scenarioReport) verdictWord() string {
+	v := s.Verdict
+	switch unsure := math.Abs(v.Value-v.Target.Limit) <= v.Margin; {
+	case !s.measured():
+		return "NOT MEASURED"
+	case v.Reached && unsure:
+		return "reached, but within the margin"
+	case v.Reached:
+		return "reached"
+	case unsure:
+		return "NOT REACHED, but within the margin"
+	}
+	return "NOT REACHED"
 }
 
 // lastRound is a line on the round that just ended.

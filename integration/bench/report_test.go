@@ -89,6 +89,26 @@ func TestPrint(t *testing.T) {
 	}
 }
 
+func TestVerdictWord(t *testing.T) {
+	t.Parallel()
+	for want, v := range map[string]verdict{
+		"reached":                            {Value: 0.97, Margin: 0.01, Reached: true},
+		"reached, but within the margin":     {Value: 0.97, Margin: 0.03, Reached: true},
+		"NOT REACHED":                        {Value: 0.90, Margin: 0.01},
+		"NOT REACHED, but within the margin": {Value: 0.90, Margin: 0.06},
+	} {
+		v.Target = target{byThroughput, 0.95}
+		s := scenarioReport{Verdict: &v, Variants: []variantReport{{Samples: make([]sample, 1)}}}
+		if got := s.verdictWord(); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	s := scenarioReport{Verdict: &verdict{}, Variants: make([]variantReport, 1)}
+	if got := s.verdictWord(); got != "NOT MEASURED" {
+		t.Errorf("without figures: %q", got)
+	}
+}
+
 // On one core the pinned scenario cannot run: that is said, and counts as missed.
 func TestPrintNotMeasured(t *testing.T) {
 	t.Parallel()
