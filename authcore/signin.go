@@ -163,7 +163,7 @@ func (a *Accounts) Confirm(ctx context.Context, actor Actor, pw Secret) error {
 	if err != nil {
 		return err
 	}
-	if len(pw) > a.Rules.MaxBytes {
+	if len(pw) > a.Rules.MaxBytes || hash == "" {
 		return ErrProofRequired
 	}
 	ok, _, err := a.Passwords.Verify(ctx, hash, pw.Reveal())

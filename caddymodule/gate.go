@@ -171,9 +171,9 @@ func (g *Gate) stop(rt *runtimeOf, w http.ResponseWriter, r *http.Request, u *ur
 	switch {
 	case v.Outcome == access.Deny:
 		rt.pages.Refuse(w, r, p, v.Live)
-	case !rt.welcome(p):
+	case !welcome(p):
 		rt.pages.Fail(w, r, p, nil, web.ErrInsecure)
-	case p.Host == "":
+	case p.Origin == "":
 		rt.pages.Fail(w, r, p, nil, web.ErrUnknownHost)
 	default:
 		rt.pages.RequireSignIn(w, r, p, u)
@@ -183,7 +183,7 @@ func (g *Gate) stop(rt *runtimeOf, w http.ResponseWriter, r *http.Request, u *ur
 
 // welcome tells whether a session may begin on this connection: over HTTPS, or
 // on a loopback host.
-func (rt *runtimeOf) welcome(p web.Place) bool { return p.Secure || p.Host == "" || loopback(p.Host) }
+func welcome(p web.Place) bool { return p.Secure || loopback(p.Host) }
 
 // unguarded gives the writer under a guard: what we answer ourselves may set our
 // cookies.
@@ -206,9 +206,9 @@ func (rt *runtimeOf) serve(w http.ResponseWriter, r *http.Request, u *url.URL, i
 	asked := r.Clone(r.Context())
 	asked.URL = u
 	switch {
-	case !rt.welcome(p):
+	case !welcome(p):
 		rt.pages.Fail(w, asked, p, nil, web.ErrInsecure)
-	case p.Host == "":
+	case p.Origin == "":
 		rt.pages.Fail(w, asked, p, nil, web.ErrUnknownHost)
 	default:
 		rt.pages.Serve(w, asked, p)

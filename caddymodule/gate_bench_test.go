@@ -112,6 +112,33 @@ func BenchmarkGate(b *testing.B) {
 	}
 }
 
+// BenchmarkCheck is the check itself: cookie, hash, session, policy, activity,
+// headers.
+func BenchmarkCheck(b *testing.B) {
+	const n = 100_000
+	g, tokens := gateWith(b, n)
+	rt := g.app.runtime.Load()
+	_, r := signedIn(b, tokens[0])
+	cookies := make([][]string, n)
+	for i, token := range tokens {
+		cookies[i] = []string{"_ga=1; theme=dark; __Host-gate=" + token}
+	}
+	req := access.Request{Method: "GET", Path: "/wiki/page"}
+	var store [4]string
+	b.ReportAllocs()
+	i, cpu := 0, cpuTime(b)
+	for b.Loop() {
+		r.Header["Cookie"] = cookies[i%n]
+		v, err := rt.check.Judge(r.Context(), web.SessionToken(r.Header, true), web.Hostname(r.Host), time.Now(), g.policy, &req)
+		if err != nil || v.Outcome != access.Allow {
+			b.Fatal(v, err)
+		}
+		v.Live.Prepared().(*web.Known).Tell(r.Header, g.preset, &store)
+		i += 7919
+	}
+	b.ReportMetric(float64(cpuTime(b)-cpu)/float64(b.N), "cpu-ns/op")
+}
+
 // cpuTime is the processor time that this process has used.
 func cpuTime(b *testing.B) time.Duration {
 	b.Helper()

@@ -50,7 +50,7 @@ func (o origin) with(host string) origin {
 // loopback tells whether a host name always means this machine (RFC 6761
 // section 6.3, RFC 1122 section 3.2.1.3).
 func loopback(host string) bool {
-	if a, err := netip.ParseAddr(host); err == nil {
+	if a, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
 		return a.IsLoopback()
 	}
 	host = strings.ToLower(strings.TrimSuffix(host, "."))

@@ -105,7 +105,7 @@ func (rt *runtimeOf) secure(r *http.Request) bool {
 	if r.TLS != nil {
 		return true
 	}
-	return !loopback(web.Hostname(r.Host)) && rt.trusts(r) && r.Header.Get("X-Forwarded-Proto") == "https"
+	return rt.trusts(r) && !loopback(web.Hostname(r.Host)) && r.Header.Get("X-Forwarded-Proto") == "https"
 }
 
 // trusts tells whether the peer is a proxy that may say where a request is from.
@@ -160,8 +160,10 @@ func (rt *runtimeOf) address(r *http.Request) netip.Addr {
 // passes needs none.
 func (rt *runtimeOf) place(r *http.Request, isPortal bool) web.Place {
 	secure := rt.secure(r)
-	o, _ := rt.originOf(secure, r.Host)
-	p := web.Place{Mode: web.ModeOwn, Origin: o.String(), Host: o.host, Secure: secure, Portal: o.String()}
+	p := web.Place{Mode: web.ModeOwn, Host: strings.ToLower(web.Hostname(r.Host)), Secure: secure}
+	if o, known := rt.originOf(secure, r.Host); known {
+		p.Origin, p.Portal = o.String(), o.String()
+	}
 	switch {
 	case isPortal:
 		p.Mode = web.ModePortal

@@ -154,7 +154,7 @@ func TestP6_SpoofedBytes(t *testing.T) {
 		mark := fmt.Sprintf("/p6-bytes-%d-", i)
 		got := s.tell(t, "app.localhost", "GET", mark, cookie, line, "Connection: close")
 		all := s.Upstream.received(mark)
-		if got.StatusCode == http.StatusBadRequest && len(all) == 0 {
+		if got.StatusCode >= 400 && len(all) == 0 {
 			continue
 		}
 		if len(all) != 1 {
@@ -233,7 +233,7 @@ func TestP7_ConnectionCannotNameIdentity(t *testing.T) {
 		mark := fmt.Sprintf("/p7-%d-", i)
 		got := s.tell(t, "staff.localhost", "GET", mark, append(lines, cookie)...)
 		all := s.Upstream.received(mark)
-		if got.StatusCode == http.StatusBadRequest && len(all) == 0 {
+		if got.StatusCode >= 400 && len(all) == 0 {
 			continue
 		}
 		if got.StatusCode != http.StatusOK || len(all) != 1 {

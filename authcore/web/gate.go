@@ -56,7 +56,7 @@ func (c *Check) session(ctx context.Context, token, host string, now time.Time) 
 		}
 		return nil, err
 	}
-	if !strings.EqualFold(live.Session.Host, host) {
+	if !strings.EqualFold(live.Host(), host) {
 		return nil, nil
 	}
 	return live, nil

@@ -99,7 +99,11 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, p Place) {
 }
 
 func (h *Handler) dispatch(w http.ResponseWriter, r *http.Request, p Place) error {
-	if _, plain := Ours(r.URL.Path); !plain || r.URL.RawPath != "" {
+	ours, plain := Ours(r.URL.Path)
+	switch {
+	case !ours:
+		return errNotFound
+	case !plain || r.URL.RawPath != "":
 		return errBadPath
 	}
 	rt, found := h.route(strings.TrimPrefix(r.URL.Path, Prefix))

@@ -115,9 +115,9 @@ func cleanConnection(h http.Header, lines []string) {
 
 // Known is what is made ready of a user once, so that each request finds it.
 type Known struct {
-	Identity     access.Identity
 	values       [4]string
 	Placeholders func(key string) (any, bool)
+	Identity     access.Identity
 }
 
 // Prepare makes a Known of a user: it is the prepare function of

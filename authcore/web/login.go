@@ -196,6 +196,9 @@ func (h *Handler) continuePage(w http.ResponseWriter, r *http.Request, p Place) 
 
 // callback receives the hand-off on a gated host.
 func (h *Handler) callback(w http.ResponseWriter, r *http.Request, p Place) error {
+	if r.Method != http.MethodGet {
+		return notAllowed("GET") // a code is for a visit, not for a look
+	}
 	code := authcore.Secret(r.URL.Query().Get("code"))
 	browser := FlowToken(r.Header, p.Secure)
 	if code == "" || browser == "" {
@@ -247,7 +250,16 @@ func (h *Handler) RequireSignIn(w http.ResponseWriter, r *http.Request, p Place,
 // Refuse answers a signed-in user who may not pass, or anybody whom signing in
 // would not help.
 func (h *Handler) Refuse(w http.ResponseWriter, r *http.Request, p Place, live *authcore.Live) {
+	if live == nil {
+		h.Fail(w, r, p, nil, errRefusedHere)
+		return
+	}
 	h.Fail(w, r, p, live, errRefused)
 }
 
-var errRefused = &authcore.Error{Kind: authcore.Forbidden, Code: "access_denied", Message: "this account may not open this page."}
+var (
+	errRefused = &authcore.Error{Kind: authcore.Forbidden, Code: "access_denied",
+		Message: "Your account may not open this page."}
+	errRefusedHere = &authcore.Error{Kind: authcore.Forbidden, Code: "access_denied",
+		Message: "This page cannot be opened from where you are."}
+)

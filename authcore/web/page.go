@@ -176,7 +176,9 @@ func (h *Handler) Fail(w http.ResponseWriter, r *http.Request, p Place, live *au
 		heading = "That did not work"
 	}
 	data := errorPage{Status: prob.Status, Heading: heading, Advice: prob.Message}
-	if prob.Status != http.StatusForbidden || live == nil {
+	if prob.Status == http.StatusForbidden && live != nil {
+		data.Advice = "" // the page names the user and offers another sign-in
+	} else {
 		data.BackURL, data.BackLabel = "/", "Go to the start page"
 	}
 	prob.headers(w.Header())

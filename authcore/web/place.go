@@ -25,7 +25,7 @@ const (
 // never a header that a client can choose.
 type Place struct {
 	Mode   Mode
-	Origin string // of this host, e.g. "https://app.example.com"
+	Origin string // of this host, e.g. "https://app.example.com"; empty where no site names the host
 	Host   string // its host name without port, in lower case: what a session is bound to
 	Secure bool   // the browser's connection is HTTPS
 	Portal string // origin of the portal; that of this host where Mode is ModeOwn
