@@ -32,7 +32,7 @@ run: build ## build it and run Caddyfile.example
 test: ## install what the tests need and run them all
 	bash integration/setup.sh
 	go test -race -timeout 30m $(TESTFLAGS) ./...
-	go test -run AllocatesNothing ./caddymodule
+	$(CHECK_ENV) go test -run AllocatesNothing ./caddymodule
 
 check: format vet staticcheck vulncheck ## format, vet, staticcheck, known vulnerabilities
 

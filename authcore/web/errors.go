@@ -41,7 +41,6 @@ var (
 	errBadBody     = &httpError{status: 400, code: "bad_body", message: "The body could not be read as what its Content-Type says."}
 	errTooEarly    = &httpError{status: 425, code: "too_early", message: "Please send this again once the connection is established."}
 	errInsecure    = &httpError{status: 403, code: "https_required", message: "Sign-in needs HTTPS. Open this page with https://."}
-	errNotReady    = &httpError{status: 503, code: "starting", message: "The sign-in service is starting. Please try again in a moment."}
 )
 
 // problem is an error as it is shown.
