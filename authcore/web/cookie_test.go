@@ -65,6 +65,7 @@ func TestHideCookies(t *testing.T) {
 		{"our name in a value", []string{"a=gate; b=gate=1"}, []string{"a=gate; b=gate=1"}},
 		{"a line of ours between lines", []string{"a=1", "gate=x", "b=2"}, []string{"a=1", "b=2"}},
 		{"hidden in quotes", []string{`a="; gate=x"`}, []string{`a="`}},
+		{"nothing between two of ours", []string{"a=1; gate=x; ;gate=y; b=2"}, []string{"a=1; b=2"}},
 		{"only separators are left", []string{"; gate=x ; ;"}, nil},
 	}
 	for _, test := range tests {

@@ -51,6 +51,7 @@ func TestOurs(t *testing.T) {
 		"/;/.gate/login":                       {true, false},
 		"\\.gate\\login":                       {true, false},
 		"/.gate\\login":                        {true, false},
+		"/.gate/a\\b":                          {true, false},
 		"/a\\..\\.gate/login":                  {true, false},
 		"/%2egate/login":                       {true, false}, // one more layer, after Go has undone the first
 		"/%2Egate/login":                       {true, false},
