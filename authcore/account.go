@@ -23,7 +23,7 @@ func (a *Accounts) UpdateProfile(ctx context.Context, actor Actor, name, email s
 		u.EmailVerified = false
 	}
 	u.Name, u.Email, u.UpdatedAt = name, email, a.Now()
-	if err := a.Store.UpdateUser(ctx, u, a.event(actor, UserUpdate, TargetUser(u.ID), Success, "profile")); err != nil {
+	if err := a.Store.UpdateProfile(ctx, u, a.event(actor, UserUpdate, TargetUser(u.ID), Success, "profile")); err != nil {
 		return err
 	}
 	a.changed(ChangeUser, string(u.ID))
@@ -54,6 +54,9 @@ func (a *Accounts) SetPassword(ctx context.Context, actor Actor, id UserID, pw S
 
 // SetStatus enables or disables a user. Disabling ends the user's sessions.
 func (a *Accounts) SetStatus(ctx context.Context, actor Actor, id UserID, status Status) error {
+	if err := status.Validate(); err != nil {
+		return err
+	}
 	action := UserEnable
 	if status == Disabled {
 		action = UserDisable

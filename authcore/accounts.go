@@ -25,8 +25,8 @@ type UserStore interface {
 	UserByID(ctx context.Context, id UserID) (User, password.Hash, error)
 	// Users lists users in the order of their username keys, after a key.
 	Users(ctx context.Context, after string, limit int) ([]User, error)
-	// UpdateUser changes name, email and groups.
-	UpdateUser(ctx context.Context, u User, ev Event) error
+	// UpdateProfile changes name, email and whether that is verified.
+	UpdateProfile(ctx context.Context, u User, ev Event) error
 	// SetPassword replaces the hash and ends the user's sessions but for the
 	// root keep, which may be empty.
 	SetPassword(ctx context.Context, id UserID, hash password.Hash, keep SessionID, ev Event) error
@@ -103,6 +103,7 @@ type Accounts struct {
 	Audit     Recorder
 	ByAddress *limit.Limiter // failed proofs per client address
 	ByAccount *limit.Limiter // failed proofs per account, known or not
+	Notices   *limit.Limiter // audit events about refusals per client address
 	Now       func() time.Time
 }
 

@@ -2,6 +2,7 @@ package authcore
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,7 +36,10 @@ func (a *activity) add(s Seen) {
 	a.mu.Unlock()
 }
 
-// flush writes what waits. What cannot be written waits on.
+// flushBatch bounds one transaction, so that it ends within the time it is given.
+const flushBatch = 500
+
+// flush writes what waits, a batch at a time. What cannot be written waits on.
 func (a *activity) flush(ctx context.Context) error {
 	a.mu.Lock()
 	batch := a.wait
@@ -48,16 +52,23 @@ func (a *activity) flush(ctx context.Context) error {
 	for id, at := range batch {
 		seen = append(seen, Seen{Session: id, At: at})
 	}
-	err := a.store.TouchSessions(ctx, seen)
-	if err == nil {
-		return nil
+	for some := range slices.Chunk(seen, flushBatch) {
+		if err := a.store.TouchSessions(ctx, some); err != nil {
+			a.keep(seen)
+			return err
+		}
+		seen = seen[len(some):]
 	}
+	return nil
+}
+
+// keep puts back what could not be written, unless something newer waits.
+func (a *activity) keep(seen []Seen) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for id, at := range batch {
-		if _, newer := a.wait[id]; !newer {
-			a.wait[id] = at
+	for _, s := range seen {
+		if _, newer := a.wait[s.Session]; !newer {
+			a.wait[s.Session] = s.At
 		}
 	}
-	return err
 }

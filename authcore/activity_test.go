@@ -27,22 +27,22 @@ func TestLastSeenIsWrittenSeldom(t *testing.T) {
 	live := []*Live{c.finds(token, 1), c.finds(child, 1)}
 	for range 299 { // just under five minutes, a request a second on each
 		c.wait(time.Second)
-		c.Touch(live[0], c.now())
-		c.Touch(live[1], c.now())
+		c.Touch(t.Context(), live[0], c.now())
+		c.Touch(t.Context(), live[1], c.now())
 	}
 	if n := writes(); n != 0 {
 		t.Errorf("%d writes within the interval", n)
 	}
 	c.wait(time.Second)
-	c.Touch(live[1], c.now())
-	c.Touch(live[0], c.now())
+	c.Touch(t.Context(), live[1], c.now())
+	c.Touch(t.Context(), live[0], c.now())
 	if n := writes(); n != 1 {
 		t.Errorf("%d writes after the interval, want 1", n)
 	}
 	c.WriteEvery(0)
 	for range 3 {
 		c.wait(time.Millisecond)
-		c.Touch(live[0], c.now())
+		c.Touch(t.Context(), live[0], c.now())
 		if n := writes(); n != 1 {
 			t.Errorf("%d writes for a request, want 1", n)
 		}
@@ -57,13 +57,13 @@ func TestLastSeenIsNotLost(t *testing.T) {
 	token, s := c.add("alice", "")
 	live := c.finds(token, 1)
 	c.wait(time.Minute)
-	c.Touch(live, c.now())
+	c.Touch(t.Context(), live, c.now())
 	c.table.fail(ErrUnavailable)
 	if err := c.Flush(t.Context()); !errors.Is(err, ErrUnavailable) {
 		t.Fatalf("flush: %v", err)
 	}
 	c.wait(time.Minute)
-	c.Touch(live, c.now())
+	c.Touch(t.Context(), live, c.now())
 	want := []Seen{{s.ID, c.now()}}
 	_ = c.Flush(t.Context())
 	c.table.fail(nil)

@@ -2,7 +2,6 @@ package authcore
 
 import (
 	"context"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -14,44 +13,68 @@ const (
 	// changeOverlap is how far back each reading reaches: a change may commit
 	// this much later than its time says and is still seen.
 	changeOverlap = 10 * time.Second
-	// defaultDeaf is how long a node may hear nothing from the database before it
+	// deafAfter is how long a node may hear nothing from the database before it
 	// answers nobody from memory any more.
-	defaultDeaf = 10 * time.Second
+	deafAfter = 10 * time.Second
+	// askLimit is how long a request of a deaf node may wait for the database,
+	// askAgain how long after a failure the next one asks.
+	askLimit = time.Second
+	askAgain = 250 * time.Millisecond
 )
 
 // heartbeat remembers when the database last answered, and which changes were
 // applied already.
 type heartbeat struct {
-	last    atomic.Int64 // microseconds
-	mu      sync.Mutex   // one reading at a time
+	last    atomic.Int64  // microseconds
+	failed  atomic.Int64  // microseconds: when a request last asked in vain
+	turn    chan struct{} // held by who reads: one reading at a time
 	applied map[string]time.Time
 }
 
 func (h *heartbeat) init(now time.Time) {
 	h.last.Store(now.UnixMicro())
+	h.turn = make(chan struct{}, 1)
 	h.applied = make(map[string]time.Time)
 }
 
+func (h *heartbeat) deaf(now time.Time) bool {
+	return now.UnixMicro()-h.last.Load() >= deafAfter.Microseconds()
+}
+
 // current makes sure that this node has heard from the database lately. After a
-// pause (a suspended machine, a busy one) it asks at once instead of refusing.
+// pause (a suspended machine, a busy one) it asks at once instead of refusing;
+// one request asks, the others wait for it, and after a failure nobody asks for a
+// moment.
 func (s *Sessions) current(ctx context.Context, now time.Time) error {
-	if now.UnixMicro()-s.heard.last.Load() < defaultDeaf.Microseconds() {
+	h := &s.heard
+	if !h.deaf(now) {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	if now.UnixMicro()-h.failed.Load() < askAgain.Microseconds() {
+		return ErrUnavailable
+	}
+	ctx, cancel := context.WithTimeout(ctx, askLimit)
 	defer cancel()
-	if err := s.poll(ctx); err != nil {
+	if err := s.poll(ctx, func() bool { return h.deaf(s.now()) }); err != nil {
+		h.failed.Store(s.now().UnixMicro())
 		return ErrUnavailable.With(err)
 	}
 	return nil
 }
 
 // poll reads the changes of other nodes and of the command line, and applies
-// those that are new.
-func (s *Sessions) poll(ctx context.Context) error {
+// those that are new. needed is asked when the turn has come.
+func (s *Sessions) poll(ctx context.Context, needed func() bool) error {
 	h := &s.heard
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	select {
+	case h.turn <- struct{}{}:
+		defer func() { <-h.turn }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if !needed() {
+		return nil
+	}
 	now := s.now()
 	since := time.UnixMicro(h.last.Load()).Add(-changeOverlap)
 	changes, err := s.reader.ChangesSince(ctx, since)
@@ -73,32 +96,42 @@ func (s *Sessions) poll(ctx context.Context) error {
 	return nil
 }
 
-// Run keeps the cache current until ctx ends: it reads changes, writes
-// last-seen times and sweeps. After ctx has ended it writes what is left.
+// Listen reads changes until ctx ends. It has a goroutine of its own, so that
+// nothing else delays a revocation.
+func (s *Sessions) Listen(ctx context.Context, report func(error)) {
+	repeat(ctx, changePoll, func(ctx context.Context) error {
+		return s.poll(ctx, func() bool { return true })
+	}, report)
+}
+
+// Run writes last-seen times and drops what nobody uses from memory, until ctx
+// ends. What then waits is written by Flush.
 func (s *Sessions) Run(ctx context.Context, report func(error)) {
-	polls, writes, sweeps := time.NewTicker(changePoll), time.NewTicker(time.Second), time.NewTicker(time.Minute)
-	defer polls.Stop()
-	defer writes.Stop()
-	defer sweeps.Stop()
+	swept := s.now()
+	repeat(ctx, time.Second, func(ctx context.Context) error {
+		if now := s.now(); now.Sub(swept) >= time.Minute {
+			swept = now
+			s.sweep(now)
+		}
+		return s.tracker.flush(ctx)
+	}, report)
+}
+
+// repeat calls f every so often until ctx ends, and reports its errors.
+func repeat(ctx context.Context, every time.Duration, f func(context.Context) error, report func(error)) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-polls.C:
-			s.attempt(ctx, s.poll, report)
-		case <-writes.C:
-			s.attempt(ctx, s.tracker.flush, report)
-		case <-sweeps.C:
-			s.sweep(s.now())
+		case <-tick.C:
 		}
-	}
-}
-
-func (s *Sessions) attempt(ctx context.Context, f func(context.Context) error, report func(error)) {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
-	if err := f(ctx); err != nil && ctx.Err() != context.Canceled {
-		report(err)
+		limited, cancel := context.WithTimeout(ctx, 2*time.Second)
+		if err := f(limited); err != nil && ctx.Err() == nil {
+			report(err)
+		}
+		cancel()
 	}
 }
 
@@ -108,3 +141,21 @@ func (s *Sessions) Flush(ctx context.Context) error { return s.tracker.flush(ctx
 // WriteEvery sets how often a session's last-seen time is written; 0 writes on
 // every request.
 func (s *Sessions) WriteEvery(d time.Duration) { s.tracker.every.Store(int64(d)) }
+
+// Change says that something which memory holds is not as it was. Writers leave
+// one in the transaction of the change; every node reads them.
+type Change struct {
+	ID      string
+	At      time.Time
+	Kind    ChangeKind
+	Subject string // id of the session root or user
+}
+
+// ChangeKind tells what Subject is.
+type ChangeKind string
+
+// The kinds of change.
+const (
+	ChangeSession ChangeKind = "session"
+	ChangeUser    ChangeKind = "user"
+)

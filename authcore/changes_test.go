@@ -3,6 +3,7 @@ package authcore
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,12 +19,14 @@ func TestDeafNode(t *testing.T) {
 	token, _ := c.add("alice", "")
 	c.finds(token, 1)
 	c.table.fail(errors.New("away"))
-	c.wait(defaultDeaf - time.Second)
+	c.wait(deafAfter - time.Second)
 	c.finds(token, 0)
 	c.wait(time.Second)
 	c.refuses(token, ErrUnavailable)
 	c.refuses(token, ErrUnavailable)
 	c.table.fail(nil)
+	c.refuses(token, ErrUnavailable) // nobody asks again at once
+	c.wait(askAgain)
 	c.finds(token, 0)
 	// After a pause with a database that answers, what changed meanwhile counts.
 	c.wait(5 * time.Minute)
@@ -41,17 +44,21 @@ func TestRun(t *testing.T) {
 		c := newCacheTest(t, time.Now, time.Sleep)
 		c.WriteEvery(time.Second)
 		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan struct{})
+		var ended sync.WaitGroup
+		var mu sync.Mutex
 		var complaints []error
-		go func() {
-			c.Run(ctx, func(err error) { complaints = append(complaints, err) })
-			close(ended)
-		}()
+		complain := func(err error) {
+			mu.Lock()
+			defer mu.Unlock()
+			complaints = append(complaints, err)
+		}
+		ended.Go(func() { c.Run(ctx, complain) })
+		ended.Go(func() { c.Listen(ctx, complain) })
 		token, s := c.add("alice", "")
-		c.Touch(c.finds(token, 1), c.now())
+		c.Touch(t.Context(), c.finds(token, 1), c.now())
 
 		c.wait(2 * time.Second)
-		c.Touch(c.finds(token, 0), c.now())
+		c.Touch(t.Context(), c.finds(token, 0), c.now())
 		c.wait(time.Second)
 		synctest.Wait()
 		if diff := cmp.Diff([]Seen{{s.ID, c.now().Add(-time.Second)}}, c.table.touched, cmp.Comparer(time.Time.Equal)); diff != "" {
@@ -78,7 +85,7 @@ func TestRun(t *testing.T) {
 			t.Errorf("%d changes are remembered for good", len(c.heard.applied))
 		}
 		cancel()
-		<-ended
+		ended.Wait()
 		if len(complaints) == 0 || !errors.Is(complaints[0], ErrUnavailable) {
 			t.Errorf("reported: %v", complaints)
 		}

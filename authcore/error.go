@@ -78,7 +78,7 @@ var (
 		Message: "Please enter your current password to confirm this change."}
 	ErrRegisterOff = &Error{Kind: Forbidden, Code: "register_disabled",
 		Message: "Registration is switched off here."}
-	ErrInviteInvalid = &Error{Kind: Forbidden, Code: "invite_invalid",
+	ErrInviteInvalid = &Error{Kind: Forbidden, Code: "invitation_invalid",
 		Message: "This invitation is not valid any more. Ask for a new one."}
 	ErrSetupClosed = &Error{Kind: Forbidden, Code: "setup_closed",
 		Message: "The setup is done already. It does not open again."}

@@ -11,19 +11,19 @@ type Action string
 
 // The catalogue of actions.
 const (
-	UserLogin      Action = "user.login"
-	UserLogout     Action = "user.logout"
-	UserCreate     Action = "user.create"
-	UserInvite     Action = "user.invite"
-	UserUpdate     Action = "user.update"
-	UserDisable    Action = "user.disable"
-	UserEnable     Action = "user.enable"
-	UserOwner      Action = "user.owner"
-	PasswordChange Action = "password.change"
-	SessionCreate  Action = "session.create"
-	SessionRevoke  Action = "session.revoke"
-	SetupOpen      Action = "setup.open"
-	SetupClose     Action = "setup.close"
+	UserLogin        Action = "user.login"
+	UserLogout       Action = "user.logout"
+	UserCreate       Action = "user.create"
+	InvitationCreate Action = "invitation.create"
+	UserUpdate       Action = "user.update"
+	UserDisable      Action = "user.disable"
+	UserEnable       Action = "user.enable"
+	UserOwner        Action = "user.owner"
+	PasswordChange   Action = "password.change"
+	SessionCreate    Action = "session.create"
+	SessionRevoke    Action = "session.revoke"
+	SetupOpen        Action = "setup.open"
+	SetupClose       Action = "setup.close"
 )
 
 // Outcome tells how it ended.

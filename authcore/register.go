@@ -137,6 +137,6 @@ func (a *Accounts) Invite(ctx context.Context, actor Actor, valid time.Duration)
 	}
 	token, hash := NewToken()
 	now := a.Now()
-	ev := a.event(actor, UserInvite, "", Success, "")
+	ev := a.event(actor, InvitationCreate, "", Success, "")
 	return token, a.Store.CreateCode(ctx, Code{Hash: hash, Purpose: PurposeInvite, CreatedAt: now, ExpiresAt: now.Add(valid)}, &ev)
 }

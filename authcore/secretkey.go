@@ -11,6 +11,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 )
@@ -42,8 +43,14 @@ func (k SecretKey) Text() Secret { return Secret(base64.StdEncoding.EncodeToStri
 // ID tells keys apart without telling anything about them.
 func (k SecretKey) ID() string { return hex.EncodeToString(k.derive("key id")[:8]) }
 
-// String hides the key.
+// String hides the key, and so do GoString and LogValue.
 func (k SecretKey) String() string { return "[secret]" }
+
+// GoString hides the key from %#v.
+func (k SecretKey) GoString() string { return "[secret]" }
+
+// LogValue hides the key from structured logs.
+func (k SecretKey) LogValue() slog.Value { return slog.StringValue("[secret]") }
 
 func (k SecretKey) derive(purpose string) []byte {
 	key, err := hkdf.Key(sha256.New, k.raw[:], nil, "gatehouse "+purpose, 32)

@@ -41,21 +41,3 @@ type Seen struct {
 	Session SessionID // a root
 	At      time.Time
 }
-
-// Change says that something which caches hold is not as it was. Writers leave
-// one in the transaction of the change; every node reads them.
-type Change struct {
-	ID      string
-	At      time.Time
-	Kind    ChangeKind
-	Subject string // id of the session root or user
-}
-
-// ChangeKind tells what Subject is.
-type ChangeKind string
-
-// The kinds of change.
-const (
-	ChangeSession ChangeKind = "session"
-	ChangeUser    ChangeKind = "user"
-)

@@ -179,7 +179,7 @@ func TestSessionEnds(t *testing.T) {
 			if err != nil {
 				t.Fatalf("a second before the idle end: %v", err)
 			}
-			c.Touch(live, c.now())
+			c.Touch(t.Context(), live, c.now())
 			c.wait(testIdle - time.Second)
 		}
 		if _, err := c.lookup(token); err != nil {
@@ -194,13 +194,13 @@ func TestSessionEnds(t *testing.T) {
 		c := newHandTest(t)
 		token, s := c.add("alice", "")
 		c.table.change(token, func(r *sessionTableRow) { r.session.ExpiresAt = s.CreatedAt.Add(90 * time.Minute) })
-		c.Touch(c.finds(token, 1), c.now())
+		c.Touch(t.Context(), c.finds(token, 1), c.now())
 		c.wait(59 * time.Minute)
 		live, err := c.lookup(token)
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.Touch(live, c.now())
+		c.Touch(t.Context(), live, c.now())
 		c.wait(31*time.Minute - time.Microsecond)
 		if _, err := c.lookup(token); err != nil {
 			t.Fatalf("a microsecond before the end: %v", err)
@@ -234,7 +234,7 @@ func TestRootIsShared(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.Touch(live, c.now())
+		c.Touch(t.Context(), live, c.now())
 		c.wait(testIdle / 2)
 	}
 	if _, err := c.lookup(portal); err != nil {
@@ -259,7 +259,7 @@ func TestSweep(t *testing.T) {
 	if c.Len() != 3 {
 		t.Fatalf("%d sessions in memory, want 3", c.Len())
 	}
-	c.Touch(c.finds(used, 0), c.now())
+	c.Touch(t.Context(), c.finds(used, 0), c.now())
 	c.wait(2 * time.Minute)
 	c.sweep(c.now())
 	if c.Len() != 1 {
@@ -300,7 +300,7 @@ func TestSessionsAtOnce(t *testing.T) {
 			for i := range rounds {
 				live, err := c.lookup(all[(i*7+worker*5)%len(all)])
 				if err == nil {
-					c.Touch(live, c.now())
+					c.Touch(t.Context(), live, c.now())
 					_ = live.User().DisplayName()
 				} else if !errors.Is(err, ErrNoSession) {
 					t.Errorf("lookup: %v", err)

@@ -48,7 +48,7 @@ func newBench(t *testing.T, permits int) *bench {
 	}
 	b.Accounts = &authcore.Accounts{Store: db, Sessions: authcore.NewSessions(db, now, nil), Passwords: hasher, Rules: password.DefaultRules,
 		Register: authcore.RegisterOff, Lifetime: authcore.Lifetime{Idle: time.Hour, Max: 24 * time.Hour}, Audit: &b.events,
-		ByAddress: limit.New(0, 0, now), ByAccount: limit.New(0, 0, now), Now: now}
+		ByAddress: limit.New(0, 0, now), ByAccount: limit.New(0, 0, now), Notices: limit.New(0, 0, now), Now: now}
 	return b
 }
 

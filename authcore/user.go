@@ -30,6 +30,14 @@ const (
 	Disabled Status = "disabled"
 )
 
+// Validate refuses what is no status.
+func (s Status) Validate() error {
+	if s != Active && s != Disabled {
+		return &Error{Kind: Invalid, Code: "status_invalid", Message: "A user is active or disabled."}
+	}
+	return nil
+}
+
 // User is a person.
 type User struct {
 	ID            UserID
@@ -68,6 +76,7 @@ const (
 	maxName     = 128 // characters
 	maxEmail    = 254 // bytes, RFC 5321 section 4.5.3.1.3
 	maxGroup    = 64  // characters
+	maxLogin    = 512 // bytes: the longest username or address, decomposed
 )
 
 // UsernameKey is the form in which usernames are compared and kept unique:
@@ -82,15 +91,18 @@ func UsernameKey(username string) string {
 }
 
 // EmailKey is the form in which addresses are compared and kept unique: NFKC
-// and case folding. Strictly only the domain is case-insensitive (RFC 5321
+// and case folding, to where both change nothing any more. Strictly only the domain is case-insensitive (RFC 5321
 // section 2.4), but no mail provider people use tells two such boxes apart.
 func EmailKey(email string) string {
-	return cases.Fold().String(norm.NFKC.String(strings.TrimSpace(email)))
+	return strings.TrimSpace(norm.NFKC.String(cases.Fold().String(norm.NFKC.String(email))))
 }
 
 // LoginKey is the key for what a person typed to sign in, and whether it is
 // an email address. Usernames never hold an @, so the two cannot be confused.
 func LoginKey(login string) (key string, isEmail bool) {
+	if len(login) > maxLogin {
+		return "", false // nobody's, and not worth folding
+	}
 	if strings.Contains(login, "@") {
 		return EmailKey(login), true
 	}
@@ -98,7 +110,8 @@ func LoginKey(login string) (key string, isEmail bool) {
 }
 
 // CheckUsername refuses names that cannot be told apart, put in a header or
-// typed: letters, digits and . _ - + only, at most 64 characters.
+// typed: letters, digits and . _ - + only, at most 64 characters, a letter or
+// digit first, so that no program takes a name for an option or a path.
 func CheckUsername(username string) error {
 	bad := func(msg string) error {
 		return &Error{Kind: Invalid, Code: "username_invalid", Field: "username", Message: msg}
@@ -113,6 +126,9 @@ func CheckUsername(username string) error {
 		if !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.IsMark(r) && !strings.ContainsRune("._-+", r) {
 			return bad("A username can have letters, digits and . _ - + only.")
 		}
+	}
+	if first, _ := utf8.DecodeRuneInString(username); !unicode.IsLetter(first) && !unicode.IsDigit(first) {
+		return bad("A username begins with a letter or a digit.")
 	}
 	if UsernameKey(username) == "" {
 		return bad("This username mixes characters that cannot go together.")
@@ -129,6 +145,9 @@ func CheckEmail(email string) error {
 		Message: "This does not look like an email address."}
 	if len(email) > maxEmail || hasControl(email) || !utf8.ValidString(email) {
 		return bad
+	}
+	if key := EmailKey(email); strings.Count(key, "@") != 1 || strings.ContainsFunc(key, unicode.IsSpace) {
+		return bad // folding makes another address of it
 	}
 	a, err := mail.ParseAddress(email)
 	if err != nil || a.Address != email || a.Name != "" || strings.ContainsAny(email, " \"<>,;") {

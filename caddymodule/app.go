@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 	"go.uber.org/zap"
 
+	"github.com/gatehouse-auth/gatehouse/authcore"
 	"github.com/gatehouse-auth/gatehouse/authcore/access"
 )
 
@@ -31,7 +32,7 @@ type App struct {
 	values   values
 	policies map[string]*access.Policy
 	core     *core
-	runtime  atomic.Pointer[runtimeOf]
+	instance atomic.Pointer[instance]
 	build    sync.Mutex
 }
 
@@ -52,13 +53,11 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.log = ctx, ctx.Logger()
 	var err error
-	if a.values, err = a.resolve(expander()); err != nil {
+	expand := expander()
+	if a.values, err = a.resolve(expand); err != nil {
 		return err
 	}
-	if err := a.values.together(); err != nil {
-		return err
-	}
-	if a.policies, err = a.compilePolicies(); err != nil {
+	if a.policies, err = a.compilePolicies(expand); err != nil {
 		return err
 	}
 	held, _, err := cores.LoadOrNew(a.values.database.Key(), func() (caddy.Destructor, error) {
@@ -88,10 +87,10 @@ func expander() func(string) (string, error) {
 	}
 }
 
-func (a *App) compilePolicies() (map[string]*access.Policy, error) {
+func (a *App) compilePolicies(expand func(string) (string, error)) (map[string]*access.Policy, error) {
 	all := make(map[string]*access.Policy, len(a.Policies))
 	for _, p := range a.Policies {
-		compiled, err := p.compile()
+		compiled, err := p.compile(expand)
 		if err != nil {
 			return nil, err
 		}
@@ -103,30 +102,6 @@ func (a *App) compilePolicies() (map[string]*access.Policy, error) {
 	return all, nil
 }
 
-// compile makes the policy; an error says where it stands, if that is known.
-func (p *PolicySettings) compile() (*access.Policy, error) {
-	lines := make([]access.Line, len(p.Lines))
-	for i, l := range p.Lines {
-		lines[i] = access.Line{Word: l.Word, Args: l.Args}
-	}
-	compiled, err := access.Parse(p.Name, lines)
-	if err == nil {
-		return compiled, nil
-	}
-	at := p.at
-	var le *access.LineError
-	if errors.As(err, &le) {
-		err = errors.New(le.Message)
-		if le.Index >= 0 && le.Index < len(p.Lines) {
-			at = p.Lines[le.Index].at
-		}
-	}
-	if at != "" {
-		return nil, fmt.Errorf("policy %s: %w, at %s", p.Name, err, at)
-	}
-	return nil, fmt.Errorf("policy %s: %w", p.Name, err)
-}
-
 // Start opens the database where it is not open yet, and checks what only the
 // whole configuration can tell.
 func (a *App) Start() error {
@@ -135,6 +110,7 @@ func (a *App) Start() error {
 	if err := a.core.open(ctx, a.values); err != nil {
 		return err
 	}
+	a.core.serve()
 	rt, err := a.running()
 	if err != nil {
 		return err
@@ -169,23 +145,58 @@ func (a *App) Handle(context.Context, caddy.Event) error {
 
 // running gives the runtime of this configuration, made on first use: by Start,
 // or by the first request where the HTTP server started before us.
-func (a *App) running() (*runtimeOf, error) {
-	if rt := a.runtime.Load(); rt != nil {
+func (a *App) running() (*instance, error) {
+	if rt := a.instance.Load(); rt != nil {
 		return rt, nil
 	}
 	a.build.Lock()
 	defer a.build.Unlock()
-	if rt := a.runtime.Load(); rt != nil {
+	if rt := a.instance.Load(); rt != nil {
 		return rt, nil
 	}
 	if !a.core.ready.Load() {
 		return nil, errNotReady
 	}
-	rt, err := newRuntime(a)
+	rt, err := newInstance(a)
 	if err == nil {
-		a.runtime.Store(rt)
+		a.instance.Store(rt)
 	}
 	return rt, err
 }
 
 var errNotReady = errors.New("the gate is starting")
+
+// appOf finds the app for a handler. Where the global option is missing, this
+// makes one with the defaults.
+func appOf(ctx caddy.Context) (*App, error) {
+	app, err := ctx.App("gate")
+	if err != nil {
+		return nil, err
+	}
+	return app.(*App), nil
+}
+
+// policy finds a policy by name.
+func (a *App) policy(name string) (*access.Policy, error) {
+	p := a.policies[name]
+	if err := checkPolicy(name, p != nil, a.values.register); err != nil {
+		return nil, err
+	}
+	if name == "" {
+		return access.Everyone, nil
+	}
+	return p, nil
+}
+
+// checkPolicy refuses a policy that is not known, and none at all where anybody
+// can make an account.
+func checkPolicy(name string, known bool, register authcore.Registration) error {
+	switch {
+	case name == "" && register == authcore.RegisterOpen:
+		return errors.New("with \"register open\" anybody can make an account, so a gate without a policy keeps nobody out: " +
+			"name a policy, e.g. one with \"allow group:staff\"")
+	case name != "" && !known:
+		return fmt.Errorf("there is no policy %q; define it in the global option gate: policy %s { … }", name, name)
+	}
+	return nil
+}

@@ -3,14 +3,18 @@ package caddymodule
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/gatehouse-auth/gatehouse/authcore"
 	"github.com/gatehouse-auth/gatehouse/authcore/web"
 )
 
@@ -64,14 +68,7 @@ func parseGlobal(d *caddyfile.Dispenser, before any) (any, error) {
 	if err := options.read(d, s); err != nil {
 		return nil, err
 	}
-	v, err := s.resolve(nil)
-	if err == nil {
-		err = v.together()
-	}
-	if err != nil {
-		return nil, d.WrapErr(err)
-	}
-	return httpcaddyfile.App{Name: "gate", Value: caddyconfigJSON(s)}, nil
+	return httpcaddyfile.App{Name: "gate", Value: caddyconfig.JSON(s, nil)}, nil
 }
 
 // read reads a block of words. Every line is checked as soon as it is read, so
@@ -97,6 +94,8 @@ func (w words) read(d *caddyfile.Dispenser, s *Settings) error {
 	}
 	return nil
 }
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 // one reads a word with one argument.
 func one(field func(*Settings) *string) func(*caddyfile.Dispenser, *Settings) error {
@@ -172,7 +171,7 @@ func parsePolicy(d *caddyfile.Dispenser, s *Settings) error {
 			return err
 		}
 	}
-	if _, err := p.compile(); err != nil {
+	if _, err := p.compile(nil); err != nil {
 		return err
 	}
 	s.Policies = append(s.Policies, p)
@@ -211,24 +210,12 @@ func parseGate(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 			return nil, h.Errf("headers takes one of: %s", strings.Join(sortedKeys(web.Presets), ", "))
 		}
 	}
-	if err := checkPolicy(globalSettings(h), g.Policy); err != nil {
+	s := globalSettings(h)
+	known := slices.ContainsFunc(s.Policies, func(p PolicySettings) bool { return p.Name == g.Policy })
+	if err := checkPolicy(g.Policy, known, authcore.Registration(s.Register)); err != nil {
 		return nil, h.WrapErr(err)
 	}
 	return h.NewRoute(nil, g), nil
-}
-
-// checkPolicy finds while the Caddyfile is read what App.policy would find later.
-func checkPolicy(s *Settings, name string) error {
-	v, err := s.resolve(nil)
-	if err != nil {
-		return err
-	}
-	a := &App{Settings: *s, values: v}
-	if a.policies, err = a.compilePolicies(); err != nil {
-		return err
-	}
-	_, err = a.policy(name)
-	return err
 }
 
 // parsePortal reads the directive gate_portal.
@@ -250,7 +237,7 @@ func parsePortal(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 func globalSettings(h httpcaddyfile.Helper) *Settings {
 	s := new(Settings)
 	if app, ok := h.Option("gate").(httpcaddyfile.App); ok {
-		_ = unmarshal(app.Value, s) // made by parseGlobal
+		_ = caddy.StrictUnmarshalJSON(app.Value, s) // made by parseGlobal
 	}
 	return s
 }

@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"text/tabwriter"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -85,13 +87,11 @@ func readTarget(cmd *cobra.Command) (*target, error) {
 		t.admin = caddy.NewReplacer().ReplaceAll(a.Listen, "")
 	}
 	if config.Apps.Gate != nil {
-		if err := unmarshal(config.Apps.Gate, &t.settings); err != nil {
+		if err := caddy.StrictUnmarshalJSON(config.Apps.Gate, &t.settings); err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 	}
-	if t.values, err = t.settings.resolve(expander()); err == nil {
-		err = t.values.together()
-	}
+	t.values, err = t.settings.resolve(expander())
 	return t, err
 }
 
@@ -108,82 +108,184 @@ func readConfig(name string) ([]byte, error) {
 	return raw, err
 }
 
-// act carries an operation out where it belongs and reads its answer into result.
-// create allows to make a SQLite database that is not there.
-func act(cmd *cobra.Command, name string, args, result any, create bool) error {
+// connection is where the operations of one command are carried out.
+type connection struct {
+	ctx    context.Context
+	admin  string   // a running server, at this address …
+	key    string   // … on this database
+	core   *core    // or the database, opened for the command
+	local  *console // with its services
+	cancel context.CancelFunc
+}
+
+// connected makes the body of a command that needs a connection. create allows
+// to make a SQLite database that is not there.
+func connected(cmd *cobra.Command, create bool, f func(*connection) error) error {
 	t, err := readTarget(cmd)
 	if err != nil {
 		return err
 	}
+	c, err := t.connect(cmd.Context(), create)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	return f(c)
+}
+
+// connect finds a server that runs with this configuration, or opens the database
+// itself.
+func (t *target) connect(ctx context.Context, create bool) (*connection, error) {
+	c := &connection{key: t.values.database.Key()}
+	c.ctx, c.cancel = context.WithTimeout(ctx, commandTime)
+	var err error
+	if t.admin != "" && listens(t.admin) {
+		if ans, found, err := ask(t.admin, call{Database: c.key}); err != nil || found && ans.Error != "" {
+			c.cancel()
+			return nil, errors.Join(err, errorOf(ans))
+		} else if found {
+			c.admin = t.admin
+			return c, nil
+		}
+	}
+	if err = c.open(t, create); err != nil {
+		c.cancel()
+	}
+	return c, err
+}
+
+// open opens the database. A server that runs on it without an admin endpoint
+// sees a change within a second.
+func (c *connection) open(t *target, create bool) error {
+	path := t.values.database.Path
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		if !create {
+			return fmt.Errorf("there is no database at %s yet; start Caddy once, or make the first owner with: "+
+				"caddy gate user add NAME --owner --password-stdin", path)
+		}
+		if err := mayCreate(path); err != nil {
+			return err
+		}
+	}
+	opened := newCore(t.values.database)
+	if err := opened.open(c.ctx, t.values); err != nil {
+		return err
+	}
+	accounts, err := opened.accounts(t.values)
+	if err != nil {
+		return errors.Join(err, opened.Destruct())
+	}
+	c.core, c.local = opened, &console{accounts: accounts, db: opened.db}
+	if t.values.portal.host != "" {
+		c.local.origin = t.values.portal.String()
+	}
+	return nil
+}
+
+// close writes what waits.
+func (c *connection) close() {
+	if c.core != nil {
+		_ = c.core.Destruct() // every operation has reported its own failure
+	}
+	c.cancel()
+}
+
+// do carries out an operation and reads its answer into result.
+func (c *connection) do(name string, args, result any) error {
 	raw, err := json.Marshal(args)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(cmd.Context(), commandTime)
-	defer cancel()
-	ans, found := t.remote(name, raw)
-	if !found {
-		if ans, err = t.local(ctx, name, raw, create); err != nil {
-			return err
+	var ans answer
+	if c.local != nil {
+		ans = c.local.run(c.ctx, name, raw)
+	} else {
+		var found bool
+		ans, found, err = ask(c.admin, call{Database: c.key, Operation: name, Args: raw})
+		if err == nil && !found {
+			err = errors.New("the server has changed its configuration meanwhile; try again")
 		}
 	}
-	if ans.Error != "" {
-		return errors.New(ans.Error)
+	if err = errors.Join(err, errorOf(ans)); err != nil {
+		return err
 	}
 	return json.Unmarshal(ans.Result, result)
 }
 
-// remote asks a running server; found is false where none runs with this
-// database.
-func (t *target) remote(name string, args json.RawMessage) (ans answer, found bool) {
-	if t.admin == "" {
-		return answer{}, false
+func errorOf(ans answer) error {
+	if ans.Error == "" {
+		return nil
 	}
-	body, err := json.Marshal(call{Database: t.values.database.Key(), Operation: name, Args: args})
-	if err != nil {
-		return answer{}, false
-	}
-	resp, err := caddycmd.AdminAPIRequest(t.admin, http.MethodPost, adminPath, http.Header{"Content-Type": {"application/json"}}, bytes.NewReader(body))
-	if err != nil {
-		return answer{}, false
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(resp.Body, 64<<20))
-	if err != nil || json.Unmarshal(text, &ans) != nil || ans.Elsewhere {
-		return answer{}, false
-	}
-	return ans, true
+	return errors.New(ans.Error)
 }
 
-// local opens the database for one operation. A server that runs on it without
-// an admin endpoint sees the change within a second.
-func (t *target) local(ctx context.Context, name string, args json.RawMessage, create bool) (answer, error) {
-	path := t.values.database.Path
-	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
-		if !create {
-			return answer{}, fmt.Errorf("there is no database at %s yet; start Caddy once, or make the first owner with: "+
-				"caddy gate user add NAME --owner --password-stdin", path)
-		}
-		if err := mayCreate(path); err != nil {
-			return answer{}, err
-		}
-	}
-	c := newCore(t.values.database)
-	if err := c.open(ctx, t.values); err != nil {
-		return answer{}, err
-	}
-	defer c.Destruct() // a failed last write was reported by the operation already
-	accounts, err := c.accounts(t.values)
+// listens tells whether anything is at the admin address. Only where nothing is,
+// or something else, is the database opened beside it: an operation that may have
+// been carried out is not carried out again.
+func listens(admin string) bool {
+	addr, err := caddy.ParseNetworkAddress(admin)
 	if err != nil {
-		return answer{}, err
+		return false
 	}
-	con := &console{accounts: accounts, db: c.db}
-	if t.values.portal != "" {
-		if o, err := parseOrigin(t.values.portal); err == nil {
-			con.origin = o.String()
+	at := addr.JoinHostPort(0)
+	if addr.IsUnixNetwork() {
+		at = addr.Host
+	}
+	conn, err := net.DialTimeout(addr.Network, at, time.Second)
+	if err != nil {
+		return false
+	}
+	conn.Close()
+	return true
+}
+
+// ask sends a call to an admin endpoint. found is false where the server has no
+// gate, or one on another database. A call without operation only looks.
+func ask(admin string, c call) (ans answer, found bool, err error) {
+	body, err := json.Marshal(c)
+	if err != nil {
+		return ans, false, err
+	}
+	resp, err := caddycmd.AdminAPIRequest(admin, http.MethodPost, adminPath, http.Header{"Content-Type": {"application/json"}}, bytes.NewReader(body))
+	if err != nil {
+		if strings.Contains(err.Error(), "HTTP 404") {
+			return ans, false, nil // a Caddy without the gate
 		}
+		return ans, false, err
 	}
-	return con.run(ctx, name, args), nil
+	defer resp.Body.Close()
+	if err := json.NewDecoder(io.LimitReader(resp.Body, 64<<20)).Decode(&ans); err != nil {
+		return ans, false, fmt.Errorf("the server's answer cannot be read: %w", err)
+	}
+	return ans, !ans.Elsewhere, nil
+}
+
+// listing prints page after page of a list, as a table under a heading or as JSON
+// lines. next gives one page and line the columns of an element.
+func listing[T any](cmd *cobra.Command, asJSON bool, heading string, next func(*connection) ([]T, error), line func(T) string) error {
+	return connected(cmd, false, func(c *connection) error {
+		table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 4, 2, ' ', 0)
+		if !asJSON {
+			fmt.Fprintln(table, heading)
+		}
+		for {
+			page, err := next(c)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				err = printJSON(cmd.OutOrStdout(), page)
+			}
+			for _, one := range page {
+				if !asJSON {
+					fmt.Fprintln(table, line(one))
+				}
+			}
+			if err != nil || len(page) < pageSize {
+				return errors.Join(err, table.Flush())
+			}
+		}
+	})
 }
 
 // printJSON prints a result as JSON, one line for each element of a list.

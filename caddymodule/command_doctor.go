@@ -52,13 +52,18 @@ func diagnose(cmd *cobra.Command) []finding {
 	if _, err := os.Stat(t.values.database.Path); errors.Is(err, os.ErrNotExist) {
 		return append(found, warn("database", "%s is not there yet; Caddy makes it when it starts", t.values.database.Path))
 	}
-	if _, running := t.remote("user.list", []byte(`{"Limit":0}`)); running {
+	c, err := t.connect(cmd.Context(), false)
+	if err != nil {
+		return append(found, wrong("database", "%v", err))
+	}
+	defer c.close()
+	if c.local == nil {
 		found = append(found, fine("server", "runs on this database"))
 	} else {
 		found = append(found, fine("server", "none answers on the admin endpoint; looking at the database itself"))
 	}
 	var inside []finding
-	if err := act(cmd, "doctor", struct{}{}, &inside, false); err != nil {
+	if err := c.do("doctor", struct{}{}, &inside); err != nil {
 		return append(found, wrong("database", "%v", err))
 	}
 	return append(found, inside...)

@@ -3,7 +3,7 @@ package caddymodule
 import (
 	"errors"
 	"fmt"
-	"text/tabwriter"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -24,31 +24,16 @@ func sessionList() *cobra.Command {
 		Short: "Lists the sessions that live",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			out := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 4, 2, ' ', 0)
-			if !asJSON {
-				fmt.Fprintln(out, "ID\tUSERNAME\tHOST\tDEVICE\tADDRESS\tSIGNED IN\tLAST SEEN")
+			next := func(c *connection) (page []sessionLine, err error) {
+				if err = c.do("session.list", a, &page); len(page) > 0 {
+					a.After = string(page[len(page)-1].ID)
+				}
+				return page, err
 			}
-			for {
-				var page []sessionLine
-				if err := act(cmd, "session.list", a, &page, false); err != nil {
-					return err
-				}
-				if asJSON {
-					if err := printJSON(cmd.OutOrStdout(), page); err != nil {
-						return err
-					}
-				}
-				for _, s := range page {
-					a.After = string(s.ID)
-					if !asJSON {
-						fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", s.ID, s.User, s.Host, s.Device, s.Address,
-							s.Created.Local().Format(time.DateTime), s.LastSeen.Local().Format(time.DateTime))
-					}
-				}
-				if len(page) < pageSize {
-					return out.Flush()
-				}
-			}
+			return listing(cmd, asJSON, "ID\tUSERNAME\tHOST\tDEVICE\tADDRESS\tSIGNED IN\tLAST SEEN", next, func(s sessionLine) string {
+				return strings.Join([]string{string(s.ID), s.User, s.Host, s.Device, s.Address,
+					s.Created.Local().Format(time.DateTime), s.LastSeen.Local().Format(time.DateTime)}, "\t")
+			})
 		},
 	}
 	cmd.Flags().StringVar(&a.User, "user", "", "of this user only")
@@ -71,7 +56,7 @@ func sessionRevoke() *cobra.Command {
 				return errors.New("give the id of a session (see: caddy gate session list), or --user NAME for all of a user")
 			}
 			var done map[string]int
-			if err := act(cmd, "session.revoke", a, &done, false); err != nil {
+			if err := once(cmd, "session.revoke", a, &done, false); err != nil {
 				return err
 			}
 			_, err := fmt.Fprintf(cmd.OutOrStdout(), "Revoked: %d.\n", done["revoked"])

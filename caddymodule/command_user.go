@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -40,7 +39,7 @@ func userAdd() *cobra.Command {
 				return err
 			}
 			var u userLine
-			if err := act(cmd, "user.add", a, &u, a.Owner); err != nil {
+			if err := once(cmd, "user.add", a, &u, a.Owner); err != nil {
 				return err
 			}
 			what := "user"
@@ -96,35 +95,21 @@ func readPassword(cmd *cobra.Command, stdin bool) (string, error) {
 
 func userList() *cobra.Command {
 	var asJSON bool
+	a := pageArgs{Limit: pageSize}
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "Lists the users",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			out := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 4, 2, ' ', 0)
-			if !asJSON {
-				fmt.Fprintln(out, "USERNAME\tEMAIL\tNAME\tSTATUS\tOWNER\tGROUPS")
+			next := func(c *connection) (page []userLine, err error) {
+				if err = c.do("user.list", a, &page); len(page) > 0 {
+					a.After = authcore.UsernameKey(page[len(page)-1].Username)
+				}
+				return page, err
 			}
-			for after := ""; ; {
-				var page []userLine
-				if err := act(cmd, "user.list", pageArgs{After: after, Limit: pageSize}, &page, false); err != nil {
-					return err
-				}
-				if asJSON {
-					if err := printJSON(cmd.OutOrStdout(), page); err != nil {
-						return err
-					}
-				}
-				for _, u := range page {
-					after = authcore.UsernameKey(u.Username)
-					if !asJSON {
-						fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\n", u.Username, u.Email, u.Name, u.Status, yes(u.Owner), strings.Join(u.Groups, ","))
-					}
-				}
-				if len(page) < pageSize {
-					return out.Flush()
-				}
-			}
+			return listing(cmd, asJSON, "USERNAME\tEMAIL\tNAME\tSTATUS\tOWNER\tGROUPS", next, func(u userLine) string {
+				return strings.Join([]string{u.Username, u.Email, u.Name, string(u.Status), yes(u.Owner), strings.Join(u.Groups, ",")}, "\t")
+			})
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON lines")
@@ -149,10 +134,15 @@ func userStatus(word string, status authcore.Status, short string) *cobra.Comman
 	}
 }
 
+// once carries out one operation.
+func once(cmd *cobra.Command, name string, args, result any, create bool) error {
+	return connected(cmd, create, func(c *connection) error { return c.do(name, args, result) })
+}
+
 // change carries out an operation on one user and says so.
 func change(cmd *cobra.Command, name string, a userArgs, said string) error {
 	var u userLine
-	if err := act(cmd, name, a, &u, false); err != nil {
+	if err := once(cmd, name, a, &u, false); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintf(cmd.OutOrStdout(), said, u.Username)
@@ -207,7 +197,7 @@ func userInvite() *cobra.Command {
 				return err
 			}
 			var made map[string]string
-			if err := act(cmd, "user.invite", inviteArgs{Valid: d}, &made, false); err != nil {
+			if err := once(cmd, "user.invite", inviteArgs{Valid: d}, &made, false); err != nil {
 				return err
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\nGood for one account until %s.\n", made["link"], time.Now().Add(d).Format(time.RFC1123))

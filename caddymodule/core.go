@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,11 +24,10 @@ import (
 // cores holds one core for each database, across reloads.
 var cores = caddy.NewUsagePool()
 
-// core is what outlives a reload. It keeps neither a context nor a logger of any
-// one configuration.
+// core is what outlives a reload. It keeps neither a context nor a logger of a
+// configuration that has gone.
 type core struct {
 	config store.Config
-	log    *zap.Logger
 	ready  atomic.Bool // the database is open and up to date
 
 	mu       sync.Mutex
@@ -39,6 +38,7 @@ type core struct {
 	hashing  *password.Gate
 	address  *limit.Limiter
 	account  *limit.Limiter
+	notices  *limit.Limiter
 	attached []attached
 	setup    authcore.Secret // the setup link's token, while there is no owner
 	setupEnd time.Time
@@ -55,46 +55,57 @@ type attached struct {
 }
 
 func newCore(c store.Config) *core {
-	return &core{config: c, log: caddy.Log().Named("gate")}
+	return &core{config: c}
 }
 
-// open opens the database and starts what runs beside requests, once.
+// log is Caddy's logger of now: the one of an earlier configuration may lead
+// nowhere.
+func (c *core) log() *zap.Logger { return caddy.Log().Named("gate") }
+
+// open opens the database and puts the parts together, once.
 func (c *core) open(ctx context.Context, v values) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	key, err := loadKey(c.config, v.secretKey)
-	if err != nil {
-		return err
-	}
 	if c.ready.Load() {
-		if key.ID() != c.key.ID() {
-			return errors.New("the secret key cannot change in a reload")
+		key, err := loadKey(c.config, v.secretKey, true)
+		if err == nil && key.ID() != c.key.ID() {
+			err = errors.New("the secret key cannot change in a reload")
 		}
-		return nil
+		return err
 	}
 	db, err := store.Open(ctx, c.config)
 	if err != nil {
 		return err
 	}
-	if err := db.BindKey(ctx, key.ID()); err != nil {
+	if c.key, err = bindKey(ctx, db, c.config, v.secretKey); err != nil {
 		db.Close()
 		return err
 	}
-	c.db, c.key = db, key
+	c.db = db
 	c.sessions = authcore.NewSessions(db, time.Now, web.Prepare)
-	c.audit = audit.New(db, func(err error) { c.log.Error("audit events wait: they cannot be written", zap.Error(err)) })
+	c.audit = audit.New(db, func(err error) { c.log().Error("audit events wait: they cannot be written", zap.Error(err)) })
 	c.hashing = password.NewGate(v.permits)
 	c.address = limit.New(v.address.burst, v.address.every, time.Now)
+	c.notices = limit.New(5, time.Minute, time.Now)
 	c.account = limit.New(v.account.burst, v.account.every, time.Now)
 	c.apply(v)
-	background, cancel := context.WithCancel(context.Background())
-	c.cancel = cancel
-	c.ended.Go(func() {
-		c.sessions.Run(background, func(err error) { c.log.Error("the database does not answer", zap.Error(err)) })
-	})
-	c.ended.Go(func() { c.clean(background) })
 	c.ready.Store(true)
 	return nil
+}
+
+// serve starts what runs beside requests, once. The command line does without.
+func (c *core) serve() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cancel != nil {
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	c.cancel = cancel
+	report := func(err error) { c.log().Error("the database does not answer", zap.Error(err)) }
+	c.ended.Go(func() { c.sessions.Listen(ctx, report) })
+	c.ended.Go(func() { c.sessions.Run(ctx, report) })
+	c.ended.Go(func() { c.clean(ctx) })
 }
 
 // attach makes a configuration's settings count from now on.
@@ -110,12 +121,7 @@ func (c *core) attach(a *App, v values) {
 func (c *core) detach(a *App) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for i, at := range c.attached {
-		if at.app == a {
-			c.attached = append(c.attached[:i], c.attached[i+1:]...)
-			break
-		}
-	}
+	c.attached = slices.DeleteFunc(c.attached, func(at attached) bool { return at.app == a })
 	if n := len(c.attached); n > 0 && c.ready.Load() {
 		c.apply(c.attached[n-1].values)
 	}
@@ -138,7 +144,7 @@ func (c *core) accounts(v values) (*authcore.Accounts, error) {
 		return nil, err
 	}
 	return &authcore.Accounts{Store: c.db, Sessions: c.sessions, Passwords: hasher, Rules: password.DefaultRules,
-		Register: v.register, Lifetime: v.lifetime, Audit: c.audit, ByAddress: c.address, ByAccount: c.account, Now: time.Now}, nil
+		Register: v.register, Lifetime: v.lifetime, Audit: c.audit, ByAddress: c.address, ByAccount: c.account, Notices: c.notices, Now: time.Now}, nil
 }
 
 // cleanEvery is how often what has ended is deleted.
@@ -151,7 +157,7 @@ func (c *core) clean(ctx context.Context) {
 		now := time.Now()
 		more, err := c.db.DeleteEnded(ctx, now, now.Add(-time.Duration(c.idle.Load())))
 		if err != nil && ctx.Err() == nil {
-			c.log.Warn("cleanup of ended sessions failed, it will be tried again", zap.Error(err))
+			c.log().Warn("cleanup of ended sessions failed, it will be tried again", zap.Error(err))
 		}
 		if more {
 			if !sleep(ctx, 100*time.Millisecond) { // let others have the writer
@@ -196,26 +202,30 @@ func (c *core) Destruct() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), drainLimit)
 	defer cancel()
-	for c.busy.Load() > 0 && sleep(ctx, 5*time.Millisecond) {
+	finish, stop := context.WithTimeout(ctx, drainLimit/3)
+	defer stop()
+	for c.busy.Load() > 0 && sleep(finish, 5*time.Millisecond) {
 		continue
 	}
-	c.cancel()
+	if c.cancel != nil {
+		c.cancel()
+	}
 	c.ended.Wait()
 	c.audit.Close(ctx)
 	err := c.sessions.Flush(ctx)
 	if lost := c.audit.Dropped(); lost > 0 {
-		c.log.Error("audit events were lost", zap.Uint64("events", lost))
+		c.log().Error("audit events were lost", zap.Uint64("events", lost))
 	}
 	return errors.Join(err, c.db.Close())
 }
 
 // offerSetup shows a setup link while there is no owner, in the log and, where
 // somebody looks at one, on the terminal.
-func (c *core) offerSetup(ctx context.Context, rt *runtimeOf, log *zap.Logger) error {
+func (c *core) offerSetup(ctx context.Context, in *instance, log *zap.Logger) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.setup == "" || time.Now().After(c.setupEnd) {
-		token, err := rt.accounts.OpenSetup(ctx)
+		token, err := in.accounts.OpenSetup(ctx)
 		if errors.Is(err, authcore.ErrSetupClosed) {
 			return nil
 		}
@@ -226,7 +236,7 @@ func (c *core) offerSetup(ctx context.Context, rt *runtimeOf, log *zap.Logger) e
 	} else if closed, err := c.db.SetupClosed(ctx); err != nil || closed {
 		return err
 	}
-	base := rt.pagesOrigin()
+	base := in.pagesOrigin()
 	if base == "" {
 		log.Warn("there is no owner yet, and no site with a sign-in page: add `gate` or `gate_portal` to a site, " +
 			"or run: caddy gate user add NAME --owner --password-stdin")
@@ -240,58 +250,8 @@ func (c *core) offerSetup(ctx context.Context, rt *runtimeOf, log *zap.Logger) e
 	return nil
 }
 
-// loadKey gives the secret key: the one that is configured, or for SQLite the one
-// in the file beside the database, which is made the first time.
-func loadKey(c store.Config, configured authcore.Secret) (authcore.SecretKey, error) {
-	if configured != "" {
-		return authcore.ParseSecretKey(configured)
-	}
-	path := c.Path + ".key"
-	text, err := os.ReadFile(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return makeKey(path)
-	}
-	if err != nil {
-		return authcore.SecretKey{}, fmt.Errorf("the secret key cannot be read: %w", err)
-	}
-	key, err := authcore.ParseSecretKey(authcore.Secret(text))
-	if err != nil {
-		return key, fmt.Errorf("%s: %w", path, err)
-	}
-	return key, nil
-}
-
-// makeKey writes a new key, whole or not at all. Of two processes that make one
-// at the same time, both use the one that came first.
-func makeKey(path string) (authcore.SecretKey, error) {
-	fail := func(err error) (authcore.SecretKey, error) {
-		return authcore.SecretKey{}, fmt.Errorf("the secret key cannot be made: %w", err)
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return fail(err)
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".key-*") // mode 0600
-	if err != nil {
-		return fail(err)
-	}
-	defer os.Remove(f.Name())
-	key := authcore.NewSecretKey()
-	_, err = f.WriteString(key.Text().Reveal() + "\n")
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return fail(err)
-	}
-	if err := os.Link(f.Name(), path); err != nil {
-		if !errors.Is(err, os.ErrExist) { // a file system without hard links
-			if err := os.Rename(f.Name(), path); err != nil {
-				return fail(err)
-			}
-			return key, nil
-		}
-		text, err := os.ReadFile(path)
-		if err != nil {
-			return fail(err)
-		}
-		return authcore.ParseSecretKey(authcore.Secret(text))
-	}
-	return key, nil
+// use counts a request to our own pages, so that the core waits for it.
+func (c *core) use() (done func()) {
+	c.busy.Add(1)
+	return func() { c.busy.Add(-1) }
 }

@@ -89,7 +89,7 @@ func (c *console) examineHashing(ctx context.Context) finding {
 // examineSettings looks at what the configuration says.
 func examineSettings(v values) []finding {
 	found := []finding{fine("configuration", "is valid; database: %s", v.database)}
-	if v.portal != "" {
+	if v.portal.host != "" {
 		found = append(found, fine("portal", "%s serves the pages for all gated hosts", v.portal))
 	} else {
 		found = append(found, fine("portal", "none: each gated host has its own pages"))

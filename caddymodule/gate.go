@@ -4,12 +4,12 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/gatehouse-auth/gatehouse/authcore"
 	"github.com/gatehouse-auth/gatehouse/authcore/access"
 	"github.com/gatehouse-auth/gatehouse/authcore/web"
 )
@@ -47,11 +47,10 @@ func (*Gate) CaddyModule() caddy.ModuleInfo {
 // Provision finds the app and the policy. A gate without the global option gets
 // an app with the defaults.
 func (g *Gate) Provision(ctx caddy.Context) error {
-	app, err := ctx.App("gate")
-	if err != nil {
+	var err error
+	if g.app, err = appOf(ctx); err != nil {
 		return err
 	}
-	g.app = app.(*App)
 	if g.policy, err = g.app.policy(g.Policy); err != nil {
 		return err
 	}
@@ -73,32 +72,14 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// policy finds a policy by name. Without a name every user passes, which must
-// not be where anybody can become one.
-func (a *App) policy(name string) (*access.Policy, error) {
-	if name == "" {
-		if a.values.register == "open" {
-			return nil, errOpenGate
-		}
-		return access.Everyone, nil
-	}
-	if p := a.policies[name]; p != nil {
-		return p, nil
-	}
-	return nil, fmt.Errorf("there is no policy %q; define it in the global option gate: policy %s { … }", name, name)
-}
-
-var errOpenGate = fmt.Errorf("with \"register open\" anybody can make an account, so a gate without a policy keeps nobody out: " +
-	"name a policy, e.g. one with \"allow group:staff\"")
-
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	rt := g.app.runtime.Load()
+	rt := g.app.instance.Load()
 	if rt == nil {
 		var err error
 		if rt, err = g.app.running(); err != nil {
-			w.Header().Set("Retry-After", "1")
-			return caddyhttp.Error(http.StatusServiceUnavailable, err)
+			web.Starting(w)
+			return nil
 		}
 	}
 	method, u := original(r)
@@ -123,13 +104,16 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 }
 
 // pass judges a request and lets it through, or answers it.
-func (g *Gate) pass(rt *runtimeOf, s *state, w http.ResponseWriter, r *http.Request, method string, u *url.URL, next caddyhttp.Handler) error {
-	if g.matches != nil {
+func (g *Gate) pass(rt *instance, s *state, w http.ResponseWriter, r *http.Request, method string, u *url.URL, next caddyhttp.Handler) error {
+	// A path that servers read in more than one way is taken as matched: what is
+	// behind us may see another path than the matcher does.
+	if g.matches != nil && access.Canonical(u.Path, u.RawPath) {
 		match, err := g.matches.AnyMatchWithError(r)
 		if err != nil {
 			return err
 		}
 		if !match {
+			g.tell(s, r, web.Verdict{})
 			return next.ServeHTTP(w, r)
 		}
 	}
@@ -140,18 +124,25 @@ func (g *Gate) pass(rt *runtimeOf, s *state, w http.ResponseWriter, r *http.Requ
 	v, err := rt.check.Judge(r.Context(), s.token, web.Hostname(r.Host), time.Now(), g.policy, &req)
 	switch {
 	case err != nil:
-		rt.pages.Fail(unguarded(w), r, rt.place(r, false), nil, err)
+		s.guard.checked = true // what we answer ourselves may set our cookies
+		rt.pages.Fail(w, r, rt.place(r, false), nil, err)
 		return nil
 	case v.Outcome == access.Allow:
 		g.tell(s, r, v)
 		return next.ServeHTTP(w, r)
 	}
-	return g.stop(rt, unguarded(w), r, u, v)
+	s.guard.checked = true
+	g.stop(rt, w, r, u, v)
+	return nil
 }
 
 // tell passes on who is there.
 func (g *Gate) tell(s *state, r *http.Request, v web.Verdict) {
+	repl, _ := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	if v.Live == nil {
+		if s.preset == nil && repl != nil { // no gate on the way has told of anybody
+			repl.Map(web.Nobody)
+		}
 		return
 	}
 	known := v.Live.Prepared().(*web.Known)
@@ -160,16 +151,17 @@ func (g *Gate) tell(s *state, r *http.Request, v web.Verdict) {
 	}
 	known.Tell(r.Header, g.preset, &s.values)
 	s.preset = g.preset
-	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+	if repl != nil {
 		repl.Map(known.Placeholders)
 	}
 }
 
 // stop answers a request that may not pass.
-func (g *Gate) stop(rt *runtimeOf, w http.ResponseWriter, r *http.Request, u *url.URL, v web.Verdict) error {
+func (g *Gate) stop(rt *instance, w http.ResponseWriter, r *http.Request, u *url.URL, v web.Verdict) {
 	p := rt.place(r, false)
 	switch {
 	case v.Outcome == access.Deny:
+		rt.denied(p, v)
 		rt.pages.Refuse(w, r, p, v.Live)
 	case !welcome(p):
 		rt.pages.Fail(w, r, p, nil, web.ErrInsecure)
@@ -178,49 +170,19 @@ func (g *Gate) stop(rt *runtimeOf, w http.ResponseWriter, r *http.Request, u *ur
 	default:
 		rt.pages.RequireSignIn(w, r, p, u)
 	}
-	return nil
 }
 
-// welcome tells whether a session may begin on this connection: over HTTPS, or
-// on a loopback host.
-func welcome(p web.Place) bool { return p.Secure || loopback(p.Host) }
-
-// unguarded gives the writer under a guard: what we answer ourselves may set our
-// cookies.
-func unguarded(w http.ResponseWriter) http.ResponseWriter {
-	if g, ok := w.(*guard); ok {
-		return g.ResponseWriter
+// denied notes who was refused by which rule.
+func (rt *instance) denied(p web.Place, v web.Verdict) {
+	user := ""
+	if v.Live != nil {
+		user = string(v.Live.Session.UserID)
 	}
-	return w
+	rt.pages.Log.Info("access denied", "user_id", user, "rule", v.Rule, "host", p.Host, "request_id", p.Client.RequestID)
 }
 
-// serve answers a request under /.gate/. Its address may hold a one-time code, so
-// those that do stay out of the access log.
-func (rt *runtimeOf) serve(w http.ResponseWriter, r *http.Request, u *url.URL, isPortal bool) error {
-	done := rt.core.use()
-	defer done()
-	p := rt.place(r, isPortal)
-	if u.RawQuery != "" && holdsSecret(u) {
-		caddyhttp.SetVar(r.Context(), caddyhttp.LogSkipVar, true)
-	}
-	asked := r.Clone(r.Context())
-	asked.URL = u
-	switch {
-	case !welcome(p):
-		rt.pages.Fail(w, asked, p, nil, web.ErrInsecure)
-	case p.Origin == "":
-		rt.pages.Fail(w, asked, p, nil, web.ErrUnknownHost)
-	default:
-		rt.pages.Serve(w, asked, p)
-	}
-	return nil
-}
-
-func holdsSecret(u *url.URL) bool {
-	for _, page := range []string{"callback", "setup", "register"} {
-		if strings.HasPrefix(u.Path, web.Prefix+page) {
-			return true
-		}
-	}
-	return false
+// admits tells whether a user may open the start page of a gate's site.
+func (g *Gate) admits(live *authcore.Live) bool {
+	d := g.policy.Decide(&access.Request{Method: "GET", Path: "/"}, &live.Prepared().(*web.Known).Identity)
+	return d.Outcome == access.Allow
 }

@@ -56,8 +56,8 @@ func gateWith(tb testing.TB, n int) (*Gate, []string) {
 	}
 	app := &App{values: values{lifetime: authcore.Lifetime{Idle: 24 * time.Hour, Max: 24 * time.Hour}}}
 	app.core = newCore(app.values.database)
-	rt := &runtimeOf{app: app, core: app.core, check: &web.Check{Sessions: sessions, Idle: 24 * time.Hour}}
-	app.runtime.Store(rt)
+	rt := &instance{app: app, core: app.core, check: &web.Check{Sessions: sessions, Idle: 24 * time.Hour}}
+	app.instance.Store(rt)
 	return &Gate{app: app, policy: access.Everyone, preset: web.RemotePreset}, tokens
 }
 
@@ -117,7 +117,7 @@ func BenchmarkGate(b *testing.B) {
 func BenchmarkCheck(b *testing.B) {
 	const n = 100_000
 	g, tokens := gateWith(b, n)
-	rt := g.app.runtime.Load()
+	rt := g.app.instance.Load()
 	_, r := signedIn(b, tokens[0])
 	cookies := make([][]string, n)
 	for i, token := range tokens {

@@ -27,20 +27,17 @@ func (*Portal) CaddyModule() caddy.ModuleInfo {
 
 // Provision finds the app.
 func (p *Portal) Provision(ctx caddy.Context) error {
-	app, err := ctx.App("gate")
-	if err != nil {
-		return err
-	}
-	p.app = app.(*App)
-	return nil
+	var err error
+	p.app, err = appOf(ctx)
+	return err
 }
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
 	rt, err := p.app.running()
 	if err != nil {
-		w.Header().Set("Retry-After", "1")
-		return caddyhttp.Error(http.StatusServiceUnavailable, err)
+		web.Starting(w)
+		return nil
 	}
 	_, u := original(r)
 	if u.Path == "/" || u.Path == "" {

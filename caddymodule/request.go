@@ -101,7 +101,7 @@ func original(r *http.Request) (method string, u *url.URL) {
 
 // secure tells whether the browser's connection is HTTPS: because ours is, or
 // because a trusted proxy says so.
-func (rt *runtimeOf) secure(r *http.Request) bool {
+func (rt *instance) secure(r *http.Request) bool {
 	if r.TLS != nil {
 		return true
 	}
@@ -109,7 +109,7 @@ func (rt *runtimeOf) secure(r *http.Request) bool {
 }
 
 // trusts tells whether the peer is a proxy that may say where a request is from.
-func (rt *runtimeOf) trusts(r *http.Request) bool {
+func (rt *instance) trusts(r *http.Request) bool {
 	if trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool); trusted {
 		return true
 	}
@@ -135,16 +135,16 @@ func peer(r *http.Request) netip.Addr {
 
 // address is the client's address: what Caddy says, or behind our own trusted
 // proxies the last hop in X-Forwarded-For that is none of them.
-func (rt *runtimeOf) address(r *http.Request) netip.Addr {
+func (rt *instance) address(r *http.Request) netip.Addr {
 	from := peer(r)
 	if contains(rt.app.values.trusted, from) {
 		hops := strings.Split(strings.Join(r.Header["X-Forwarded-For"], ","), ",")
 		for i := len(hops) - 1; i >= 0; i-- {
-			hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
-			if err != nil {
-				return from
+			hop, ok := parseHop(hops[i])
+			if !ok {
+				return netip.Addr{} // not known: in no network
 			}
-			if from = hop.Unmap(); !contains(rt.app.values.trusted, from) {
+			if from = hop; !contains(rt.app.values.trusted, from) {
 				break
 			}
 		}
@@ -158,7 +158,7 @@ func (rt *runtimeOf) address(r *http.Request) netip.Addr {
 
 // place says where a request stands. It is for the slow path only: a request that
 // passes needs none.
-func (rt *runtimeOf) place(r *http.Request, isPortal bool) web.Place {
+func (rt *instance) place(r *http.Request, isPortal bool) web.Place {
 	secure := rt.secure(r)
 	p := web.Place{Mode: web.ModeOwn, Host: strings.ToLower(web.Hostname(r.Host)), Secure: secure}
 	if o, known := rt.originOf(secure, r.Host); known {
@@ -172,6 +172,16 @@ func (rt *runtimeOf) place(r *http.Request, isPortal bool) web.Place {
 	}
 	p.Client = authcore.NewClient(addressText(rt.address(r)), r.UserAgent(), requestID(r))
 	return p
+}
+
+// parseHop reads one hop of X-Forwarded-For, with or without a port.
+func parseHop(s string) (netip.Addr, bool) {
+	s = strings.TrimSpace(s)
+	if a, err := netip.ParseAddr(strings.Trim(s, "[]")); err == nil {
+		return a.Unmap(), true
+	}
+	ap, err := netip.ParseAddrPort(s)
+	return ap.Addr().Unmap(), err == nil
 }
 
 func addressText(a netip.Addr) string {

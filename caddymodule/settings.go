@@ -64,38 +64,25 @@ type HashingSettings struct {
 
 // LimitSettings are each a count and a duration, or "off".
 type LimitSettings struct {
-	Address []string `json:"address,omitempty"` // default 30 2s
-	Account []string `json:"account,omitempty"` // default 20 10s
-}
-
-// PolicySettings is a named policy.
-type PolicySettings struct {
-	Name  string       `json:"name"`
-	Lines []PolicyLine `json:"lines"`
-	at    string       // where it stands in a Caddyfile
-}
-
-// PolicyLine is one rule.
-type PolicyLine struct {
-	Word string   `json:"word"`
-	Args []string `json:"args"`
-	at   string
+	Address []string `json:"address,omitempty"` // default 20 10s
+	Account []string `json:"account,omitempty"` // default 60 3s
 }
 
 // values are Settings expanded, checked and completed.
 type values struct {
-	database   store.Config
-	portal     string
-	trusted    []netip.Prefix
-	secretKey  authcore.Secret
-	register   authcore.Registration
-	lifetime   authcore.Lifetime
-	params     password.Params
-	permits    int
-	wait       time.Duration
-	writeEvery time.Duration
-	address    bucket
-	account    bucket
+	database    store.Config
+	portal      origin // the zero origin where each host is its own
+	portalIsURL bool
+	trusted     []netip.Prefix
+	secretKey   authcore.Secret
+	register    authcore.Registration
+	lifetime    authcore.Lifetime
+	params      password.Params
+	permits     int
+	wait        time.Duration
+	writeEvery  time.Duration
+	address     bucket
+	account     bucket
 }
 
 // bucket is a burst and the time after which one more is allowed.
@@ -110,31 +97,23 @@ func (s *Settings) resolve(expand func(string) (string, error)) (values, error) 
 	r := resolver{expand: expand}
 	v := values{
 		database:   r.database(s.Database),
-		portal:     r.portal(s.Portal),
 		trusted:    r.networks(s.TrustedProxies),
 		secretKey:  authcore.Secret(r.text(s.SecretKey)),
 		register:   r.registration(s.Register),
-		lifetime:   authcore.Lifetime{Idle: r.duration("session idle", s.Session.Idle, "24h"), Max: r.duration("session max", s.Session.Max, "30d")},
+		lifetime:   r.lifetime(s.Session),
 		params:     r.argon2id(s.Hashing.Argon2id),
 		permits:    r.permits(s.Hashing.Permits),
 		wait:       r.whenFull(s.Hashing.WhenFull),
 		writeEvery: r.interval("activity write_every", s.WriteEvery, "5m"),
-		address:    r.bucket("limits address", s.Limits.Address, bucket{30, 2 * time.Second}),
-		account:    r.bucket("limits account", s.Limits.Account, bucket{20, 10 * time.Second}),
+		address:    r.bucket("limits address", s.Limits.Address, bucket{20, 10 * time.Second}),
+		account:    r.bucket("limits account", s.Limits.Account, bucket{60, 3 * time.Second}),
 	}
+	v.portal, v.portalIsURL = r.portal(s.Portal)
+	v.writeEvery = min(v.writeEvery, v.lifetime.Idle/4) // a restart must not end a session that is in use
 	if r.err == nil && v.secretKey != "" {
 		_, r.err = authcore.ParseSecretKey(v.secretKey)
 	}
 	return v, r.err
-}
-
-// together checks what settings mean for one another.
-func (v *values) together() error {
-	if v.lifetime.Idle > v.lifetime.Max {
-		return fmt.Errorf("session idle (%s) is longer than session max (%s)", v.lifetime.Idle, v.lifetime.Max)
-	}
-	v.writeEvery = min(v.writeEvery, v.lifetime.Idle/4) // a restart must not end a session that is in use
-	return nil
 }
 
 // resolver reads values and keeps the first error.
@@ -158,10 +137,12 @@ func (r *resolver) text(s string) string {
 		return ""
 	}
 	out, err := r.expand(s)
-	if err != nil && r.err == nil {
-		r.err = err
+	if err != nil {
+		r.fail("%w", err)
+	} else if out = strings.TrimSpace(out); out == "" {
+		r.fail("%s stands for nothing but spaces", s)
 	}
-	return strings.TrimSpace(out)
+	return out
 }
 
 func (r *resolver) texts(args []string) []string {
@@ -179,7 +160,8 @@ func (r *resolver) database(args []string) store.Config {
 	if len(args) == 0 {
 		return c
 	}
-	switch args[0] {
+	switch kind := r.text(args[0]); kind {
+	case "": // a placeholder, not known yet
 	case "sqlite":
 		if len(args) > 2 {
 			r.fail("database sqlite takes one file, not %d arguments", len(args)-1)
@@ -190,7 +172,7 @@ func (r *resolver) database(args []string) store.Config {
 			}
 		}
 	default:
-		r.fail("unknown database %q: this version knows sqlite", args[0])
+		r.fail("unknown database %q: this version knows sqlite", kind)
 	}
 	if err := c.Validate(); err != nil {
 		r.fail("%w", err)
@@ -198,15 +180,32 @@ func (r *resolver) database(args []string) store.Config {
 	return c
 }
 
-func (r *resolver) portal(s string) string {
+func (r *resolver) portal(s string) (o origin, isURL bool) {
 	p := r.text(s)
 	if p == "" {
-		return ""
+		return origin{}, false
 	}
-	if _, err := parseOrigin(p); err != nil {
+	o, err := parseOrigin(p)
+	if err != nil {
 		r.fail("portal %q: %w", p, err)
 	}
-	return p
+	return o, strings.Contains(p, "://")
+}
+
+// lifetime reads both times of a session. What is not said fits what is.
+func (r *resolver) lifetime(s SessionSettings) authcore.Lifetime {
+	t := authcore.Lifetime{Max: r.duration("session max", s.Max, "30d")}
+	if t.Idle = 24 * time.Hour; s.Idle == "" {
+		t.Idle = min(t.Idle, t.Max)
+		return t
+	}
+	t.Idle = r.duration("session idle", s.Idle, "24h")
+	if s.Max == "" {
+		t.Max = max(t.Max, t.Idle)
+	} else if t.Idle > t.Max && r.text(s.Idle) != "" && r.text(s.Max) != "" {
+		r.fail("session idle (%s) is longer than session max (%s)", s.Idle, s.Max)
+	}
+	return t
 }
 
 func (r *resolver) networks(args []string) []netip.Prefix {

@@ -323,9 +323,14 @@ func (s *server) running() bool {
 	return s.cmd != nil && !ended(s.done)
 }
 
+// tail is the last lines of a log, the long ones cut.
 func tail(text string, lines int) string {
 	all := strings.Split(strings.TrimRight(text, "\n"), "\n")
-	return strings.Join(all[max(0, len(all)-lines):], "\n")
+	all = all[max(0, len(all)-lines):]
+	for i, line := range all {
+		all[i] = line[:min(len(line), 400)]
+	}
+	return strings.Join(all, "\n")
 }
 
 // Reload gives the running process another Caddyfile through its admin endpoint.

@@ -20,6 +20,6 @@ type dialect interface {
 	violated(err error) string
 	// forUpdate is appended to a SELECT whose rows must not change until commit.
 	forUpdate() string
-	// ignore completes "INSERT … INTO" so that rows whose key exists are left out.
+	// insertIgnore stands for "INSERT INTO" so that rows whose key exists are left out.
 	insertIgnore() string
 }

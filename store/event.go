@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"strings"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
 )
@@ -44,4 +45,15 @@ func (db *DB) EventsAfter(ctx context.Context, after string, limit int) ([]authc
 		e.Time = fromMicros(at)
 		return err
 	}, "SELECT "+strings.Trim(eventColumns, "()")+" FROM events WHERE id > ? ORDER BY id LIMIT ?", after, limit)
+}
+
+// Latest gives the time of the newest audit event, or zero: no honest clock
+// is far behind it.
+func (db *DB) Latest(ctx context.Context) (time.Time, error) {
+	var at sql.NullInt64
+	err := db.read.QueryRowContext(ctx, "SELECT max(occurred_at) FROM events").Scan(&at)
+	if err != nil || !at.Valid {
+		return time.Time{}, db.failure(err)
+	}
+	return fromMicros(at.Int64), nil
 }

@@ -50,12 +50,11 @@ func (db *DB) SessionByToken(ctx context.Context, token authcore.TokenHash) (aut
 	found := false
 	for rows.Next() {
 		var group sql.NullString
-		var groups = user.Groups
 		if err := scanUser(prefixed{rows, row.fields()}, &user, &group); err != nil {
 			return authcore.Session{}, user, db.failure(err)
 		}
 		if found = true; group.Valid {
-			user.Groups = append(groups, group.String)
+			user.Groups = append(user.Groups, group.String)
 		}
 	}
 	if err := rows.Err(); err != nil {
@@ -188,10 +187,13 @@ func (db *DB) DeleteEnded(ctx context.Context, now, idleBefore time.Time) (more 
 		find, remove string
 		before       time.Time
 	}{
-		{"SELECT id FROM sessions WHERE expires_at <= ? LIMIT ?", "DELETE FROM sessions WHERE id IN ", now},
-		{"SELECT id FROM sessions WHERE id = root_id AND last_seen_at < ? LIMIT ?", "DELETE FROM sessions WHERE root_id IN ", idleBefore},
-		{"SELECT hash FROM codes WHERE expires_at <= ? LIMIT ?", "DELETE FROM codes WHERE hash IN ", now},
-		{"SELECT id FROM changes WHERE changed_at < ? LIMIT ?", "DELETE FROM changes WHERE id IN ", now.Add(-time.Hour)},
+		{"SELECT id FROM sessions WHERE expires_at <= ? LIMIT ?", "DELETE FROM sessions WHERE expires_at <= ? AND id IN ", now},
+		// The roots go, and with the next round what lost its root.
+		{"SELECT id FROM sessions WHERE id = root_id AND last_seen_at < ? LIMIT ?", "DELETE FROM sessions WHERE last_seen_at < ? AND id IN ", idleBefore},
+		{"SELECT s.id FROM sessions s LEFT JOIN sessions r ON r.id = s.root_id WHERE r.id IS NULL AND s.created_at < ? LIMIT ?",
+			"DELETE FROM sessions WHERE created_at < ? AND id IN ", now},
+		{"SELECT hash FROM codes WHERE expires_at <= ? LIMIT ?", "DELETE FROM codes WHERE expires_at <= ? AND hash IN ", now},
+		{"SELECT id FROM changes WHERE changed_at < ? LIMIT ?", "DELETE FROM changes WHERE changed_at < ? AND id IN ", now.Add(-time.Hour)},
 	} {
 		keys, err := collect(db, ctx, func(row scanner, key *any) error { return row.Scan(key) }, c.find, micros(c.before), cleanupBatch)
 		if err != nil {
@@ -203,7 +205,7 @@ func (db *DB) DeleteEnded(ctx context.Context, now, idleBefore time.Time) (more 
 		more = more || len(keys) == cleanupBatch
 		marks := "(?" + strings.Repeat(", ?", len(keys)-1) + ")"
 		if err := db.command(ctx, quick, func(tx *sql.Tx) error {
-			_, err := tx.ExecContext(ctx, c.remove+marks, keys...)
+			_, err := tx.ExecContext(ctx, c.remove+marks, append([]any{micros(c.before)}, keys...)...)
 			return err
 		}); err != nil {
 			return false, err

@@ -104,15 +104,11 @@ func (*sqliteDialect) goose() goose.Dialect { return goose.DialectSQLite3 }
 
 // durability switches the only writer's connection, where that is needed.
 func (d *sqliteDialect) durability(ctx context.Context, conn *sql.Conn, want durability) error {
-	var known bool
-	if err := conn.Raw(func(c any) error {
-		known = d.conn == c
-		d.conn = c
-		return nil
-	}); err != nil {
+	var this any
+	if err := conn.Raw(func(c any) error { this = c; return nil }); err != nil {
 		return err
 	}
-	if known && d.synchronous == want {
+	if d.conn == this && d.synchronous == want {
 		return nil
 	}
 	level := "NORMAL"
@@ -122,7 +118,7 @@ func (d *sqliteDialect) durability(ctx context.Context, conn *sql.Conn, want dur
 	if _, err := conn.ExecContext(ctx, "PRAGMA synchronous = "+level); err != nil {
 		return err
 	}
-	d.synchronous = want
+	d.conn, d.synchronous = this, want
 	return nil
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"time"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
 	"github.com/gatehouse-auth/gatehouse/authcore/password"
@@ -12,13 +11,7 @@ import (
 
 const userColumns = "u.id, u.username, u.email, u.email_verified, u.name, u.status, u.owner, u.created_at, u.updated_at"
 
-// setupClosed is the setting that exists once an owner was made.
-const setupClosed = "setup_closed"
-
-// scanner is a row of any query.
-type scanner interface{ Scan(dest ...any) error }
-
-// userFields scans userColumns into u, and more columns behind them.
+// scanUser scans userColumns into u, and more columns behind them.
 func scanUser(row scanner, u *authcore.User, more ...any) error {
 	var created, updated int64
 	var verified, owner int
@@ -67,18 +60,6 @@ func (db *DB) CreateFirstOwner(ctx context.Context, u authcore.User, hash passwo
 		}
 		return db.insertUser(ctx, tx, u, hash, ev)
 	})
-}
-
-// closeSetup writes the setting that closes the setup, and drops all setup links.
-func closeSetup(ctx context.Context, tx *sql.Tx, insert string) error {
-	if _, err := tx.ExecContext(ctx, insert+" settings (name, value) VALUES (?, ?)", setupClosed, "1"); err != nil {
-		return err
-	}
-	if insert == "INSERT INTO" {
-		return nil // the link that was used is redeemed next, and the rest are refused
-	}
-	_, err := tx.ExecContext(ctx, "DELETE FROM codes WHERE purpose = ?", authcore.PurposeSetup)
-	return err
 }
 
 func (db *DB) insertUser(ctx context.Context, tx *sql.Tx, u authcore.User, hash password.Hash, ev authcore.Event) error {
@@ -147,24 +128,6 @@ func (db *DB) groups(ctx context.Context, id authcore.UserID) ([]string, error) 
 		"SELECT name FROM user_groups WHERE user_id = ? ORDER BY name", id)
 }
 
-// collect reads all rows of a query.
-func collect[T any](db *DB, ctx context.Context, scan func(scanner, *T) error, query string, args ...any) ([]T, error) {
-	rows, err := db.read.QueryContext(ctx, query, args...)
-	if err != nil {
-		return nil, db.failure(err)
-	}
-	defer rows.Close()
-	var all []T
-	for rows.Next() {
-		var one T
-		if err := scan(rows, &one); err != nil {
-			return nil, db.failure(err)
-		}
-		all = append(all, one)
-	}
-	return all, db.failure(rows.Err())
-}
-
 // Users implements authcore.UserStore.
 func (db *DB) Users(ctx context.Context, after string, limit int) ([]authcore.User, error) {
 	users, err := collect(db, ctx, func(row scanner, u *authcore.User) error { return scanUser(row, u) },
@@ -180,8 +143,8 @@ func (db *DB) Users(ctx context.Context, after string, limit int) ([]authcore.Us
 	return users, nil
 }
 
-// UpdateUser implements authcore.UserStore.
-func (db *DB) UpdateUser(ctx context.Context, u authcore.User, ev authcore.Event) error {
+// UpdateProfile implements authcore.UserStore.
+func (db *DB) UpdateProfile(ctx context.Context, u authcore.User, ev authcore.Event) error {
 	return db.command(ctx, durable, func(tx *sql.Tx) error {
 		ok, err := affected(tx.ExecContext(ctx, "UPDATE users SET name = ?, email = ?, email_key = ?, email_verified = ?, updated_at = ? WHERE id = ?",
 			u.Name, u.Email, emailKey(u.Email), flag(u.EmailVerified), micros(u.UpdatedAt), u.ID))
@@ -190,12 +153,6 @@ func (db *DB) UpdateUser(ctx context.Context, u authcore.User, ev authcore.Event
 		}
 		if !ok {
 			return authcore.ErrUserNotFound
-		}
-		if _, err := tx.ExecContext(ctx, "DELETE FROM user_groups WHERE user_id = ?", u.ID); err != nil {
-			return err
-		}
-		if err := insertGroups(ctx, tx, u); err != nil {
-			return err
 		}
 		return noteUser(ctx, tx, u.ID, ev)
 	})
@@ -314,64 +271,9 @@ func (db *DB) notLastOwner(ctx context.Context, tx *sql.Tx, id authcore.UserID) 
 	return rows.Err()
 }
 
-// SetupClosed implements authcore.CodeStore.
-func (db *DB) SetupClosed(ctx context.Context) (bool, error) {
-	_, found, err := db.setting(ctx, setupClosed)
-	return found, err
-}
-
-// setting reads one setting of the installation.
-func (db *DB) setting(ctx context.Context, name string) (value string, found bool, err error) {
-	err = db.read.QueryRowContext(ctx, "SELECT value FROM settings WHERE name = ?", name).Scan(&value)
-	if errors.Is(err, sql.ErrNoRows) {
-		return "", false, nil
-	}
-	return value, err == nil, db.failure(err)
-}
-
 // OwnerExists tells whether an active platform owner exists.
 func (db *DB) OwnerExists(ctx context.Context) (bool, error) {
 	var n int
 	err := db.read.QueryRowContext(ctx, "SELECT count(*) FROM users WHERE owner = 1 AND status = ?", authcore.Active).Scan(&n)
 	return n > 0, db.failure(err)
-}
-
-// BindKey ties the database to a secret key by its id the first time, and
-// refuses another key from then on.
-func (db *DB) BindKey(ctx context.Context, id string) error {
-	const name = "secret_key_id"
-	has, found, err := db.setting(ctx, name)
-	if err != nil {
-		return err
-	}
-	if !found {
-		err := db.command(ctx, durable, func(tx *sql.Tx) error {
-			_, err := tx.ExecContext(ctx, db.dialect.insertIgnore()+" settings (name, value) VALUES (?, ?)", name, id)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		if has, _, err = db.setting(ctx, name); err != nil {
-			return err
-		}
-	}
-	if has != id {
-		return errWrongKey
-	}
-	return nil
-}
-
-var errWrongKey = errors.New("the secret key is not the one this database was made with; " +
-	"restore that key (on SQLite the file beside the database that ends in .key), or name it with \"secret_key\"")
-
-// Latest gives the time of the newest audit event, or zero: no honest clock
-// is far behind it.
-func (db *DB) Latest(ctx context.Context) (time.Time, error) {
-	var at sql.NullInt64
-	err := db.read.QueryRowContext(ctx, "SELECT max(occurred_at) FROM events").Scan(&at)
-	if err != nil || !at.Valid {
-		return time.Time{}, db.failure(err)
-	}
-	return fromMicros(at.Int64), nil
 }

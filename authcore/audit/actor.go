@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,6 +26,7 @@ const (
 	recordWait   = 50 * time.Millisecond
 	writeLimit   = 3 * time.Second
 	maxBackoff   = 2 * time.Second
+	lastTries    = 3 // once the actor is closed
 )
 
 // Actor owns the queue. One goroutine writes; any number record.
@@ -35,9 +37,10 @@ type Actor struct {
 	nudge  chan struct{}
 	done   chan struct{}
 	hasty  atomic.Bool
-	closed atomic.Bool
 	stop   chan struct{}
-	once   sync.Once
+
+	gate   sync.RWMutex // held for reading by who records, so that Close can wait for them
+	closed bool
 
 	dropped atomic.Uint64
 	written atomic.Uint64
@@ -57,8 +60,10 @@ var _ authcore.Recorder = (*Actor)(nil)
 // Record hands an event over. It returns at once unless the queue is full, and
 // after 50 ms even then.
 func (a *Actor) Record(ev authcore.Event) {
-	if a.closed.Load() {
-		a.dropped.Add(1)
+	a.gate.RLock()
+	defer a.gate.RUnlock()
+	if a.closed {
+		a.drop(1)
 		return
 	}
 	select {
@@ -71,7 +76,18 @@ func (a *Actor) Record(ev authcore.Event) {
 	select {
 	case a.queue <- ev:
 	case <-t.C:
-		a.dropped.Add(1)
+		a.drop(1)
+	}
+}
+
+// drop counts events that are lost, and says so for the first and every
+// thousandth.
+func (a *Actor) drop(n int) {
+	if n == 0 {
+		return
+	}
+	if before := a.dropped.Add(uint64(n)) - uint64(n); before/1000 != (before+uint64(n))/1000 || before == 0 {
+		a.report(fmt.Errorf("%d audit events are lost: the queue is full and the database does not take them", before+uint64(n)))
 	}
 }
 
@@ -92,10 +108,12 @@ func (a *Actor) Hasten() {
 
 // Close writes what waits, until ctx ends, and stops the actor.
 func (a *Actor) Close(ctx context.Context) {
-	a.once.Do(func() {
-		a.closed.Store(true)
+	a.gate.Lock()
+	if !a.closed {
+		a.closed = true
 		close(a.stop)
-	})
+	}
+	a.gate.Unlock()
 	select {
 	case <-a.done:
 	case <-ctx.Done():
@@ -122,7 +140,10 @@ func (a *Actor) run() {
 			return
 		}
 		if flush && len(batch) > 0 {
-			a.write(batch)
+			if !a.write(batch) {
+				a.drop(len(a.queue))
+				return
+			}
 			batch = batch[:0]
 		}
 	}
@@ -142,6 +163,7 @@ func (a *Actor) drain(batch []authcore.Event) {
 			}
 		}
 		if !a.write(batch) {
+			a.drop(len(a.queue))
 			return
 		}
 		batch = batch[:0]
@@ -149,9 +171,10 @@ func (a *Actor) drain(batch []authcore.Event) {
 }
 
 // write tries until the batch is in the database. Once the actor is closed it
-// tries a few times only.
+// tries three times more.
 func (a *Actor) write(batch []authcore.Event) bool {
-	for try, wait := 1, 50*time.Millisecond; ; try, wait = try+1, min(2*wait, maxBackoff) {
+	last := 0 // tries since the actor was closed
+	for wait := 50 * time.Millisecond; ; wait = min(2*wait, maxBackoff) {
 		ctx, cancel := context.WithTimeout(context.Background(), writeLimit)
 		err := a.store.InsertEvents(ctx, batch)
 		cancel()
@@ -160,13 +183,14 @@ func (a *Actor) write(batch []authcore.Event) bool {
 			return true
 		}
 		a.report(err)
-		if a.closed.Load() && try >= 3 {
-			a.dropped.Add(uint64(len(batch) + len(a.queue)))
-			return false
-		}
 		select {
-		case <-time.After(wait):
 		case <-a.stop:
+			if last++; last == lastTries {
+				a.drop(len(batch))
+				return false
+			}
+			time.Sleep(50 * time.Millisecond)
+		case <-time.After(wait):
 		}
 	}
 }

@@ -21,8 +21,8 @@ type table struct {
 	mu      sync.Mutex
 	batches [][]string // ids, of those written
 	has     map[string]bool
-	fail    int        // how many more writes fail; less than 0 is all
-	late    bool       // a write that fails has written all the same
+	fail    int  // how many more writes fail; less than 0 is all
+	late    bool // a write that fails has written all the same
 	block   chan struct{}
 	calls   int
 }

@@ -126,7 +126,9 @@ func dropOurCookies(h http.Header) {
 	lines := h["Set-Cookie"]
 	kept := lines[:0]
 	for _, line := range lines {
-		name, _, _ := strings.Cut(line, "=")
+		// Browsers send "=gate=x" back as "gate=x".
+		name, _, _ := strings.Cut(strings.TrimLeft(line, "= \t"), "=")
+		name, _, _ = strings.Cut(name, ";")
 		if !isOurCookie(strings.Trim(name, " \t")) {
 			kept = append(kept, line)
 		}

@@ -59,11 +59,7 @@ type problem struct {
 func describe(err error, requestID string) problem {
 	var he *httpError
 	if errors.As(err, &he) {
-		p := problem{Status: he.status, Code: he.code, Message: he.message, RequestID: requestID, allow: he.allow}
-		if he.status == http.StatusServiceUnavailable {
-			p.retryAfter = 1
-		}
-		return p
+		return problem{Status: he.status, Code: he.code, Message: he.message, RequestID: requestID, allow: he.allow}
 	}
 	var ae *authcore.Error
 	if errors.As(err, &ae) && ae.Kind != authcore.Internal {
@@ -98,6 +94,12 @@ func writeJSON(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(body) // the status is out; a lost client is all that can fail
+}
+
+// Starting answers a request that comes before the gate is ready.
+func Starting(w http.ResponseWriter) {
+	writeProblem(w, problem{Status: http.StatusServiceUnavailable, Code: "starting", retryAfter: 1,
+		Message: "The sign-in service is starting. Please try again in a moment."}, nil)
 }
 
 func isNoSession(err error) bool { return errors.Is(err, authcore.ErrNoSession) }

@@ -75,7 +75,7 @@ func localPath(s string) string {
 		strings.ContainsFunc(u.Path, func(r rune) bool { return unicode.IsControl(r) || r == '\\' }) {
 		return "/"
 	}
-	if ours, _ := Ours(u.Path); ours && !strings.HasPrefix(u.Path, Prefix+"account") {
+	if ours, _ := Ours(u.Path); ours && u.Path != Prefix+"account" {
 		return "/" // coming back to the sign-in page would be a circle
 	}
 	return s

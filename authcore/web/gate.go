@@ -24,9 +24,9 @@ type Verdict struct {
 	Live *authcore.Live // nil where nobody is signed in
 }
 
-// Judge decides a request by a policy. cookies are the request's headers before
-// ours were taken out, address the client's. An error means that it cannot be
-// known now, and the request must not pass unless the path is public.
+// Judge decides a request by a policy. token is what the request carries, or
+// empty. An error means that it cannot be known now, and the request must not
+// pass; a public path needs no knowledge and gives none.
 func (c *Check) Judge(ctx context.Context, token, host string, now time.Time, policy *access.Policy, req *access.Request) (Verdict, error) {
 	live, err := c.session(ctx, token, host, now)
 	if err != nil {
@@ -39,8 +39,7 @@ func (c *Check) Judge(ctx context.Context, token, host string, now time.Time, po
 		return Verdict{Decision: policy.Decide(req, nil)}, nil
 	}
 	d := policy.Decide(req, &live.Prepared().(*Known).Identity)
-	c.Sessions.Touch(live, now)
-	return Verdict{Decision: d, Live: live}, nil
+	return Verdict{Decision: d, Live: live}, c.Sessions.Touch(ctx, live, now)
 }
 
 // session finds the session of a token on a host; nil where there is none. A

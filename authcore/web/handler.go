@@ -28,13 +28,8 @@ type Handler struct {
 	Ready       func(ctx context.Context) error // nil when the database answers
 	Brand       string                          // shown on every page
 	Log         *slog.Logger
-	crossOrigin *http.CrossOriginProtection
-}
 
-// Init completes a Handler whose fields are set.
-func (h *Handler) Init() *Handler {
-	h.crossOrigin = http.NewCrossOriginProtection()
-	return h
+	crossOrigin http.CrossOriginProtection
 }
 
 // endpoint serves one path; what it returns is shown by Fail.
@@ -54,8 +49,8 @@ const (
 	onAll    = onOwn | onSite | onPortal
 )
 
-// routes is the one table of what is served under Prefix. It is a function
-// because its endpoints are methods.
+// route is the one table of what is served under Prefix. It is a function because
+// its endpoints are methods.
 func (h *Handler) route(path string) (route, bool) {
 	switch path {
 	case "login":
@@ -222,7 +217,7 @@ func isJSON(r *http.Request) bool {
 func (h *Handler) live(r *http.Request, p Place) (*authcore.Live, error) {
 	live, err := h.Check.session(r.Context(), SessionToken(r.Header, p.Secure), p.Host, h.Accounts.Now())
 	if live != nil {
-		h.Check.Sessions.Touch(live, h.Accounts.Now())
+		err = h.Check.Sessions.Touch(r.Context(), live, h.Accounts.Now())
 	}
 	return live, err
 }

@@ -40,7 +40,7 @@ var managed = map[string]struct{}{
 const longestManaged = len("x-auth-request-preferred-username")
 
 // isManaged tells whether a header name is a managed one in any spelling that a
-// server behind us may fold together: case, and - _ . alike.
+// server behind us may fold together: case, and whatever is no letter or digit.
 func isManaged(name string) bool {
 	if len(name) > longestManaged || len(name) < len("remote-user") {
 		return false
@@ -55,10 +55,10 @@ func isManaged(name string) bool {
 		switch c := name[i]; {
 		case 'A' <= c && c <= 'Z':
 			buf[i] = c + 'a' - 'A'
-		case c == '_' || c == '.':
-			buf[i] = '-'
-		default:
+		case 'a' <= c && c <= 'z' || '0' <= c && c <= '9':
 			buf[i] = c
+		default:
+			buf[i] = '-'
 		}
 	}
 	_, found := managed[string(buf[:len(name)])]
@@ -66,22 +66,31 @@ func isManaged(name string) bool {
 }
 
 // Strip deletes what a client may not say: managed identity headers in any
-// spelling, as headers and as trailers, and their names in Connection, which
-// would make the proxy behind us drop what we set.
+// spelling, and their names in Connection, which would make the proxy behind us
+// drop what we set. Trailers arrive after we have looked, announced or not, so that
+// none are passed on; nor is the offer to speak HTTP/2 in the clear (h2c), after
+// which nobody would look at what is asked.
 func Strip(r *http.Request) {
 	for name := range r.Header {
 		if isManaged(name) {
 			delete(r.Header, name)
 		}
 	}
-	for name := range r.Trailer {
-		if isManaged(name) {
-			delete(r.Trailer, name)
-		}
+	if r.Trailer != nil {
+		r.Trailer = nil
+		delete(r.Header, "Trailer")
+	}
+	if upgrade := r.Header["Upgrade"]; upgrade != nil && offersH2C(upgrade) {
+		delete(r.Header, "Upgrade")
+		delete(r.Header, "Http2-Settings")
 	}
 	if lines := r.Header["Connection"]; lines != nil && connectionNamesManaged(lines) {
 		cleanConnection(r.Header, lines)
 	}
+}
+
+func offersH2C(upgrade []string) bool {
+	return strings.Contains(strings.ToLower(strings.Join(upgrade, ",")), "h2c")
 }
 
 func connectionNamesManaged(lines []string) bool {
@@ -121,17 +130,22 @@ type Known struct {
 }
 
 // Prepare makes a Known of a user: it is the prepare function of
-// authcore.NewSessions.
+// authcore.NewSessions. An address that nobody has verified is not passed on: an
+// app that knows people by it would take its user for somebody else.
 func Prepare(u *authcore.User) any {
+	email := ""
+	if u.EmailVerified {
+		email = u.Email
+	}
 	k := &Known{
 		Identity: access.Identity{UserID: string(u.ID), Username: authcore.UsernameKey(u.Username), Groups: u.Groups,
 			EmailDomain: u.EmailDomain(), Owner: u.Owner},
-		values: [4]string{u.Username, strings.Join(u.Groups, ","), u.Name, u.Email},
+		values: [4]string{u.Username, strings.Join(u.Groups, ","), u.Name, email},
 	}
-	values := map[string]any{"id": string(u.ID), "username": u.Username, "name": u.DisplayName(), "email": u.Email,
+	values := map[string]any{"id": string(u.ID), "username": u.Username, "name": u.DisplayName(), "email": email,
 		"groups": strings.Join(u.Groups, ",")}
 	k.Placeholders = func(key string) (any, bool) {
-		rest, ok := strings.CutPrefix(key, "http.auth.user.")
+		rest, ok := strings.CutPrefix(key, placeholders)
 		if !ok {
 			return nil, false
 		}
@@ -140,6 +154,12 @@ func Prepare(u *authcore.User) any {
 	}
 	return k
 }
+
+const placeholders = "http.auth.user."
+
+// Nobody gives empty placeholders where nobody is signed in, or else their names
+// would be what an upstream is told.
+func Nobody(key string) (any, bool) { return "", strings.HasPrefix(key, placeholders) }
 
 // Tell sets the identity headers. store keeps the values for as long as the
 // request runs: each header's slice is one element of it, so that nothing is

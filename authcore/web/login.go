@@ -27,7 +27,7 @@ func (h *Handler) loginPage(w http.ResponseWriter, r *http.Request, p Place) err
 		return err
 	}
 	q := r.URL.Query()
-	if live != nil {
+	if live != nil && Navigation(r) { // an image on another site is no visit
 		to, err := h.onward(r, p, live, q.Get("flow"), q.Get("return_to"))
 		if err != nil {
 			return err
@@ -131,7 +131,7 @@ func (h *Handler) enter(w http.ResponseWriter, r *http.Request, p Place, token a
 // by way of a page of our own, because CSP form-action holds for redirects too.
 func (h *Handler) after(r *http.Request, p Place, live *authcore.Live) (string, error) {
 	sealed := r.PostForm.Get("flow")
-	if f, _, ok := h.openFlow(sealed); ok && f.Origin != p.Origin {
+	if f, _, ok := h.openFlow(sealed); ok && f.Origin != p.Origin && p.Mode == ModePortal {
 		return Prefix + "continue?flow=" + url.QueryEscape(sealed), nil
 	}
 	if sealed == "" && r.PostForm.Get("return_to") == "" {

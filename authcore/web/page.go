@@ -109,14 +109,15 @@ func (h *Handler) show(w http.ResponseWriter, r *http.Request, p Place, status i
 	return nil
 }
 
-// secureHeaders are set on every answer of ours. Referrer-Policy is same-origin
-// rather than no-referrer, with which browsers send "Origin: null" with our own
-// forms.
+// secureHeaders are set on every answer of ours. Referrer-Policy is strict-origin:
+// with same-origin the address of a page, which may hold a one-time code, would
+// reach the access log as Referer of its style sheet; with no-referrer browsers
+// send "Origin: null" with our own forms.
 func secureHeaders(h http.Header) {
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
 	h.Set("X-Frame-Options", "DENY")
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "same-origin")
+	h.Set("Referrer-Policy", "strict-origin")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("Permissions-Policy", "camera=(), microphone=(), geolocation=()")

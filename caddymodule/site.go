@@ -1,71 +1,45 @@
 package caddymodule
 
 import (
+	"errors"
 	"fmt"
-	"log/slog"
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/gatehouse-auth/gatehouse/authcore"
-	"github.com/gatehouse-auth/gatehouse/authcore/access"
 	"github.com/gatehouse-auth/gatehouse/authcore/web"
 )
-
-// runtimeOf is a configuration joined with its core: what requests use.
-type runtimeOf struct {
-	app      *App
-	core     *core
-	accounts *authcore.Accounts
-	check    *web.Check
-	pages    *web.Handler
-	portal   origin // the zero origin where each host is its own
-	sites    []site
-}
 
 // site is an origin on which a handler of ours stands.
 type site struct {
 	origin
 	gates  []*Gate
 	portal bool
-}
-
-func newRuntime(a *App) (*runtimeOf, error) {
-	accounts, err := a.core.accounts(a.values)
-	if err != nil {
-		return nil, err
-	}
-	rt := &runtimeOf{app: a, core: a.core, accounts: accounts,
-		check: &web.Check{Sessions: a.core.sessions, Idle: a.values.lifetime.Idle}}
-	if err := rt.findSites(); err != nil {
-		return nil, err
-	}
-	rt.pages = (&web.Handler{Accounts: accounts, Check: rt.check, Flows: a.core.key.NewSealer("sign-in flow", time.Now),
-		KnownOrigin: rt.knownOrigin, Apps: rt.apps, Ready: a.core.db.Ping, Brand: "Gatehouse", Log: slog.New(a.ctx.Slogger().Handler())}).Init()
-	return rt, nil
+	whole  bool // some handler of ours sees every path of the site
 }
 
 // findSites walks the HTTP app for our handlers and the hosts they stand on: the
 // hosts that configuration names are our own, and no others.
-func (rt *runtimeOf) findSites() error {
-	v := rt.app.values
-	if v.portal != "" {
-		var err error
-		if rt.portal, err = parseOrigin(v.portal); err != nil {
-			return err
-		}
-	}
+func (rt *instance) findSites() error {
+	rt.portal = rt.app.values.portal
 	app, err := rt.app.ctx.AppIfConfigured("http")
-	if err != nil {
+	if errors.Is(err, caddy.ErrNotConfigured) {
 		return nil // no sites at all: the command line and the admin endpoint still work
+	}
+	if err != nil {
+		return err
 	}
 	httpApp := app.(*caddyhttp.App)
 	for _, name := range sortedKeys(httpApp.Servers) {
 		w := walker{rt: rt, http: httpApp, server: httpApp.Servers[name], seen: make(map[*caddyhttp.Route]bool)}
 		w.routes(w.server.Routes, nil)
+		if w.found && w.server.TrustedProxiesRaw != nil && w.server.TrustedProxiesStrict == 0 {
+			w.err = errors.New("with trusted_proxies in servers, Caddy believes the first address in X-Forwarded-For, which any client can write: " +
+				"add trusted_proxies_strict beside it")
+		}
 		if w.err != nil {
 			return w.err
 		}
@@ -76,8 +50,8 @@ func (rt *runtimeOf) findSites() error {
 
 // adoptPortal takes scheme and port of the portal from the site that serves it,
 // where the setting is a bare host name.
-func (rt *runtimeOf) adoptPortal() {
-	if rt.portal.host == "" || strings.Contains(rt.app.values.portal, "://") {
+func (rt *instance) adoptPortal() {
+	if rt.portal.host == "" || rt.app.values.portalIsURL {
 		return
 	}
 	for _, s := range rt.sites {
@@ -88,11 +62,14 @@ func (rt *runtimeOf) adoptPortal() {
 	}
 }
 
-func (rt *runtimeOf) checkSites() error {
+func (rt *instance) checkSites() error {
 	for _, s := range rt.sites {
 		switch {
 		case s.host == "" && rt.portal.host == "":
 			return fmt.Errorf("%s: a catch-all site needs a portal: add \"portal HOST\" to the global option gate, or name the site's hosts", s.where())
+		case !s.whole:
+			return fmt.Errorf("%s: the gate stands inside a block for some paths, so that sign-in under %s cannot reach it, "+
+				"and what serves the other paths would see its cookie: put \"gate PATH\" beside the block", s.where(), web.Prefix)
 		case s.portal && s.host == "":
 			return fmt.Errorf("gate_portal needs a site with a host name")
 		case s.portal && s.origin != rt.portal:
@@ -117,7 +94,9 @@ func (s *site) where() string {
 
 // walker gathers the sites of one server.
 type walker struct {
-	rt     *runtimeOf
+	nested bool // under a path matcher that leaves /.gate/ out
+	found  bool // something of ours
+	rt     *instance
 	http   *caddyhttp.App
 	server *caddyhttp.Server
 	seen   map[*caddyhttp.Route]bool
@@ -128,6 +107,8 @@ func (w *walker) routes(routes caddyhttp.RouteList, hosts []string) {
 	for i := range routes {
 		r := &routes[i]
 		inner := hostsOf(r.MatcherSets, hosts)
+		outside := w.nested
+		w.nested = outside || leavesOut(r.MatcherSets)
 		for _, h := range r.Handlers {
 			switch h := h.(type) {
 			case *Gate:
@@ -144,7 +125,34 @@ func (w *walker) routes(routes caddyhttp.RouteList, hosts []string) {
 				}
 			}
 		}
+		w.nested = outside
 	}
+}
+
+// leavesOut tells whether a route's path matchers keep our own paths from it.
+func leavesOut(sets caddyhttp.MatcherSets) bool {
+	for _, set := range sets {
+		covered := true
+		for _, m := range set {
+			switch m := m.(type) {
+			case caddyhttp.MatchPath:
+				covered = covered && coversOurs(m)
+			case *caddyhttp.MatchPath:
+				covered = covered && coversOurs(*m)
+			}
+		}
+		if covered {
+			return false
+		}
+	}
+	return len(sets) > 0
+}
+
+func coversOurs(patterns caddyhttp.MatchPath) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool {
+		prefix, wild := strings.CutSuffix(p, "*")
+		return wild && strings.HasPrefix(web.Prefix, prefix)
+	})
 }
 
 // hostsOf gives the hosts that a route's matchers name, or those from outside.
@@ -169,6 +177,7 @@ func hostsOf(sets caddyhttp.MatcherSets, outer []string) []string {
 // add notes that a gate, or the portal where it is nil, stands on hosts, at each
 // address that the server listens on.
 func (w *walker) add(hosts []string, g *Gate) {
+	w.found = true
 	if len(hosts) == 0 {
 		hosts = []string{""}
 	}
@@ -178,7 +187,7 @@ func (w *walker) add(hosts []string, g *Gate) {
 			if w.offloaded(host) && !o.secure {
 				at.port = 0
 			}
-			w.rt.site(at, g)
+			w.rt.site(at, g, !w.nested)
 		}
 	}
 }
@@ -191,7 +200,7 @@ func (w *walker) listens() []origin {
 	}
 	var all []origin
 	for _, text := range w.server.Listen {
-		addr, err := parseListen(text)
+		addr, err := caddy.ParseNetworkAddress(text)
 		if err != nil {
 			w.err = err
 			return nil
@@ -210,7 +219,7 @@ func (w *walker) offloaded(host string) bool {
 	return !loopback(strings.TrimPrefix(host, "*.")) && (len(w.rt.app.values.trusted) > 0 || w.server.TrustedProxiesRaw != nil)
 }
 
-func (rt *runtimeOf) site(o origin, g *Gate) {
+func (rt *instance) site(o origin, g *Gate, whole bool) {
 	i := slices.IndexFunc(rt.sites, func(s site) bool { return s.origin == o })
 	if i < 0 {
 		rt.sites = append(rt.sites, site{origin: o})
@@ -218,14 +227,18 @@ func (rt *runtimeOf) site(o origin, g *Gate) {
 	}
 	if g == nil {
 		rt.sites[i].portal = true
-	} else if !slices.Contains(rt.sites[i].gates, g) {
+	}
+	if whole {
+		rt.sites[i].whole = true
+	}
+	if g != nil && !slices.Contains(rt.sites[i].gates, g) {
 		rt.sites[i].gates = append(rt.sites[i].gates, g)
 	}
 }
 
 // originOf gives the configured origin that a host is served under; the port of
 // the Host header only chooses among those that are configured.
-func (rt *runtimeOf) originOf(secure bool, hostport string) (origin, bool) {
+func (rt *instance) originOf(secure bool, hostport string) (origin, bool) {
 	host, port := strings.ToLower(web.Hostname(hostport)), portOf(hostport)
 	var found []origin
 	for _, s := range rt.sites {
@@ -244,50 +257,11 @@ func (rt *runtimeOf) originOf(secure bool, hostport string) (origin, bool) {
 }
 
 // knownOrigin tells whether text is the origin of a gated host.
-func (rt *runtimeOf) knownOrigin(text string) bool {
+func (rt *instance) knownOrigin(text string) bool {
 	u, err := url.Parse(text)
 	if err != nil {
 		return false
 	}
 	o, ok := rt.originOf(u.Scheme == "https", u.Host)
 	return ok && o.String() == text
-}
-
-// pagesOrigin is where the pages are that make the first owner.
-func (rt *runtimeOf) pagesOrigin() string {
-	if rt.portal.host != "" {
-		return rt.portal.String()
-	}
-	for _, s := range rt.sites {
-		if s.host != "" && !strings.HasPrefix(s.host, "*") {
-			return s.origin.String()
-		}
-	}
-	return ""
-}
-
-// apps lists the gated sites that a user may open; all of them for nil.
-func (rt *runtimeOf) apps(live *authcore.Live) []web.App {
-	var apps []web.App
-	for _, s := range rt.sites {
-		if s.host == "" || strings.HasPrefix(s.host, "*") || len(s.gates) == 0 {
-			continue
-		}
-		if live == nil || slices.ContainsFunc(s.gates, func(g *Gate) bool { return g.admits(live) }) {
-			apps = append(apps, web.App{Name: s.host, URL: s.origin.String()})
-		}
-	}
-	return apps
-}
-
-// admits tells whether a user may open the start page of a gate's site.
-func (g *Gate) admits(live *authcore.Live) bool {
-	d := g.policy.Decide(&access.Request{Method: "GET", Path: "/"}, &live.Prepared().(*web.Known).Identity)
-	return d.Outcome == access.Allow
-}
-
-// use counts a request to our own pages, so that the core waits for it.
-func (c *core) use() (done func()) {
-	c.busy.Add(1)
-	return func() { c.busy.Add(-1) }
 }

@@ -1,0 +1,105 @@
+package caddymodule
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/gatehouse-auth/gatehouse/authcore"
+	"github.com/gatehouse-auth/gatehouse/authcore/web"
+)
+
+// instance is a configuration joined with its core: what requests use.
+type instance struct {
+	app      *App
+	core     *core
+	accounts *authcore.Accounts
+	check    *web.Check
+	pages    *web.Handler
+	portal   origin // the zero origin where each host is its own
+	sites    []site
+}
+
+func newInstance(a *App) (*instance, error) {
+	accounts, err := a.core.accounts(a.values)
+	if err != nil {
+		return nil, err
+	}
+	rt := &instance{app: a, core: a.core, accounts: accounts,
+		check: &web.Check{Sessions: a.core.sessions, Idle: a.values.lifetime.Idle}}
+	if err := rt.findSites(); err != nil {
+		return nil, err
+	}
+	rt.pages = &web.Handler{Accounts: accounts, Check: rt.check, Flows: a.core.key.NewSealer("sign-in flow", time.Now),
+		KnownOrigin: rt.knownOrigin, Apps: rt.apps, Ready: a.core.db.Ping, Brand: "Gatehouse", Log: a.ctx.Slogger()}
+	return rt, nil
+}
+
+// pagesOrigin is where the pages are that make the first owner.
+func (rt *instance) pagesOrigin() string {
+	if rt.portal.host != "" {
+		return rt.portal.String()
+	}
+	for _, s := range rt.sites {
+		if s.host != "" && !strings.HasPrefix(s.host, "*") {
+			return s.origin.String()
+		}
+	}
+	return ""
+}
+
+// apps lists the gated sites that a user may open; all of them for nil.
+func (rt *instance) apps(live *authcore.Live) []web.App {
+	var apps []web.App
+	for _, s := range rt.sites {
+		if s.host == "" || strings.HasPrefix(s.host, "*") || len(s.gates) == 0 {
+			continue
+		}
+		if live == nil || slices.ContainsFunc(s.gates, func(g *Gate) bool { return g.admits(live) }) {
+			apps = append(apps, web.App{Name: s.host, URL: s.origin.String()})
+		}
+	}
+	return apps
+}
+
+// welcome tells whether a session may begin on this connection: over HTTPS, or
+// on a loopback host.
+func welcome(p web.Place) bool { return p.Secure || loopback(p.Host) }
+
+// serve answers a request under /.gate/. Its address may hold a one-time code, so
+// those that do stay out of the access log.
+func (rt *instance) serve(w http.ResponseWriter, r *http.Request, u *url.URL, isPortal bool) error {
+	done := rt.core.use()
+	defer done()
+	p := rt.place(r, isPortal)
+	if u.RawQuery != "" && holdsSecret(u) {
+		caddyhttp.SetVar(r.Context(), caddyhttp.LogSkipVar, true)
+	}
+	asked := r.Clone(r.Context())
+	asked.URL = u
+	switch {
+	case !welcome(p):
+		rt.pages.Fail(w, asked, p, nil, web.ErrInsecure)
+	case p.Origin == "":
+		rt.pages.Fail(w, asked, p, nil, web.ErrUnknownHost)
+	default:
+		rt.pages.Serve(w, asked, p)
+	}
+	if strings.Contains(w.Header().Get("Location"), web.Prefix+"callback?code=") {
+		caddyhttp.SetVar(r.Context(), caddyhttp.LogSkipVar, true) // the access log has headers of answers too
+	}
+	return nil
+}
+
+func holdsSecret(u *url.URL) bool {
+	for _, page := range []string{"callback", "setup", "register"} {
+		if strings.HasPrefix(u.Path, web.Prefix+page) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,290 @@
+package storetest
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/authcore"
+)
+
+var sessionTests = map[string]func(*world){
+	"create session":           createSession,
+	"session of nobody":        sessionOfNobody,
+	"sessions of a user":       sessionsOf,
+	"revoke a session":         revokeSession,
+	"revoke a user's sessions": revokeSessionsOf,
+	"last seen":                lastSeen,
+	"changes":                  changesSince,
+	"delete what has ended":    deleteEnded,
+	"delete in batches":        deleteInBatches,
+	"list portal sessions":     rootSessions,
+}
+
+func createSession(w *world) {
+	u := w.add("alice", nil)
+	s, token := w.signIn(u, nil)
+	got, user, err := w.db().SessionByToken(w.Context(), token)
+	w.must(err)
+	w.same("session", s, got)
+	w.same("user", u, user)
+
+	loner := w.add("bob", func(u *authcore.User) { u.Groups, u.Email, u.EmailVerified = nil, "", false })
+	s, token = w.signIn(loner, func(s *authcore.Session) { s.AMR, s.Address, s.Agent = []string{}, "", "" })
+	got, user, err = w.db().SessionByToken(w.Context(), token)
+	w.must(err)
+	w.same("session with little", s, got)
+	w.same("user with little", loner, user)
+
+	_, _, err = w.db().SessionByToken(w.Context(), authcore.TokenHash{})
+	w.is("unknown", err, authcore.ErrNoSession)
+	w.happened("user.create alice", "user.create bob", "user.login alice", "user.login bob")
+	w.changed()
+}
+
+func sessionOfNobody(w *world) {
+	u := w.add("alice", nil)
+	disabled := w.add("bob", func(u *authcore.User) { u.Status = authcore.Disabled })
+	without := w.user("carol")
+	w.must(w.db().CreateUser(w.Context(), without, "", nil, w.event(authcore.UserCreate, "carol")))
+	for name, test := range map[string]struct {
+		user   authcore.User
+		proven string
+	}{"wrong hash": {u, "other"}, "disabled": {disabled, "old"}, "no password": {without, "old"}, "unknown": {w.user("dave"), "old"}} {
+		s, token := w.session(test.user)
+		err := w.db().CreateSession(w.Context(), s, token, hashOf(test.proven), w.event(authcore.UserLogin, name))
+		w.is(name, err, authcore.ErrLoginFailed)
+		w.alive(name, false, token)
+	}
+	s, token := w.session(without)
+	w.is("no password, no hash", w.db().CreateSession(w.Context(), s, token, "", w.event(authcore.UserLogin, "carol")), authcore.ErrLoginFailed)
+	w.happened("user.create alice", "user.create bob", "user.create carol")
+}
+
+func sessionsOf(w *world) {
+	u, other := w.add("alice", nil), w.add("bob", nil)
+	oldest, _ := w.signIn(u, func(s *authcore.Session) { s.CreatedAt = w.now.Add(-2 * time.Minute) })
+	newest, _ := w.signIn(u, func(s *authcore.Session) { s.CreatedAt = w.now.Add(time.Second) })
+	w.signIn(u, func(s *authcore.Session) { s.ExpiresAt = w.now }) // ended
+	site, _ := w.child(oldest.ID, "app.example.com")
+	w.signIn(other, nil)
+	got, err := w.db().SessionsOf(w.Context(), u.ID, w.now)
+	w.must(err)
+	w.same("sessions", []authcore.Session{newest, site, oldest}, got)
+	if got, err = w.db().SessionsOf(w.Context(), authcore.NewUserID(), w.now); err != nil || len(got) != 0 {
+		w.Errorf("of nobody: %v, %v", got, err)
+	}
+}
+
+func revokeSession(w *world) {
+	u, other := w.add("alice", nil), w.add("bob", nil)
+	root, token := w.signIn(u, nil)
+	site, siteToken := w.child(root.ID, "app.example.com")
+	_, secondSite := w.child(root.ID, "wiki.example.net")
+	_, staying := w.signIn(u, nil)
+	underWay := w.handoff(root.ID, "third.example.net")
+	revoke := func(id authcore.SessionID, by authcore.UserID) error {
+		return w.db().RevokeSession(w.Context(), id, by, w.event(authcore.SessionRevoke, string(by)))
+	}
+	w.is("of another user", revoke(root.ID, other.ID), authcore.ErrSessionNotFound)
+	w.is("a site session by itself", revoke(site.ID, u.ID), authcore.ErrSessionNotFound)
+	w.is("unknown", revoke(authcore.NewSessionID(), u.ID), authcore.ErrSessionNotFound)
+	w.is("none", revoke("", ""), authcore.ErrSessionNotFound)
+	w.alive("after all that", true, token, siteToken, secondSite)
+	w.changed()
+	w.is("one's own", revoke(root.ID, u.ID), nil)
+	w.alive("revoked", false, token, siteToken, secondSite)
+	w.alive("another", true, staying)
+	w.changed("session " + string(root.ID))
+	_, _, err := w.redeem(w.db(), underWay)
+	w.is("a hand-off under way", err, authcore.ErrCodeInvalid)
+	w.is("again", revoke(root.ID, u.ID), authcore.ErrSessionNotFound)
+	foreign, foreignToken := w.signIn(other, nil)
+	w.is("anybody's, by the operator", revoke(foreign.ID, ""), nil)
+	w.alive("by the operator", false, foreignToken)
+}
+
+func revokeSessionsOf(w *world) {
+	u, other := w.add("alice", nil), w.add("bob", nil)
+	kept, keptToken := w.signIn(u, nil)
+	_, keptSite := w.child(kept.ID, "app.example.com")
+	root, token := w.signIn(u, nil)
+	_, site := w.child(root.ID, "app.example.com")
+	_, bystander := w.signIn(other, nil)
+	revoke := func(id authcore.UserID, keep authcore.SessionID, want int) {
+		w.Helper()
+		n, err := w.db().RevokeSessionsOf(w.Context(), id, keep, w.event(authcore.SessionRevoke, "all"))
+		w.must(err)
+		w.same("revoked", want, n)
+	}
+	revoke(u.ID, kept.ID, 1)
+	w.alive("revoked", false, token, site)
+	w.alive("kept", true, keptToken, keptSite, bystander)
+	revoke(u.ID, "", 1)
+	w.alive("all revoked", false, keptToken, keptSite)
+	revoke(u.ID, "", 0)
+	w.alive("of another", true, bystander)
+	w.changed("user "+string(u.ID), "user "+string(u.ID), "user "+string(u.ID))
+	_, err := w.db().RevokeSessionsOf(w.Context(), authcore.NewUserID(), "", w.event(authcore.SessionRevoke, "all"))
+	w.is("of nobody", err, authcore.ErrUserNotFound)
+}
+
+func lastSeen(w *world) {
+	u := w.add("alice", nil)
+	root, token := w.signIn(u, nil)
+	_, site := w.child(root.ID, "app.example.com")
+	_, other := w.signIn(u, nil)
+	seen := func(what string, token authcore.TokenHash, want time.Time) {
+		w.Helper()
+		s, _, err := w.db().SessionByToken(w.Context(), token)
+		w.must(err)
+		w.same(what, want, s.LastSeen)
+	}
+	later := w.now.Add(time.Minute)
+	w.must(w.db().TouchSessions(w.Context(), []authcore.Seen{{Session: root.ID, At: later}, {Session: authcore.NewSessionID(), At: later}}))
+	w.must(w.db().TouchSessions(w.Context(), []authcore.Seen{{Session: root.ID, At: later.Add(-time.Second)}})) // an older one comes late
+	w.must(w.db().TouchSessions(w.Context(), nil))
+	seen("root", token, later)
+	seen("site", site, later)
+	seen("another", other, w.now)
+	all, err := w.db().SessionsOf(w.Context(), u.ID, w.now)
+	w.must(err)
+	for _, s := range all {
+		if want := map[bool]time.Time{true: later, false: w.now}[s.Root == root.ID]; !s.LastSeen.Equal(want) {
+			w.Errorf("in the list: %+v", s)
+		}
+	}
+	many := make([]authcore.Seen, 0, 1000)
+	for range 1000 {
+		many = append(many, authcore.Seen{Session: authcore.NewSessionID(), At: later})
+	}
+	w.must(w.db().TouchSessions(w.Context(), append(many, authcore.Seen{Session: root.ID, At: later.Add(time.Hour)})))
+	seen("among many", token, later.Add(time.Hour))
+}
+
+func changesSince(w *world) {
+	u := w.add("alice", nil)
+	var want []authcore.Change
+	for i := range 5 {
+		ev := w.event(authcore.PasswordChange, "")
+		ev.Time = w.now.Add(time.Duration(i) * time.Second)
+		w.must(w.db().SetPassword(w.Context(), u.ID, hashOf(fmt.Sprint(i)), "", ev))
+		want = append(want, authcore.Change{ID: ev.ID, At: ev.Time, Kind: authcore.ChangeUser, Subject: string(u.ID)})
+	}
+	for since, from := range map[time.Duration]int{-time.Hour: 0, 0: 0, 1: 1, 3 * time.Second: 3, 4*time.Second + time.Microsecond: 5} {
+		got, err := w.db().ChangesSince(w.Context(), w.now.Add(since).Truncate(time.Microsecond).Add(map[bool]time.Duration{true: time.Microsecond}[since == 1]))
+		w.must(err)
+		slices.SortFunc(got, func(a, b authcore.Change) int { return cmp.Compare(a.ID, b.ID) })
+		if len(got) != len(want)-from {
+			w.Errorf("since %s: %d changes, want %d", since, len(got), len(want)-from)
+			continue
+		}
+		for i, c := range got {
+			w.same(fmt.Sprint("since ", since), want[from+i], c)
+		}
+	}
+}
+
+func deleteEnded(w *world) {
+	u := w.add("alice", nil)
+	root, fresh := w.signIn(u, nil)
+	_, freshSite := w.child(root.ID, "app.example.com")
+	ended, endedToken := w.signIn(u, nil)
+	_, endedSite := w.child(ended.ID, "app.example.com")
+	idle, idleToken := w.signIn(u, func(s *authcore.Session) { s.LastSeen = w.now.Add(-24*time.Hour - time.Microsecond) })
+	_, idleSite := w.child(idle.ID, "app.example.com") // its own last-seen time says nothing
+	_, notIdle := w.signIn(u, func(s *authcore.Session) { s.LastSeen = w.now.Add(-24 * time.Hour) })
+	w.must(w.db().RevokeSession(w.Context(), ended.ID, "", w.event(authcore.SessionRevoke, "")))
+	_, expired := w.signIn(u, func(s *authcore.Session) { s.ExpiresAt = w.now })
+	good, old := w.handoff(root.ID, "wiki.example.net"), w.setupCode(0)
+
+	more, err := w.db().DeleteEnded(w.Context(), w.now, w.now.Add(-24*time.Hour))
+	w.must(err)
+	w.same("more is left", false, more)
+	w.alive("live", true, fresh, freshSite, notIdle)
+	w.alive("ended", false, endedToken, endedSite, idleToken, idleSite, expired)
+	w.changed("session " + string(ended.ID)) // other nodes have not read it yet
+	valid, err := w.db().CodeValid(w.Context(), authcore.PurposeHandoff, good.Code, w.now)
+	w.must(err)
+	gone, err := w.db().CodeValid(w.Context(), authcore.PurposeSetup, old, w.now.Add(-time.Hour))
+	w.must(err)
+	w.same("codes", []bool{true, false}, []bool{valid, gone})
+
+	_, err = w.db().DeleteEnded(w.Context(), w.now.Add(2*time.Hour), w.now.Add(-24*time.Hour))
+	w.must(err)
+	w.changed()
+	w.alive("past their end", false, fresh, freshSite, notIdle)
+	got, _ := w.read(u.ID)
+	w.same("the user", u, got)
+}
+
+func deleteInBatches(w *world) {
+	const n = 1234
+	u := w.add("alice", nil)
+	_, staying := w.signIn(u, func(s *authcore.Session) { s.ExpiresAt = w.now.Add(100 * time.Hour) })
+	var seen []authcore.TokenHash
+	for i := range n {
+		_, hash := authcore.NewToken()
+		w.must(w.db().CreateCode(w.Context(), authcore.Code{Hash: hash, Purpose: authcore.PurposeInvite, CreatedAt: w.now, ExpiresAt: w.now}, nil))
+		if i%100 == 0 {
+			_, token := w.signIn(u, nil)
+			seen = append(seen, token)
+		}
+	}
+	rounds := 0
+	for more := true; more; rounds++ {
+		var err error
+		if more, err = w.db().DeleteEnded(w.Context(), w.now.Add(time.Hour), w.now.Add(-time.Hour)); err != nil {
+			w.Fatal(err)
+		}
+		if rounds > n {
+			w.Fatal("there is always more")
+		}
+	}
+	if rounds < 2 {
+		w.Errorf("%d rows went in one transaction", n)
+	}
+	w.alive("ended", false, seen...)
+	w.alive("live", true, staying)
+}
+
+func rootSessions(w *world) {
+	alice, bob := w.add("alice", nil), w.add("bob", nil)
+	var all, alices []authcore.SessionID
+	for i := range 5 {
+		s, _ := w.signIn(alice, nil)
+		w.child(s.ID, "app.example.com")
+		all, alices = append(all, s.ID), append(alices, s.ID)
+		if i < 2 {
+			s, _ = w.signIn(bob, nil)
+			all = append(all, s.ID)
+		}
+	}
+	w.signIn(alice, func(s *authcore.Session) { s.ExpiresAt = w.now })
+	w.signIn(alice, func(s *authcore.Session) { s.LastSeen = w.now.Add(-time.Hour) })
+	slices.Sort(all)
+	slices.Sort(alices)
+	for _, test := range []struct {
+		user  authcore.UserID
+		limit int
+		want  []authcore.SessionID
+	}{{"", 100, all}, {"", 2, all}, {alice.ID, 100, alices}, {alice.ID, 1, alices}, {authcore.NewUserID(), 10, nil}} {
+		var got []authcore.SessionID
+		for after := ""; ; {
+			page, err := w.db().RootSessions(w.Context(), test.user, after, w.now, w.now.Add(-time.Hour), test.limit)
+			w.must(err)
+			for _, s := range page {
+				after = string(s.ID)
+				got = append(got, s.ID)
+				if want := map[authcore.UserID]string{alice.ID: "alice", bob.ID: "bob"}[s.UserID]; s.Username != want {
+					w.Errorf("username %q, want %q", s.Username, want)
+				}
+			}
+			if len(page) < test.limit {
+				break
+			}
+		}
+		w.same(fmt.Sprintf("sessions of %q, %d at a time", test.user, test.limit), test.want, got)
+	}
+}

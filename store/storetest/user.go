@@ -1,0 +1,238 @@
+package storetest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/authcore"
+)
+
+var userTests = map[string]func(*world){
+	"create user":         createUser,
+	"names are unique":    namesAreUnique,
+	"users without email": usersWithoutEmail,
+	"invitation":          invitation,
+	"list users":          listUsers,
+	"update profile":      updateProfile,
+	"set password":        setPassword,
+	"rehash":              rehash,
+}
+
+func createUser(w *world) {
+	u := w.add("Alice", func(u *authcore.User) { u.Owner = true })
+	for how, find := range map[string]struct {
+		key     string
+		isEmail bool
+	}{"username": {"alice", false}, "email": {"alice@example.com", true}} {
+		got, hash, err := w.db().UserByLogin(w.Context(), find.key, find.isEmail)
+		w.must(err)
+		w.same("by "+how, u, got)
+		w.same("hash by "+how, hashOf("old"), hash)
+		_, _, err = w.db().UserByLogin(w.Context(), find.key, !find.isEmail)
+		w.is("by "+how+" as the other", err, authcore.ErrUserNotFound)
+	}
+	got, hash := w.read(u.ID)
+	w.same("by id", u, got)
+	w.same("hash by id", hashOf("old"), hash)
+
+	plain := w.user("bob")
+	plain.EmailVerified, plain.Name, plain.Status, plain.Groups = false, "", authcore.Disabled, nil
+	w.must(w.db().CreateUser(w.Context(), plain, "", nil, w.event(authcore.UserCreate, "bob")))
+	got, hash = w.read(plain.ID)
+	w.same("without anything", plain, got)
+	w.same("without a password", "", string(hash))
+
+	_, _, err := w.db().UserByLogin(w.Context(), "carol", false)
+	w.is("unknown", err, authcore.ErrUserNotFound)
+	_, _, err = w.db().UserByID(w.Context(), "")
+	w.is("no id", err, authcore.ErrUserNotFound)
+	w.happened("user.create Alice", "user.create bob")
+	w.changed()
+}
+
+func namesAreUnique(w *world) {
+	first := w.add("Ren\u00e9", nil)
+	tests := []struct {
+		name string
+		edit func(*authcore.User)
+		want error
+	}{
+		{"the same username", func(u *authcore.User) { u.Username = first.Username }, authcore.ErrUsernameTaken},
+		{"in capitals", func(u *authcore.User) { u.Username = "REN\u00c9" }, authcore.ErrUsernameTaken},
+		{"written with a combining accent", func(u *authcore.User) { u.Username = "rene\u0301" }, authcore.ErrUsernameTaken},
+		{"in full width", func(u *authcore.User) { u.Username = "\uff32en\u00e9" }, authcore.ErrUsernameTaken},
+		{"the same address", func(u *authcore.User) { u.Email = first.Email }, authcore.ErrEmailTaken},
+		{"the same address in capitals", func(u *authcore.User) { u.Email = strings.ToUpper(first.Email) }, authcore.ErrEmailTaken},
+		{"without the accent", func(u *authcore.User) { u.Username, u.Email = "rene", "rene@example.com" }, nil},
+		{"with a trailing dot", func(u *authcore.User) { u.Username = "ren\u00e9." }, nil},
+	}
+	want := []string{"user.create René"}
+	for i, test := range tests {
+		u := w.user(fmt.Sprint("other", i))
+		test.edit(&u)
+		err := w.db().CreateUser(w.Context(), u, hashOf("old"), nil, w.event(authcore.UserCreate, test.name))
+		w.is(test.name, err, test.want)
+		if err == nil {
+			want = append(want, "user.create "+test.name)
+			continue
+		}
+		_, _, err = w.db().UserByID(w.Context(), u.ID)
+		w.is(test.name+", afterwards", err, authcore.ErrUserNotFound)
+		// Nothing is left of it that would stand in the way.
+		u.Username, u.Email = fmt.Sprint("again", i), ""
+		w.must(w.db().CreateUser(w.Context(), u, hashOf("old"), nil, w.event(authcore.UserCreate, u.Username)))
+		want = append(want, "user.create "+u.Username)
+	}
+	w.happened(want...)
+}
+
+func usersWithoutEmail(w *world) {
+	for _, name := range []string{"alice", "bob", "carol"} {
+		u := w.add(name, func(u *authcore.User) { u.Email, u.EmailVerified = "", false })
+		got, _ := w.read(u.ID)
+		w.same(name, u, got)
+	}
+	_, _, err := w.db().UserByLogin(w.Context(), "", true)
+	w.is("the empty address", err, authcore.ErrUserNotFound)
+}
+
+func invitation(w *world) {
+	code := func(purpose authcore.Purpose, life time.Duration) *authcore.TokenHash {
+		_, hash := authcore.NewToken()
+		ev := w.event(authcore.InvitationCreate, "")
+		w.must(w.db().CreateCode(w.Context(), authcore.Code{Hash: hash, Purpose: purpose, CreatedAt: w.now, ExpiresAt: w.now.Add(life)}, &ev))
+		return &hash
+	}
+	register := func(name string, invite *authcore.TokenHash) error {
+		u := w.user(name)
+		u.Email = "new-" + u.Email
+		return w.db().CreateUser(w.Context(), u, hashOf("old"), invite, w.event(authcore.UserCreate, name))
+	}
+	good := code(authcore.PurposeInvite, time.Hour)
+	w.add("taken", nil)
+	w.is("with a name that is taken", register("taken", good), authcore.ErrUsernameTaken)
+	w.is("the invitation is still good", register("alice", good), nil)
+	w.is("a second time", register("bob", good), authcore.ErrInviteInvalid)
+	w.is("at its end", register("bob", code(authcore.PurposeInvite, 0)), authcore.ErrInviteInvalid)
+	w.is("a setup link", register("bob", code(authcore.PurposeSetup, time.Hour)), authcore.ErrInviteInvalid)
+	w.is("nothing of the kind", register("bob", new(authcore.TokenHash)), authcore.ErrInviteInvalid)
+	_, _, err := w.db().UserByLogin(w.Context(), "bob", false)
+	w.is("who was refused", err, authcore.ErrUserNotFound)
+	w.happened("user.create taken", "user.create alice", "invitation.create ", "invitation.create ", "invitation.create ")
+}
+
+func listUsers(w *world) {
+	var want []string
+	for _, name := range []string{"delta", "Alpha", "charlie", "Bravo", "Éclair", "0zero"} {
+		u := w.add(name, nil)
+		want = append(want, authcore.UsernameKey(u.Username))
+	}
+	slices.Sort(want)
+	for _, limit := range []int{1, 2, 5, 6, 100} {
+		var got []string
+		for after := ""; ; {
+			page, err := w.db().Users(w.Context(), after, limit)
+			w.must(err)
+			if len(page) > limit {
+				w.Fatalf("%d users, the limit is %d", len(page), limit)
+			}
+			for _, u := range page {
+				w.same("groups", []string{"ops", "staff"}, u.Groups)
+				after = authcore.UsernameKey(u.Username)
+				got = append(got, after)
+			}
+			if len(page) < limit {
+				break
+			}
+		}
+		w.same(fmt.Sprint("pages of ", limit), want, got)
+	}
+	none, err := w.db().Users(w.Context(), "", 0)
+	w.must(err)
+	w.same("a page of none", 0, len(none))
+}
+
+func updateProfile(w *world) {
+	u, other := w.add("alice", nil), w.add("bob", nil)
+	update := func(what string, u authcore.User, want error) {
+		w.Helper()
+		w.is(what, w.db().UpdateProfile(w.Context(), u, w.event(authcore.UserUpdate, what)), want)
+	}
+	u.Name, u.Email, u.EmailVerified, u.UpdatedAt = "Another", "Another@example.net", false, w.now.Add(time.Second)
+	update("all of it", u, nil)
+	got, hash := w.read(u.ID)
+	w.same("updated", u, got)
+	w.same("the password stays", hashOf("old"), hash)
+	taken := u
+	taken.Email = "BOB@example.com"
+	update("the address of another", taken, authcore.ErrEmailTaken)
+	got, _ = w.read(u.ID)
+	w.same("after it was refused", u, got)
+	u.Name, u.Email = "", ""
+	update("nothing left", u, nil)
+	more := u
+	more.Username, more.Groups, more.Owner, more.Status, more.CreatedAt = "root", []string{"root"}, true, authcore.Disabled, w.now.Add(time.Hour)
+	update("what is no part of the profile", more, nil)
+	got, _ = w.read(u.ID)
+	w.same("afterwards", u, got)
+	unknown := u
+	unknown.ID = authcore.NewUserID()
+	update("unknown", unknown, authcore.ErrUserNotFound)
+	got, _ = w.read(other.ID)
+	w.same("the other", other, got)
+	w.happened("user.create alice", "user.create bob", "user.update all of it", "user.update nothing left", "user.update what is no part of the profile")
+	w.changed("user "+string(u.ID), "user "+string(u.ID), "user "+string(u.ID))
+}
+
+func setPassword(w *world) {
+	u, other := w.add("alice", nil), w.add("bob", nil)
+	kept, keptToken := w.signIn(u, nil)
+	_, keptSite := w.child(kept.ID, "app.example.com")
+	ended, endedToken := w.signIn(u, nil)
+	_, endedSite := w.child(ended.ID, "app.example.com")
+	_, others := w.signIn(other, nil)
+	w.must(w.db().SetPassword(w.Context(), u.ID, hashOf("new"), kept.ID, w.event(authcore.PasswordChange, "alice")))
+	_, hash := w.read(u.ID)
+	w.same("hash", hashOf("new"), hash)
+	w.alive("kept", true, keptToken, keptSite, others)
+	w.alive("ended", false, endedToken, endedSite)
+	w.changed("user " + string(u.ID))
+	_, hash = w.read(other.ID)
+	w.same("hash of the other", hashOf("old"), hash)
+
+	w.must(w.db().SetPassword(w.Context(), u.ID, hashOf("newer"), "", w.event(authcore.PasswordChange, "alice")))
+	w.alive("without one to keep", false, keptToken, keptSite)
+	// To keep a session of somebody else keeps none of one's own.
+	mine, myToken := w.session(u)
+	w.must(w.db().CreateSession(w.Context(), mine, myToken, hashOf("newer"), w.event(authcore.UserLogin, "alice")))
+	foreign, _ := w.signIn(other, nil)
+	w.must(w.db().SetPassword(w.Context(), u.ID, hashOf("newest"), foreign.ID, w.event(authcore.PasswordChange, "alice")))
+	w.alive("with a foreign one to keep", false, myToken)
+
+	without := w.user("carol")
+	w.must(w.db().CreateUser(w.Context(), without, "", nil, w.event(authcore.UserCreate, "carol")))
+	w.must(w.db().SetPassword(w.Context(), without.ID, hashOf("first"), "", w.event(authcore.PasswordChange, "carol")))
+	_, hash = w.read(without.ID)
+	w.same("first hash", hashOf("first"), hash)
+	err := w.db().SetPassword(w.Context(), authcore.NewUserID(), hashOf("x"), "", w.event(authcore.PasswordChange, "unknown"))
+	w.is("unknown", err, authcore.ErrUserNotFound)
+}
+
+func rehash(w *world) {
+	u, other := w.add("alice", nil), w.add("bob", nil)
+	_, token := w.signIn(u, nil)
+	w.must(w.db().Rehash(w.Context(), u.ID, hashOf("old"), hashOf("stronger")))
+	_, hash := w.read(u.ID)
+	w.same("hash", hashOf("stronger"), hash)
+	w.alive("after a rehash", true, token)
+	if err := w.db().Rehash(w.Context(), u.ID, hashOf("old"), hashOf("late")); err == nil {
+		w.Error("a hash that is not the old one any more was replaced")
+	}
+	_, hash = w.read(u.ID)
+	w.same("hash after that", hashOf("stronger"), hash)
+	_, hash = w.read(other.ID)
+	w.same("hash of the other", hashOf("old"), hash)
+	w.changed()
+}
