@@ -36,7 +36,10 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 		return nil, fail(err, "make the folder writable for the user Caddy runs as, or choose another with \"database sqlite FILE\"")
 	}
 	db := &DB{dialect: &sqliteDialect{}}
-	var err error
+	err := lookAt(ctx, path)
+	if err != nil {
+		return nil, fail(explained(db, err))
+	}
 	if db.write, err = sql.Open("sqlite", sqliteDSN(path, "&_txlock=immediate")); err != nil {
 		return nil, fail(err, "check its name")
 	}
@@ -48,23 +51,31 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 	readers := max(4, 2*runtime.GOMAXPROCS(0))
 	db.read.SetMaxOpenConns(readers)
 	db.read.SetMaxIdleConns(readers)
-	if err := checkOurs(ctx, db.write); err != nil {
+	if _, err := db.write.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d", applicationID)); err != nil {
 		db.Close()
-		var e *sqlite.Error
-		if errors.As(err, &e) && e.Code() == sqlite3.SQLITE_NOTADB {
-			return nil, fail(errors.New("the file is not a SQLite database"), "choose another file, or restore this one from a backup")
-		}
-		if db.dialect.unavailable(err) {
-			return nil, fail(err, "check that the disk has room, that the file and its folder are writable, and that no other program holds it")
-		}
-		return nil, fail(err, "choose another file, or restore this one from a backup")
+		return nil, fail(explained(db, err))
 	}
 	return db, nil
 }
 
+// explained gives what is wrong with a file, and what to do about it.
+func explained(db *DB, err error) (_ error, do string) {
+	var e *sqlite.Error
+	switch {
+	case errors.As(err, &e) && e.Code() == sqlite3.SQLITE_NOTADB:
+		return errors.New("the file is not a SQLite database"), "choose another file, or restore this one from a backup"
+	case db.dialect.unavailable(err):
+		return err, "check that the disk has room, that the file and its folder are writable, and that no other program holds it"
+	}
+	return err, "choose another file, or restore this one from a backup"
+}
+
+func sqliteURI(path string) string {
+	return "file:" + (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath()
+}
+
 func sqliteDSN(path, more string) string {
-	u := url.URL{Scheme: "file", Opaque: (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath()}
-	return u.String() + "?_pragma=busy_timeout(3000)&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)" +
+	return sqliteURI(path) + "?_pragma=busy_timeout(3000)&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)" +
 		"&_pragma=journal_size_limit(67108864)&_pragma=cache_size(-16384)&_pragma=temp_store(MEMORY)" + more
 }
 
@@ -80,9 +91,17 @@ func prepareFile(path string) error {
 	return f.Close()
 }
 
-// checkOurs refuses a database that another program made, and marks an empty
-// one as ours.
-func checkOurs(ctx context.Context, db *sql.DB) error {
+// lookAt refuses a database that another program made, without changing it: our
+// own connections would turn it to WAL.
+func lookAt(ctx context.Context, path string) error {
+	if info, err := os.Stat(path); err != nil || info.Size() == 0 {
+		return err
+	}
+	db, err := sql.Open("sqlite", sqliteURI(path)+"?mode=ro&_pragma=busy_timeout(3000)")
+	if err != nil {
+		return err
+	}
+	defer db.Close()
 	var id, tables int
 	if err := db.QueryRowContext(ctx, "PRAGMA application_id").Scan(&id); err != nil {
 		return err
@@ -96,8 +115,7 @@ func checkOurs(ctx context.Context, db *sql.DB) error {
 	if id != 0 || tables > 0 {
 		return errors.New("the file belongs to another program")
 	}
-	_, err := db.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d", applicationID))
-	return err
+	return nil
 }
 
 func (*sqliteDialect) goose() goose.Dialect { return goose.DialectSQLite3 }
