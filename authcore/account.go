@@ -2,6 +2,7 @@ package authcore
 
 import (
 	"context"
+	"slices"
 	"strings"
 )
 
@@ -24,6 +25,35 @@ func (a *Accounts) UpdateProfile(ctx context.Context, actor Actor, name, email s
 	}
 	u.Name, u.Email, u.UpdatedAt = name, email, a.Now()
 	if err := a.Store.UpdateProfile(ctx, u, a.event(actor, UserUpdate, TargetUser(u.ID), Success, "profile")); err != nil {
+		return err
+	}
+	a.changed(ChangeUser, string(u.ID))
+	return nil
+}
+
+// SetGroups replaces a user's groups.
+func (a *Accounts) SetGroups(ctx context.Context, actor Actor, id UserID, groups []string) error {
+	groups = slices.Compact(slices.Sorted(slices.Values(groups)))
+	for _, g := range groups {
+		if err := CheckGroup(g); err != nil {
+			return err
+		}
+	}
+	ev := a.event(actor, UserGroups, TargetUser(id), Success, strings.Join(groups, ","))
+	if err := a.Store.SetGroups(ctx, id, groups, ev); err != nil {
+		return err
+	}
+	a.changed(ChangeUser, string(id))
+	return nil
+}
+
+// SetEmail gives a user an address for which whoever acts vouches.
+func (a *Accounts) SetEmail(ctx context.Context, actor Actor, u User, email string) error {
+	if err := CheckEmail(email); err != nil {
+		return err
+	}
+	u.Email, u.EmailVerified, u.UpdatedAt = email, email != "", a.Now()
+	if err := a.Store.UpdateProfile(ctx, u, a.event(actor, UserUpdate, TargetUser(u.ID), Success, "email")); err != nil {
 		return err
 	}
 	a.changed(ChangeUser, string(u.ID))

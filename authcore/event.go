@@ -18,6 +18,7 @@ const (
 	UserUpdate       Action = "user.update"
 	UserDisable      Action = "user.disable"
 	UserEnable       Action = "user.enable"
+	UserGroups       Action = "user.groups"
 	UserOwner        Action = "user.owner"
 	PasswordChange   Action = "password.change"
 	SessionCreate    Action = "session.create"

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,10 +38,9 @@ type App struct {
 }
 
 var (
-	_ caddy.App           = (*App)(nil)
-	_ caddy.Provisioner   = (*App)(nil)
-	_ caddy.CleanerUpper  = (*App)(nil)
-	_ caddyevents.Handler = (*App)(nil)
+	_ caddy.App          = (*App)(nil)
+	_ caddy.Provisioner  = (*App)(nil)
+	_ caddy.CleanerUpper = (*App)(nil)
 )
 
 // CaddyModule implements caddy.Module.
@@ -71,7 +71,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	return events.(*caddyevents.App).On("stopping", a)
+	return events.(*caddyevents.App).On("stopping", stopping{a.core})
 }
 
 // expander expands placeholders in settings; an unknown or empty one is an error
@@ -134,11 +134,17 @@ func (a *App) Cleanup() error {
 	return err
 }
 
-// Handle is told that the configuration stops. When the whole process does, the
-// audit actor writes nearly through, because nobody knows how long it is given.
-func (a *App) Handle(context.Context, caddy.Event) error {
+// stopping is told that the configuration stops. When the whole process does, the
+// audit actor writes nearly through, because nobody knows how long it is given. It
+// is a type of its own because Caddy logs handlers with all their fields.
+type stopping struct{ core *core }
+
+var _ caddyevents.Handler = stopping{}
+
+// Handle implements caddyevents.Handler.
+func (s stopping) Handle(context.Context, caddy.Event) error {
 	if caddy.Exiting() {
-		a.core.hasten()
+		s.core.hasten()
 	}
 	return nil
 }
@@ -196,6 +202,9 @@ func checkPolicy(name string, known bool, register authcore.Registration) error 
 		return errors.New("with \"register open\" anybody can make an account, so a gate without a policy keeps nobody out: " +
 			"name a policy, e.g. one with \"allow group:staff\"")
 	case name != "" && !known:
+		if term, _, ok := strings.Cut(name, ":"); ok {
+			return fmt.Errorf("%q is a term of a policy, not the name of one (%s): write policy NAME { allow %s } in the global option gate, then gate NAME", name, term, name)
+		}
 		return fmt.Errorf("there is no policy %q; define it in the global option gate: policy %s { … }", name, name)
 	}
 	return nil

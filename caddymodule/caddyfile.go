@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -57,17 +58,18 @@ var options = words{
 
 // parseGlobal reads the global option gate.
 func parseGlobal(d *caddyfile.Dispenser, before any) (any, error) {
+	s := new(Settings)
+	d.Next() // gate
 	if before != nil {
 		return nil, d.Err("the global option gate stands here a second time")
 	}
-	s := new(Settings)
-	d.Next() // gate
 	if d.NextArg() {
 		return nil, d.Errf("gate takes a block here, not %q; who may pass a site is said in the site", d.Val())
 	}
 	if err := options.read(d, s); err != nil {
 		return nil, err
 	}
+	s.anchor(filepath.Dir(d.File()))
 	return httpcaddyfile.App{Name: "gate", Value: caddyconfig.JSON(s, nil)}, nil
 }
 
@@ -146,7 +148,14 @@ func block(inner words) func(*caddyfile.Dispenser, *Settings) error {
 		if d.NextArg() {
 			return d.Errf("%s takes a block, not %q", word, d.Val())
 		}
-		return inner.read(d, s)
+		before := d.Line()
+		if err := inner.read(d, s); err != nil {
+			return err
+		}
+		if d.Val() == word && d.Line() == before {
+			return d.Errf("%s takes a block with: %s", word, strings.Join(sortedKeys(inner), ", "))
+		}
+		return nil
 	}
 }
 
@@ -188,7 +197,7 @@ func parseGate(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	g := &Gate{Source: position(h.Dispenser)}
 	matcher, err := h.ExtractMatcherSet()
 	if err != nil {
-		return nil, err
+		return nil, h.WrapErr(err)
 	}
 	h.Next() // gate: ExtractMatcherSet starts over
 	if matcher != nil {

@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -19,7 +20,7 @@ import (
 func userCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "user", Short: "Adds, lists and changes users"}
 	noSubcommand(cmd)
-	cmd.AddCommand(userAdd(), userList(), userPassword(), userOwner(), userInvite(),
+	cmd.AddCommand(userAdd(), userList(), userPassword(), userGroup(), userEmail(), userOwner(), userInvite(),
 		userStatus("disable", authcore.Disabled, "Disables a user and ends the sessions"),
 		userStatus("enable", authcore.Active, "Enables a user that was disabled"))
 	return cmd
@@ -167,6 +168,42 @@ func userPassword() *cobra.Command {
 	return cmd
 }
 
+func userGroup() *cobra.Command {
+	var a userArgs
+	cmd := &cobra.Command{
+		Use:     "group NAME",
+		Short:   "Puts a user into groups, or takes the user out",
+		Example: "  caddy gate user group alice --add staff --remove interns",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(a.Add)+len(a.Remove) == 0 {
+				return errors.New("say which groups, with --add GROUP or --remove GROUP")
+			}
+			a.User = args[0]
+			var u userLine
+			if err := once(cmd, "user.groups", a, &u, false); err != nil {
+				return err
+			}
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "User %s is in: %s.\n", u.Username, cmp.Or(strings.Join(u.Groups, ", "), "no group"))
+			return err
+		},
+	}
+	cmd.Flags().StringArrayVar(&a.Add, "add", nil, "a group; may be given several times")
+	cmd.Flags().StringArrayVar(&a.Remove, "remove", nil, "a group; may be given several times")
+	return cmd
+}
+
+func userEmail() *cobra.Command {
+	return &cobra.Command{
+		Use:   "email NAME ADDRESS",
+		Short: "Gives a user an email address that counts as verified",
+		Args:  cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return change(cmd, "user.email", userArgs{User: args[0], Email: args[1]}, "The email address of %s was changed.\n")
+		},
+	}
+}
+
 func userOwner() *cobra.Command {
 	var remove bool
 	cmd := &cobra.Command{
@@ -194,7 +231,7 @@ func userInvite() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			d, err := caddy.ParseDuration(valid)
 			if err != nil {
-				return err
+				return fmt.Errorf("%q is not a duration such as 12h or 7d", valid)
 			}
 			var made map[string]string
 			if err := once(cmd, "user.invite", inviteArgs{Valid: d}, &made, false); err != nil {

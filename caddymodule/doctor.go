@@ -88,7 +88,7 @@ func (c *console) examineHashing(ctx context.Context) finding {
 
 // examineSettings looks at what the configuration says.
 func examineSettings(v values) []finding {
-	found := []finding{fine("configuration", "is valid; database: %s", v.database)}
+	found := []finding{fine("configuration", "can be read; database: %s", v.database)}
 	if v.portal.host != "" {
 		found = append(found, fine("portal", "%s serves the pages for all gated hosts", v.portal))
 	} else {

@@ -34,7 +34,9 @@ func examineFiles(v values) []finding {
 	var found []finding
 	for _, path := range []string{v.database.Path, v.database.Path + ".key"} {
 		info, err := os.Stat(path)
-		if err == nil && info.Mode().Perm()&0o077 != 0 {
+		if err == nil && info.IsDir() {
+			found = append(found, wrong("files", "%s is a folder: name a file", path))
+		} else if err == nil && info.Mode().Perm()&0o077 != 0 {
 			found = append(found, wrong("files", "%s can be read by others (mode %#o): chmod 600 it", path, info.Mode().Perm()))
 		}
 	}

@@ -119,7 +119,9 @@ func (g *Gate) pass(rt *instance, s *state, w http.ResponseWriter, r *http.Reque
 	}
 	req := access.Request{Method: method, Path: u.Path, RawPath: u.RawPath}
 	if g.policy.NeedsAddress() {
-		req.Address = rt.address(r)
+		if from, known := rt.address(r); known {
+			req.Address = from
+		}
 	}
 	v, err := rt.check.Judge(r.Context(), s.token, web.Hostname(r.Host), time.Now(), g.policy, &req)
 	switch {

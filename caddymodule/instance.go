@@ -76,7 +76,7 @@ func (rt *instance) serve(w http.ResponseWriter, r *http.Request, u *url.URL, is
 	done := rt.core.use()
 	defer done()
 	p := rt.place(r, isPortal)
-	if u.RawQuery != "" && holdsSecret(u) {
+	if holdsSecret(u) || refersToSecret(r) {
 		caddyhttp.SetVar(r.Context(), caddyhttp.LogSkipVar, true)
 	}
 	asked := r.Clone(r.Context())
@@ -95,7 +95,19 @@ func (rt *instance) serve(w http.ResponseWriter, r *http.Request, u *url.URL, is
 	return nil
 }
 
+func refersToSecret(r *http.Request) bool {
+	referer := r.Header.Get("Referer")
+	if !strings.Contains(referer, web.Prefix) {
+		return false
+	}
+	u, err := url.Parse(referer)
+	return err != nil || holdsSecret(u)
+}
+
 func holdsSecret(u *url.URL) bool {
+	if u.RawQuery == "" {
+		return false
+	}
 	for _, page := range []string{"callback", "setup", "register"} {
 		if strings.HasPrefix(u.Path, web.Prefix+page) {
 			return true

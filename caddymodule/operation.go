@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
@@ -31,6 +32,8 @@ var operations = map[string]operation{
 	"user.status":    with(setStatus),
 	"user.password":  with(setPassword),
 	"user.owner":     with(setOwner),
+	"user.groups":    with(setGroups),
+	"user.email":     with(setEmail),
 	"user.invite":    with(invite),
 	"session.list":   with(listSessions),
 	"session.revoke": with(revokeSessions),
@@ -93,6 +96,8 @@ func listUsers(ctx context.Context, c *console, a pageArgs) (any, error) {
 
 type userArgs struct {
 	User, Password string
+	Email          string
+	Add, Remove    []string // groups
 	Status         authcore.Status
 	Owner          bool
 }
@@ -118,6 +123,18 @@ var (
 	})
 	setPassword = on(func(ctx context.Context, c *console, u authcore.User, a userArgs) error {
 		return c.accounts.SetPassword(ctx, authcore.CommandLine(), u.ID, authcore.Secret(a.Password))
+	})
+	setEmail = on(func(ctx context.Context, c *console, u authcore.User, a userArgs) error {
+		return c.accounts.SetEmail(ctx, authcore.CommandLine(), u, a.Email)
+	})
+	setGroups = on(func(ctx context.Context, c *console, u authcore.User, a userArgs) error {
+		for _, g := range a.Remove {
+			if !slices.Contains(u.Groups, g) {
+				return fmt.Errorf("%s is not in the group %s", u.Username, g)
+			}
+		}
+		groups := slices.DeleteFunc(append(u.Groups, a.Add...), func(g string) bool { return slices.Contains(a.Remove, g) })
+		return c.accounts.SetGroups(ctx, authcore.CommandLine(), u.ID, groups)
 	})
 	setOwner = on(func(ctx context.Context, c *console, u authcore.User, a userArgs) error {
 		return c.accounts.SetOwner(ctx, authcore.CommandLine(), u.ID, a.Owner)

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/gatehouse-auth/gatehouse/authcore/web"
 )
@@ -80,7 +81,7 @@ func parseOrigin(s string) (origin, error) {
 	}
 	u, err := url.Parse(text)
 	if err != nil || u.Hostname() == "" || u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "" || u.User != nil ||
-		u.Scheme != "http" && u.Scheme != "https" || strings.ContainsAny(u.Hostname(), "*_ ") {
+		u.Scheme != "http" && u.Scheme != "https" || !plausibleHost(u.Hostname()) {
 		return origin{}, bad
 	}
 	port := 0
@@ -93,6 +94,20 @@ func parseOrigin(s string) (origin, error) {
 		return origin{}, errors.New("the portal must be https: a password must not travel in the clear")
 	}
 	return newOrigin(u.Scheme == "https", u.Hostname(), port), nil
+}
+
+// plausibleHost tells whether text is an address, or labels of letters, digits
+// and dashes.
+func plausibleHost(text string) bool {
+	if _, err := netip.ParseAddr(text); err == nil {
+		return true
+	}
+	for label := range strings.SplitSeq(text, ".") {
+		if label == "" || label[0] == '-' || strings.ContainsFunc(label, func(r rune) bool { return r != '-' && !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
+			return false
+		}
+	}
+	return true
 }
 
 // portOf is the port of a Host header, or 0.

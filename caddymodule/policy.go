@@ -30,9 +30,13 @@ func (p *PolicySettings) compile(expand func(string) (string, error)) (*access.P
 	for i, l := range p.Lines {
 		lines[i] = access.Line{Word: l.Word, Args: make([]string, len(l.Args))}
 		for k, arg := range l.Args {
+			lines[i].Args[k] = arg
 			if strings.Contains(arg, "{") {
-				if expand == nil {
+				if expand == nil && isPlaceholder(arg) {
 					return nil, nil
+				}
+				if expand == nil {
+					continue // for access.Parse to refuse
 				}
 				var err error
 				if arg, err = expand(arg); err != nil {

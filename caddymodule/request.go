@@ -135,25 +135,29 @@ func peer(r *http.Request) netip.Addr {
 
 // address is the client's address: what Caddy says, or behind our own trusted
 // proxies the last hop in X-Forwarded-For that is none of them.
-func (rt *instance) address(r *http.Request) netip.Addr {
-	from := peer(r)
+//
+// Where a trusted proxy says nothing that can be read, the address is the proxy's,
+// which is right to count and to note, but known is false: no network rule may
+// hold for everybody behind that proxy.
+func (rt *instance) address(r *http.Request) (from netip.Addr, known bool) {
+	from = peer(r)
 	if contains(rt.app.values.trusted, from) {
 		hops := strings.Split(strings.Join(r.Header["X-Forwarded-For"], ","), ",")
 		for i := len(hops) - 1; i >= 0; i-- {
 			hop, ok := parseHop(hops[i])
 			if !ok {
-				return netip.Addr{} // not known: in no network
+				return from, false
 			}
 			if from = hop; !contains(rt.app.values.trusted, from) {
 				break
 			}
 		}
-		return from
+		return from, true
 	}
 	if ip, ok := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string); ok {
-		return web.Address(ip)
+		from = web.Address(ip)
 	}
-	return from
+	return from, from.IsValid()
 }
 
 // place says where a request stands. It is for the slow path only: a request that
@@ -170,7 +174,8 @@ func (rt *instance) place(r *http.Request, isPortal bool) web.Place {
 	case rt.portal.host != "":
 		p.Mode, p.Portal = web.ModeSite, rt.portal.String()
 	}
-	p.Client = authcore.NewClient(addressText(rt.address(r)), r.UserAgent(), requestID(r))
+	from, _ := rt.address(r)
+	p.Client = authcore.NewClient(addressText(from), r.UserAgent(), requestID(r))
 	return p
 }
 

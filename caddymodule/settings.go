@@ -46,6 +46,17 @@ type Settings struct {
 	Policies []PolicySettings `json:"policies,omitempty"`
 }
 
+// anchor makes a relative path of the database count from a folder, that of the
+// Caddyfile: the server and the commands may run in different ones.
+func (s *Settings) anchor(dir string) {
+	if len(s.Database) != 2 || isPlaceholder(s.Database[1]) || filepath.IsAbs(s.Database[1]) {
+		return
+	}
+	if path, err := filepath.Abs(filepath.Join(dir, s.Database[1])); err == nil {
+		s.Database[1] = path
+	}
+}
+
 // SessionSettings are durations, e.g. "24h" or "30d".
 type SessionSettings struct {
 	Idle string `json:"idle,omitempty"` // default 24h
@@ -128,9 +139,19 @@ func (r *resolver) fail(format string, args ...any) {
 	}
 }
 
+// isPlaceholder tells whether a value is known only when the gate starts.
+func isPlaceholder(s string) bool {
+	for _, kind := range []string{"{env.", "{file."} {
+		if _, rest, ok := strings.Cut(s, kind); ok && strings.Contains(rest, "}") {
+			return true
+		}
+	}
+	return false
+}
+
 // text expands a value; what cannot be known yet is empty.
 func (r *resolver) text(s string) string {
-	if !strings.Contains(s, "{") {
+	if !strings.Contains(s, "{") || r.expand == nil && !isPlaceholder(s) {
 		return s
 	}
 	if r.expand == nil {
@@ -172,7 +193,7 @@ func (r *resolver) database(args []string) store.Config {
 			}
 		}
 	default:
-		r.fail("unknown database %q: this version knows sqlite", kind)
+		r.fail("unknown database %q: this version knows sqlite; write: database sqlite FILE", kind)
 	}
 	if err := c.Validate(); err != nil {
 		r.fail("%w", err)
@@ -200,10 +221,8 @@ func (r *resolver) lifetime(s SessionSettings) authcore.Lifetime {
 		return t
 	}
 	t.Idle = r.duration("session idle", s.Idle, "24h")
-	if s.Max == "" {
-		t.Max = max(t.Max, t.Idle)
-	} else if t.Idle > t.Max && r.text(s.Idle) != "" && r.text(s.Max) != "" {
-		r.fail("session idle (%s) is longer than session max (%s)", s.Idle, s.Max)
+	if known := r.expand != nil || !isPlaceholder(s.Idle) && !isPlaceholder(s.Max); known && t.Idle > t.Max {
+		r.fail("session idle (%s) is longer than session max (%s)", t.Idle, t.Max)
 	}
 	return t
 }
@@ -242,7 +261,7 @@ func (r *resolver) registration(s string) authcore.Registration {
 	return authcore.RegisterOff
 }
 
-// duration reads a positive time.
+// duration reads a time longer than nothing.
 func (r *resolver) duration(what, s, standard string) time.Duration {
 	d := r.interval(what, s, standard)
 	if d <= 0 {

@@ -63,6 +63,9 @@ func (rt *instance) adoptPortal() {
 }
 
 func (rt *instance) checkSites() error {
+	if rt.portal.host != "" && !slices.ContainsFunc(rt.sites, func(s site) bool { return s.portal }) && len(rt.sites) > 0 {
+		return fmt.Errorf("the portal is %s, but no site serves it: add %s { gate_portal }", rt.portal, rt.portal.host)
+	}
 	for _, s := range rt.sites {
 		switch {
 		case s.host == "" && rt.portal.host == "":
@@ -70,6 +73,8 @@ func (rt *instance) checkSites() error {
 		case !s.whole:
 			return fmt.Errorf("%s: the gate stands inside a block for some paths, so that sign-in under %s cannot reach it, "+
 				"and what serves the other paths would see its cookie: put \"gate PATH\" beside the block", s.where(), web.Prefix)
+		case s.portal && len(s.gates) > 0:
+			return fmt.Errorf("%s: gate and gate_portal stand on one host: give the portal a host of its own", s.where())
 		case s.portal && s.host == "":
 			return fmt.Errorf("gate_portal needs a site with a host name")
 		case s.portal && s.origin != rt.portal:

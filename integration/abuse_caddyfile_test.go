@@ -94,7 +94,7 @@ var absurd = []struct {
 	}},
 	{inBlock("session"), []string{
 		"idle", "idle \"\"", "idle x", "idle 0", "idle 0s", "idle -1h", "idle 1", "idle 1h 2h", "idle 1h {\n x\n}", "idle 999999999999999h", "idle 1e9h", "idle NaN", "idle 1y", "idle 31d",
-		"max", "max \"\"", "max x", "max 0s", "max -5m", "max 1h", "idle 2h\nmax 1h", "idle 1h\nidle 1h", "nonsense 1h", "\"\"", "max 106752d",
+		"max", "max \"\"", "max x", "max 0s", "max -5m", "idle 2h\nmax 1h", "idle 1h\nidle 1h", "nonsense 1h", "\"\"", "max 106752d",
 	}},
 	{inBlock("hashing"), []string{
 		"argon2id", "argon2id \"\"", "argon2id 19MiB", "argon2id 19MiB 2", "argon2id 19MiB 2 1 1", "argon2id x 2 1", "argon2id 19 2 1", "argon2id 19MB 2 1", "argon2id 19MiB x 1",
@@ -192,6 +192,7 @@ func TestA1_SensibleLinesAreTaken(t *testing.T) {
 		inOption("session {\n idle {env.IDLE}\n max {env.MAX}\n}\nhashing {\n argon2id {env.M} {env.P} {env.L}\n permits {env.N}\n when_full wait {env.W}\n}\nlimits {\n address {env.A} {env.B}\n}"),
 		inOption("portal HTTPS://Auth.Example.COM:8443/"),
 		inOption("portal auth.example.com/"),
+		inBlock("session")("max 1h"),
 		inOption("trusted_proxies private_ranges ::1 10.0.0.1"),
 		inOption("hashing {\n permits off\n when_full wait 1m\n argon2id 8KiB 1 1\n}\nactivity {\n write_every 0s\n}"),
 		inPolicy("allow group:a/b owner user:J\u00f6rg domain:EXAMPLE.com\ndeny user:mallory\nnetwork 10.0.0.0/8 ::1\npublic / /a/* /b/c"),

@@ -1,12 +1,17 @@
 package integration
 
 import (
+	"context"
 	"fmt"
+	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 )
 
 // managedNames are the headers that upstreams are known to believe.
@@ -328,5 +333,51 @@ func TestP14_TypedIsLiteral(t *testing.T) {
 	}
 	if strings.Contains(s.Log(), planted) {
 		t.Error("the log shows the environment")
+	}
+}
+
+// TestP6_NobodyGetsAnothersIdentity has many people at once, some of whom leave
+// before the answer comes: what the gate keeps for one request must not serve
+// another.
+func TestP6_NobodyGetsAnothersIdentity(t *testing.T) {
+	t.Parallel()
+	s := lodge.get(t)
+	var everybody sync.WaitGroup
+	for _, p := range []person{alice, bob, carol, dave} {
+		b := s.Client(t)
+		b.signIn(s.at("app.localhost", ""), p)
+		cookie := "gate=" + s.token(t, b, "app.localhost")
+		for worker := range 8 {
+			everybody.Go(func() {
+				for i := range 40 {
+					ctx, cancel := context.WithCancel(context.Background())
+					r, err := http.NewRequestWithContext(ctx, "POST", s.at("app.localhost", "/?p6as="+p.Username+"."), strings.NewReader(strings.Repeat("x", 1000*(i%20))))
+					if err != nil {
+						t.Error(err)
+					}
+					r.Header.Set("Cookie", cookie)
+					if (i+worker)%4 == 0 {
+						time.AfterFunc(time.Duration(rand.IntN(2000))*time.Microsecond, cancel)
+					}
+					if resp, err := b.Transport.RoundTrip(r); err == nil {
+						_, _ = io.Copy(io.Discard, resp.Body)
+						resp.Body.Close()
+					}
+					cancel()
+				}
+			})
+		}
+	}
+	everybody.Wait()
+	for _, p := range []person{alice, bob, carol, dave} {
+		all := s.Upstream.received("p6as=" + p.Username + ".")
+		if len(all) < 200 {
+			t.Errorf("only %d requests of %s arrived", len(all), p.Username)
+		}
+		for _, e := range all {
+			if e.get("Remote-User") != p.Username || e.get("Remote-Email") != p.Email || e.get("Cookie") != "" {
+				t.Fatalf("a request of %s arrives as %v with cookie %q", p.Username, identityOf(e), e.get("Cookie"))
+			}
+		}
 	}
 }

@@ -94,7 +94,7 @@ func planted(t *testing.T, s *server, all secrets) {
 	all.add("a hand-off code", code)
 	owner.get(callback)
 	owner.get(callback) // again
-	refererOf(owner, app, callback)
+	loadAssets(owner, app, callback)
 	keep("the owner", owner)
 	// By the page that leads on after the sign-in form.
 	second := s.Client(t)
@@ -113,7 +113,7 @@ func planted(t *testing.T, s *server, all secrets) {
 	_, code, _ = strings.Cut(unused, "code=")
 	all.add("an unused hand-off code", code)
 	s.Client(t).get(unused)
-	refererOf(s.Client(t), app, unused)
+	loadAssets(s.Client(t), app, unused)
 
 	// Registration by invitation, right and wrong.
 	link := regexp.MustCompile(`https?://\S+`).FindString(s.must(t, "", "user", "invite"))
@@ -128,10 +128,10 @@ func planted(t *testing.T, s *server, all secrets) {
 	form.Set("password", all.add("a password that is refused", "planted"+strings.Repeat("-long", 300)))
 	visitor := s.Client(t)
 	visitor.get(link)
-	refererOf(visitor, portal, link)
-	visitor.post(portal+"/.gate/register", form, header{"Referer", link})
+	loadAssets(visitor, portal, link)
+	visitor.post(portal+"/.gate/register", form, refererOf(visitor, link))
 	form.Set("password", all.add("the guest's password", guest.Password))
-	mustGo(t, visitor.post(portal+"/.gate/register", form, header{"Referer", link}))
+	mustGo(t, visitor.post(portal+"/.gate/register", form, refererOf(visitor, link)))
 	keep("the guest", visitor)
 
 	// The account.
@@ -179,14 +179,27 @@ func planted(t *testing.T, s *server, all secrets) {
 	}
 }
 
-// refererOf loads what a page shows, as a browser does for the page at an
-// address: with the whole address as Referer, because it is of the same origin.
-func refererOf(b *browser, origin, page string) {
+// refererOf is the Referer header that a browser sends with what it does on a
+// page, to the same origin, by the policy of that page.
+func refererOf(b *browser, page string) header {
 	b.t.Helper()
-	policy := b.get(page).Header.Get("Referrer-Policy")
-	if policy == "same-origin" || policy == "" {
-		b.do("GET", origin+"/.gate/assets/gate.css", "", header{"Referer", page}, header{"Sec-Fetch-Site", "same-origin"}, header{"Sec-Fetch-Mode", "no-cors"})
+	u, err := url.Parse(page)
+	if err != nil {
+		b.t.Fatal(err)
 	}
+	switch policy := b.get(page).Header.Get("Referrer-Policy"); policy {
+	case "no-referrer":
+		return header{"Sec-Fetch-Dest", "empty"}
+	case "origin", "strict-origin":
+		return header{"Referer", u.Scheme + "://" + u.Host + "/"}
+	}
+	return header{"Referer", page}
+}
+
+// loadAssets loads what a page shows, as a browser does.
+func loadAssets(b *browser, origin, page string) {
+	b.t.Helper()
+	b.do("GET", origin+"/.gate/assets/gate.css", "", refererOf(b, page), header{"Sec-Fetch-Site", "same-origin"}, header{"Sec-Fetch-Mode", "no-cors"})
 }
 
 func TestW3_NoSecretInAnyLog(t *testing.T) {

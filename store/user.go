@@ -163,6 +163,22 @@ func noteUser(ctx context.Context, tx *sql.Tx, id authcore.UserID, ev authcore.E
 	return note(ctx, tx, authcore.ChangeUser, string(id), ev)
 }
 
+// SetGroups implements authcore.UserStore.
+func (db *DB) SetGroups(ctx context.Context, id authcore.UserID, groups []string, ev authcore.Event) error {
+	return db.command(ctx, durable, func(tx *sql.Tx) error {
+		if err := db.lockUser(ctx, tx, id); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, "DELETE FROM user_groups WHERE user_id = ?", id); err != nil {
+			return err
+		}
+		if err := insertGroups(ctx, tx, authcore.User{ID: id, Groups: groups}); err != nil {
+			return err
+		}
+		return noteUser(ctx, tx, id, ev)
+	})
+}
+
 // SetPassword implements authcore.UserStore.
 func (db *DB) SetPassword(ctx context.Context, id authcore.UserID, hash password.Hash, keep authcore.SessionID, ev authcore.Event) error {
 	return db.command(ctx, durable, func(tx *sql.Tx) error {

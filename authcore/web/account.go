@@ -39,6 +39,10 @@ var notices = map[string]string{
 }
 
 func (h *Handler) accountPage(w http.ResponseWriter, r *http.Request, p Place) error {
+	if p.Mode == ModeSite {
+		redirect(w, p.Portal+Prefix+"account")
+		return nil
+	}
 	live, err := h.live(r, p)
 	if err != nil {
 		return err

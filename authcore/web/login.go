@@ -35,7 +35,11 @@ func (h *Handler) loginPage(w http.ResponseWriter, r *http.Request, p Place) err
 		redirect(w, to)
 		return nil
 	}
-	return h.showLogin(w, r, p, http.StatusOK, View{}, q)
+	var v View
+	if closed, err := h.Accounts.Store.SetupClosed(r.Context()); err == nil && !closed {
+		v.Notice = "There is no owner yet. Open the setup link in the server's log to create one."
+	}
+	return h.showLogin(w, r, p, http.StatusOK, v, q)
 }
 
 func (h *Handler) showLogin(w http.ResponseWriter, r *http.Request, p Place, status int, v View, form url.Values) error {

@@ -95,7 +95,10 @@ func (h *Handler) asset(w http.ResponseWriter, r *http.Request, _ Place) error {
 // show renders a page with a status.
 func (h *Handler) show(w http.ResponseWriter, r *http.Request, p Place, status int, name string, v View) error {
 	v.Lang, v.Base, v.AssetVersion = "en", strings.TrimSuffix(Prefix, "/"), assetVersion
-	v.Brand, v.Host, v.RequestID = h.Brand, p.Host, p.Client.RequestID
+	v.Brand, v.RequestID = h.Brand, p.Client.RequestID
+	if p.Origin != "" { // else the host is whatever the client says
+		v.Host = p.Host
+	}
 	var page bytes.Buffer
 	if err := pages[name].ExecuteTemplate(&page, "page", v); err != nil {
 		return err

@@ -3,6 +3,7 @@ package web
 import (
 	"net/http"
 	"strings"
+	"unicode"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
 )
@@ -77,6 +78,9 @@ func looksOurs(path string) bool {
 	var segments []string
 	for seg := range strings.SplitSeq(strings.ReplaceAll(p, "\\", "/"), "/") {
 		seg, _, _ = strings.Cut(seg, ";")
+		if end := strings.IndexFunc(seg, unicode.IsControl); end >= 0 {
+			seg = seg[:end]
+		}
 		switch seg {
 		case "", ".":
 		case "..":
