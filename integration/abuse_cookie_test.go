@@ -2,10 +2,13 @@ package integration
 
 import (
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 )
 
 // ourNames are the names of our cookies, in both forms.
@@ -149,4 +152,33 @@ func withCookies(r *http.Request, b *browser) *http.Request {
 		r.AddCookie(c)
 	}
 	return r
+}
+
+// TestP15_EveryAnswerOfAnUpstream: informational answers and those that switch
+// protocols set no cookie of ours either.
+func TestP15_EveryAnswerOfAnUpstream(t *testing.T) {
+	t.Parallel()
+	s := lodge.get(t)
+	b := s.Client(t)
+	b.signIn(s.at("app.localhost", ""), bob)
+	for _, test := range []struct{ query, headers, want string }{
+		{"hints", "Connection: close\r\n", "HTTP/1.1 103"},
+		{"upgrade", "Connection: Upgrade\r\nUpgrade: websocket\r\n", "HTTP/1.1 101"},
+		{"none", "Connection: close\r\n", "HTTP/1.1 200"},
+	} {
+		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", s.Vars["HTTP"]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		_ = c.SetDeadline(time.Now().Add(patience))
+		if _, err := fmt.Fprintf(c, "GET /?%s&answer=Set-Cookie:+gate=evil&answer=Set-Cookie:+keep=1 HTTP/1.1\r\nHost: app.localhost\r\nCookie: gate=%s\r\n%s\r\n",
+			test.query, s.token(t, b, "app.localhost"), test.headers); err != nil {
+			t.Fatal(err)
+		}
+		all, _ := io.ReadAll(c)
+		if !strings.HasPrefix(string(all), test.want) || strings.Contains(string(all), "Set-Cookie: gate=") || !strings.Contains(string(all), "Set-Cookie: keep=1") {
+			t.Errorf("%s: the browser reads:\n%s", test.query, all)
+		}
+	}
 }

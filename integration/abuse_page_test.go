@@ -181,7 +181,7 @@ func TestX7_PagesCannotBeFramed(t *testing.T) {
 		if p.Header.Get("Cache-Control") != "no-store" {
 			t.Errorf("%s (%s) may be stored: %q", what, p.Status, p.Header.Get("Cache-Control"))
 		}
-		if policy := p.Header.Get("Referrer-Policy"); policy != "strict-origin" && policy != "strict-origin" && policy != "no-referrer" {
+		if policy := p.Header.Get("Referrer-Policy"); policy != "strict-origin" && policy != "no-referrer" {
 			t.Errorf("%s (%s): Referrer-Policy is %q", what, p.Status, policy)
 		}
 	}

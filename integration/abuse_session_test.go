@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"encoding/base64"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -14,8 +15,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-
-	"encoding/base64"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
 )
@@ -274,6 +273,23 @@ func TestS2_OthersSessions(t *testing.T) {
 	}
 	if got := victim.fetch(s.at("auth.example.com", "/.gate/whoami")); got.StatusCode != http.StatusOK {
 		t.Errorf("the victim's session: %s", got.Status)
+	}
+}
+
+// TestS3_GroupTakenAway: a right that is taken away is gone with the next request.
+func TestS3_GroupTakenAway(t *testing.T) {
+	t.Parallel()
+	s := house.get(t)
+	p := someone("leaver")
+	s.addUser(t, p, "--group", "staff", "--group", "other")
+	b := s.visitor(t, "wiki.example.net", p)
+	s.must(t, "", "user", "group", p.Username, "--remove", "staff")
+	if got := b.fetch(s.at("wiki.example.net", "/s3")); got.StatusCode != http.StatusForbidden {
+		t.Errorf("without the group: %s", got.Status)
+	}
+	s.must(t, "", "user", "group", p.Username, "--add", "staff")
+	if got := b.fetch(s.at("wiki.example.net", "/s3-again")); got.StatusCode != http.StatusOK {
+		t.Errorf("with the group again: %s", got.Status)
 	}
 }
 

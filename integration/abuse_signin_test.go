@@ -200,7 +200,7 @@ func TestL6_RegistrationThatIsOff(t *testing.T) {
 	post("setup on a site under a portal", portal, app+"setup", http.StatusNotFound, "not_found", form)
 	in := url.Values{"username": {bob.Username}, "password": {bob.Password}}
 	post("password sign-in on a site under a portal", portal, app+"login", http.StatusForbidden, "login_at_portal", in)
-	for _, path := range []string{"account", "account/profile", "account/password", "account/sessions/revoke"} {
+	for _, path := range []string{"account/profile", "account/password", "account/sessions/revoke"} {
 		post(path+" on a site under a portal", portal, app+path, http.StatusNotFound, "not_found", form)
 	}
 	if got := s.Client(t).get(own + "register"); got.StatusCode != http.StatusForbidden {

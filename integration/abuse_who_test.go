@@ -22,6 +22,10 @@ var behind = &sharing{ready: func(t testing.TB, s *server) { s.addUser(t, alice,
 			allow everyone
 			network 10.0.0.0/8
 		}
+		policy here {
+			allow everyone
+			network 127.0.0.0/8 ::1
+		}
 	}
 }
 http://app.example.com:{{.HTTP}} {
@@ -30,6 +34,10 @@ http://app.example.com:{{.HTTP}} {
 }
 http://office.example.com:{{.HTTP}} {
 	gate office
+	reverse_proxy {{.Upstream}}
+}
+http://here.example.com:{{.HTTP}} {
+	gate here
 	reverse_proxy {{.Upstream}}
 }
 `}
@@ -143,24 +151,29 @@ func TestP1_TrustedProxySaysTheAddress(t *testing.T) {
 	}
 }
 
-// TestP1_NetworkRuleHoldsAgainstSpoofing tries to get past a network line.
+// TestP1_NetworkRuleHoldsAgainstSpoofing tries to get past a network line: one
+// that names the office, and one that names the network of the proxy itself.
 func TestP1_NetworkRuleHoldsAgainstSpoofing(t *testing.T) {
 	t.Parallel()
 	s := behind.get(t)
 	for _, test := range []struct {
-		forwarded string
-		want      int
+		host, forwarded string
+		want            int
 	}{
-		{"10.1.1.1", http.StatusUnauthorized}, // from the office: signing in would help
-		{"203.0.113.9", http.StatusForbidden},
-		{"10.1.1.1, 203.0.113.9", http.StatusForbidden},
-		{"10.1.1.1, garbage", http.StatusForbidden},
-		{"", http.StatusForbidden},
+		{"office", "10.1.1.1", http.StatusUnauthorized}, // from the office: signing in would help
+		{"office", "203.0.113.9", http.StatusForbidden},
+		{"office", "10.1.1.1, 203.0.113.9", http.StatusForbidden},
+		{"office", "10.1.1.1, garbage", http.StatusForbidden},
+		{"office", "", http.StatusForbidden},
+		{"here", "203.0.113.9", http.StatusForbidden},
+		{"here", "127.0.0.1, 203.0.113.9", http.StatusForbidden},
+		{"here", "127.0.0.1, garbage", http.StatusForbidden},
+		{"here", "", http.StatusForbidden},
 	} {
-		got := s.Client(t).fetch(s.URL("HTTP", "office.example.com")+"/x", header{"X-Forwarded-Proto", "https"}, header{"X-Forwarded-For", test.forwarded},
+		got := s.Client(t).fetch(s.URL("HTTP", test.host+".example.com")+"/x", header{"X-Forwarded-Proto", "https"}, header{"X-Forwarded-For", test.forwarded},
 			header{"X-Real-IP", "10.1.1.1"}, header{"Forwarded", "for=10.1.1.1"})
 		if got.StatusCode != test.want {
-			t.Errorf("%q: %s, want %d", test.forwarded, got.Status, test.want)
+			t.Errorf("%s from %q: %s, want %d", test.host, test.forwarded, got.Status, test.want)
 		}
 	}
 }

@@ -48,8 +48,9 @@ func folded(name string) string {
 }
 
 // startUpstream starts an upstream. A request may ask it for more: each value of
-// the query parameter "answer" is a header line of the answer ("Name: value"),
-// and "status" is not needed by anybody yet.
+// the query parameter "answer" is a header line of the answer ("Name: value"). With
+// "hints" these come in an informational answer too, with "upgrade" in one that
+// switches protocols.
 func startUpstream() *upstream {
 	u := new(upstream)
 	u.Server = httptest.NewServer(http.HandlerFunc(u.serve))
@@ -72,6 +73,15 @@ func (u *upstream) serve(w http.ResponseWriter, r *http.Request) {
 	for _, line := range r.URL.Query()["answer"] {
 		name, value, _ := strings.Cut(line, ":")
 		w.Header()[strings.TrimSpace(name)] = append(w.Header()[strings.TrimSpace(name)], strings.TrimSpace(value))
+	}
+	if r.URL.Query().Has("hints") {
+		w.WriteHeader(http.StatusEarlyHints)
+	}
+	if r.URL.Query().Has("upgrade") {
+		w.Header().Set("Connection", "Upgrade")
+		w.Header().Set("Upgrade", r.Header.Get("Upgrade"))
+		w.WriteHeader(http.StatusSwitchingProtocols)
+		return
 	}
 	_ = json.NewEncoder(w).Encode(e)
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite"
@@ -28,7 +29,27 @@ type sqliteDialect struct {
 
 // openSQLite opens a file with one writer, whose transactions are IMMEDIATE, and
 // a pool of readers, in WAL mode.
+//
+// Two processes that open one file for the first time get in each other's way
+// without SQLite waiting (both turn it to WAL), so that is tried again.
 func openSQLite(ctx context.Context, path string) (*DB, error) {
+	for try := 1; ; try++ {
+		db, err := openFile(ctx, path)
+		var e *sqlite.Error
+		if err == nil || try == openTries || !errors.As(err, &e) || e.Code()&0xff != sqlite3.SQLITE_BUSY {
+			return db, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(time.Duration(try) * 20 * time.Millisecond):
+		}
+	}
+}
+
+const openTries = 10
+
+func openFile(ctx context.Context, path string) (*DB, error) {
 	fail := func(err error, do string) error {
 		return fmt.Errorf("database %s cannot be opened: %w; %s", path, err, do)
 	}

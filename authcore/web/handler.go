@@ -67,7 +67,7 @@ func (h *Handler) route(path string) (route, bool) {
 		return route{h.registerPage, h.register, onPages}, true
 	case "setup":
 		return route{h.setupPage, h.setup, onPages}, true
-	case "account", "":
+	case "account":
 		return route{h.accountPage, nil, onAll}, true
 	case "account/profile":
 		return route{nil, h.changeProfile, onPages}, true
