@@ -50,11 +50,11 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 const openTries = 10
 
 func openFile(ctx context.Context, path string) (*DB, error) {
-	fail := func(err error, do string) error {
+	fail := func(do string, err error) error {
 		return fmt.Errorf("database %s cannot be opened: %w; %s", path, err, do)
 	}
 	if err := prepareFile(path); err != nil {
-		return nil, fail(err, "make the folder writable for the user Caddy runs as, or choose another with \"database sqlite FILE\"")
+		return nil, fail("make the folder writable for the user Caddy runs as, or choose another with \"database sqlite FILE\"", err)
 	}
 	db := &DB{dialect: &sqliteDialect{}}
 	err := lookAt(ctx, path)
@@ -62,12 +62,12 @@ func openFile(ctx context.Context, path string) (*DB, error) {
 		return nil, fail(explained(db, err))
 	}
 	if db.write, err = sql.Open("sqlite", sqliteDSN(path, "&_txlock=immediate")); err != nil {
-		return nil, fail(err, "check its name")
+		return nil, fail("check its name", err)
 	}
 	db.write.SetMaxOpenConns(1)
 	if db.read, err = sql.Open("sqlite", sqliteDSN(path, "&_pragma=query_only(1)")); err != nil {
 		db.write.Close()
-		return nil, fail(err, "check its name")
+		return nil, fail("check its name", err)
 	}
 	readers := max(4, 2*runtime.GOMAXPROCS(0))
 	db.read.SetMaxOpenConns(readers)
@@ -80,15 +80,15 @@ func openFile(ctx context.Context, path string) (*DB, error) {
 }
 
 // explained gives what is wrong with a file, and what to do about it.
-func explained(db *DB, err error) (_ error, do string) {
+func explained(db *DB, err error) (do string, _ error) {
 	var e *sqlite.Error
 	switch {
 	case errors.As(err, &e) && e.Code() == sqlite3.SQLITE_NOTADB:
-		return errors.New("the file is not a SQLite database"), "choose another file, or restore this one from a backup"
+		return "choose another file, or restore this one from a backup", errors.New("the file is not a SQLite database")
 	case db.dialect.unavailable(err):
-		return err, "check that the disk has room, that the file and its folder are writable, and that no other program holds it"
+		return "check that the disk has room, that the file and its folder are writable, and that no other program holds it", err
 	}
-	return err, "choose another file, or restore this one from a backup"
+	return "choose another file, or restore this one from a backup", err
 }
 
 func sqliteURI(path string) string {

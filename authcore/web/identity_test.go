@@ -28,7 +28,7 @@ func managedModel(name string) bool {
 
 // spellings of a header name that servers are known to fold together.
 func spellings(name string) []string {
-	return []string{name, strings.ToUpper(name), strings.Title(name), http.CanonicalHeaderKey(name), strings.ReplaceAll(name, "-", "_"), //nolint:staticcheck // ASCII
+	return []string{name, strings.ToUpper(name), http.CanonicalHeaderKey(name), strings.ReplaceAll(name, "-", "_"),
 		strings.ReplaceAll(name, "-", "."), strings.ToUpper(strings.ReplaceAll(name, "-", "_")), strings.Replace(name, "-", "_", 1)}
 }
 
