@@ -71,7 +71,7 @@ func TestSecretKeyIsHidden(t *testing.T) {
 		t.Fatal(err)
 	}
 	shown := map[string]string{
-		"%v": fmt.Sprintf("%v", key), "%+v": fmt.Sprintf("%+v", key), "%s": key.String(), "%#v": fmt.Sprintf("%#v", key),
+		"%v": fmt.Sprintf("%v", key), "%+v": fmt.Sprintf("%+v", key), "String": key.String(), "%#v": fmt.Sprintf("%#v", key),
 		"%#v of the text": fmt.Sprintf("%#v", key.Text()), "%q of the text": fmt.Sprintf("%q", key.Text()),
 		"in a struct": fmt.Sprintf("%+v", struct{ Key SecretKey }{key}), "error": fmt.Errorf("with %v", key).Error(),
 		"slog": logged.String(), "JSON": string(encoded),

@@ -16,6 +16,9 @@ const (
 	deviceCookie  = "gate-device"
 )
 
+// blank is the space that servers trim around the names and values of cookies.
+const blank = " \t\r\n"
+
 // cookieName is the name of a cookie of ours on this connection.
 func cookieName(name string, secure bool) string {
 	if !secure {
@@ -46,9 +49,9 @@ func readCookie(h http.Header, name string) string {
 		for rest := line; rest != ""; {
 			var pair string
 			pair, rest, _ = strings.Cut(rest, ";")
-			key, value, found := strings.Cut(strings.TrimLeft(pair, " \t"), "=")
+			key, value, found := strings.Cut(strings.TrimLeft(pair, blank), "=")
 			if found && key == name {
-				return strings.Trim(value, "\" \t")
+				return strings.Trim(value, "\""+blank)
 			}
 		}
 	}
@@ -82,7 +85,7 @@ func withoutOurs(line string) string {
 		if start < 0 {
 			return
 		}
-		run := strings.Trim(line[start:end], " \t;")
+		run := strings.Trim(line[start:end], blank+";")
 		if run != "" && joined {
 			result += "; " + run
 		} else if run != "" {
@@ -98,7 +101,7 @@ func withoutOurs(line string) string {
 			next += at
 		}
 		key, _, _ := strings.Cut(line[at:next], "=")
-		if isOurCookie(strings.Trim(key, " \t")) {
+		if isOurCookie(strings.Trim(key, blank)) {
 			flush()
 		} else if start < 0 {
 			start = at
@@ -127,9 +130,9 @@ func dropOurCookies(h http.Header) {
 	kept := lines[:0]
 	for _, line := range lines {
 		// Browsers send "=gate=x" back as "gate=x".
-		name, _, _ := strings.Cut(strings.TrimLeft(line, "= \t"), "=")
+		name, _, _ := strings.Cut(strings.TrimLeft(line, "="+blank), "=")
 		name, _, _ = strings.Cut(name, ";")
-		if !isOurCookie(strings.Trim(name, " \t")) {
+		if !isOurCookie(strings.Trim(name, blank)) {
 			kept = append(kept, line)
 		}
 	}

@@ -197,7 +197,7 @@ func foreign(lines []string) []string {
 	for _, line := range lines {
 		for pair := range strings.SplitSeq(line, ";") {
 			name, _, _ := strings.Cut(pair, "=")
-			if pair = strings.Trim(pair, " \t"); pair != "" && !isOurCookie(strings.Trim(name, " \t")) {
+			if pair = strings.Trim(pair, blank); pair != "" && !isOurCookie(strings.Trim(name, blank)) {
 				pairs = append(pairs, pair)
 			}
 		}

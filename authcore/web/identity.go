@@ -57,6 +57,8 @@ func isManaged(name string) bool {
 			buf[i] = c + 'a' - 'A'
 		case 'a' <= c && c <= 'z' || '0' <= c && c <= '9':
 			buf[i] = c
+		case c >= 0x80:
+			return false // no header name (RFC 9110 section 5.1)
 		default:
 			buf[i] = '-'
 		}

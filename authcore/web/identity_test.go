@@ -13,14 +13,17 @@ import (
 
 // managedModel is isManaged said simply.
 func managedModel(name string) bool {
+	if strings.ContainsFunc(name, func(r rune) bool { return r >= 0x80 }) {
+		return false
+	}
 	folded := strings.Map(func(r rune) rune {
 		switch {
 		case 'A' <= r && r <= 'Z':
 			return r + 'a' - 'A'
-		case r == '_' || r == '.':
-			return '-'
+		case 'a' <= r && r <= 'z' || '0' <= r && r <= '9':
+			return r
 		}
-		return r
+		return '-'
 	}, name)
 	_, found := managed[folded]
 	return found
@@ -68,7 +71,7 @@ func FuzzIsManaged(f *testing.F) {
 		f.Add(name)
 		f.Add(strings.ToUpper(strings.ReplaceAll(name, "-", "_")))
 	}
-	f.Add("remote\u2010user")
+	f.Add("remote user")
 	f.Fuzz(func(t *testing.T, name string) {
 		if got, want := isManaged(name), managedModel(name); got != want {
 			t.Errorf("%q: %v, want %v", name, got, want)

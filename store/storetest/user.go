@@ -16,6 +16,7 @@ var userTests = map[string]func(*world){
 	"invitation":          invitation,
 	"list users":          listUsers,
 	"update profile":      updateProfile,
+	"set groups":          setGroups,
 	"set password":        setPassword,
 	"rehash":              rehash,
 }
@@ -184,6 +185,24 @@ func updateProfile(w *world) {
 	w.same("the other", other, got)
 	w.happened("user.create alice", "user.create bob", "user.update all of it", "user.update nothing left", "user.update what is no part of the profile")
 	w.changed("user "+string(u.ID), "user "+string(u.ID), "user "+string(u.ID))
+}
+
+func setGroups(w *world) {
+	u, other := w.add("alice", nil), w.add("bob", nil)
+	_, token := w.signIn(u, nil)
+	for _, groups := range [][]string{{"a", "b", "staff"}, {"staff"}, nil, {"gruppe-é", "x/y:z@example.com"}} {
+		w.must(w.db().SetGroups(w.Context(), u.ID, groups, w.event(authcore.UserGroups, strings.Join(groups, ","))))
+		_, got, err := w.db().SessionByToken(w.Context(), token)
+		w.must(err)
+		w.same("groups of the session", groups, got.Groups)
+		got, _ = w.read(u.ID)
+		w.same("groups of the user", groups, got.Groups)
+		w.same("group changes nothing else", u.Name+u.Email, got.Name+got.Email)
+	}
+	got, _ := w.read(other.ID)
+	w.same("the other", other, got)
+	w.is("unknown", w.db().SetGroups(w.Context(), authcore.NewUserID(), []string{"a"}, w.event(authcore.UserGroups, "")), authcore.ErrUserNotFound)
+	w.changed("user "+string(u.ID), "user "+string(u.ID), "user "+string(u.ID), "user "+string(u.ID))
 }
 
 func setPassword(w *world) {
