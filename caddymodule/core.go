@@ -211,12 +211,10 @@ func (c *core) Destruct() error {
 		c.cancel()
 	}
 	c.ended.Wait()
-	c.audit.Close(ctx)
-	err := c.sessions.Flush(ctx)
-	if lost := c.audit.Dropped(); lost > 0 {
-		c.log().Error("audit events were lost", zap.Uint64("events", lost))
+	if err := c.audit.Close(ctx); err != nil {
+		c.log().Error("the database did not take everything before the end", zap.Error(err))
 	}
-	return errors.Join(err, c.db.Close())
+	return errors.Join(c.sessions.Flush(ctx), c.db.Close())
 }
 
 // offerSetup shows a setup link while there is no owner, in the log and, where

@@ -95,6 +95,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	}
 	s = states.Get().(*state)
 	s.token = web.SessionToken(r.Header, secure)
+	s.cookies = append(s.cookies, r.Header["Cookie"]...)
 	web.Conceal(r.Header)
 	s.guard.ResponseWriter = w
 	vars[stateVar] = s
@@ -126,14 +127,14 @@ func (g *Gate) pass(rt *instance, s *state, w http.ResponseWriter, r *http.Reque
 	v, err := rt.check.Judge(r.Context(), s.token, web.Hostname(r.Host), time.Now(), g.policy, &req)
 	switch {
 	case err != nil:
-		s.guard.checked = true // what we answer ourselves may set our cookies
+		s.answer(r)
 		rt.pages.Fail(w, r, rt.place(r, false), nil, err)
 		return nil
 	case v.Outcome == access.Allow:
 		g.tell(s, r, v)
 		return next.ServeHTTP(w, r)
 	}
-	s.guard.checked = true
+	s.answer(r)
 	g.stop(rt, w, r, u, v)
 	return nil
 }

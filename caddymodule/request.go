@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 
@@ -23,10 +24,11 @@ const stateVar = "gate.state"
 // state is what the gate keeps for the time of one request. It is pooled: all of
 // it is reset before it serves another.
 type state struct {
-	token  string
-	values [4]string // of identity headers; see web.Known.Tell
-	preset *web.Preset
-	guard  guard
+	token   string
+	cookies []string  // the Cookie lines as they came; its memory is kept
+	values  [4]string // of identity headers; see web.Known.Tell
+	preset  *web.Preset
+	guard   guard
 }
 
 var states = sync.Pool{New: func() any { return new(state) }}
@@ -44,8 +46,18 @@ func (s *state) release(r *http.Request, vars map[string]any) {
 		web.Untell(r.Header, s.preset)
 	}
 	delete(vars, stateVar)
-	*s = state{}
+	clear(s.cookies)
+	*s = state{cookies: s.cookies[:0]}
 	states.Put(s)
+}
+
+// answer makes a request ready to be answered by ourselves: with the cookies that
+// it came with, and free to set ours.
+func (s *state) answer(r *http.Request) {
+	if len(s.cookies) > 0 {
+		r.Header["Cookie"] = slices.Clone(s.cookies)
+	}
+	s.guard.checked = true
 }
 
 // guard takes our cookies out of what an upstream answers.

@@ -42,8 +42,9 @@ type Actor struct {
 	gate   sync.RWMutex // held for reading by who records, so that Close can wait for them
 	closed bool
 
-	dropped atomic.Uint64
-	written atomic.Uint64
+	accepted atomic.Uint64
+	dropped  atomic.Uint64
+	written  atomic.Uint64
 }
 
 // New makes an actor and starts its goroutine. report is told of failed writes
@@ -62,6 +63,7 @@ var _ authcore.Recorder = (*Actor)(nil)
 func (a *Actor) Record(ev authcore.Event) {
 	a.gate.RLock()
 	defer a.gate.RUnlock()
+	a.accepted.Add(1)
 	if a.closed {
 		a.drop(1)
 		return
@@ -106,18 +108,25 @@ func (a *Actor) Hasten() {
 	}
 }
 
-// Close writes what waits, until ctx ends, and stops the actor.
-func (a *Actor) Close(ctx context.Context) {
+// Close writes what waits, until ctx ends, and stops the actor. It returns an error
+// where events were lost, now or before.
+func (a *Actor) Close(ctx context.Context) error {
 	a.gate.Lock()
 	if !a.closed {
 		a.closed = true
 		close(a.stop)
 	}
 	a.gate.Unlock()
+	left := 0
 	select {
 	case <-a.done:
 	case <-ctx.Done():
+		left = int(a.accepted.Load() - a.written.Load() - a.dropped.Load())
 	}
+	if lost := a.Dropped() + uint64(max(left, 0)); lost > 0 {
+		return fmt.Errorf("%d audit events were lost", lost)
+	}
+	return nil
 }
 
 func (a *Actor) run() {

@@ -1,0 +1,185 @@
+package integration
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Stop ends the process as a service manager would, by SIGTERM, and fails the
+// test unless it ends well.
+func (s *server) Stop(t testing.TB) {
+	t.Helper()
+	if err := s.end(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Kill ends the process without a chance to write anything.
+func (s *server) Kill(t testing.TB) {
+	t.Helper()
+	_ = s.end(syscall.SIGKILL)
+}
+
+// Restart stops the process, if it runs, and starts it again with the same
+// folder, ports and Caddyfile.
+func (s *server) Restart(t testing.TB) {
+	t.Helper()
+	s.Stop(t)
+	if err := s.run(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// end sends a signal and waits for the end. A process that ended before is fine.
+func (s *server) end(sig syscall.Signal) error {
+	s.mu.Lock()
+	cmd, done := s.cmd, s.done
+	s.cmd = nil
+	s.mu.Unlock()
+	if cmd == nil {
+		return nil
+	}
+	_ = cmd.Process.Signal(sig)
+	select {
+	case <-done:
+	case <-time.After(patience):
+		_ = cmd.Process.Kill()
+		<-done
+		return fmt.Errorf("caddy did not end within %s of %s", patience, sig)
+	}
+	if code := cmd.ProcessState.ExitCode(); sig == syscall.SIGTERM && code != 0 {
+		return fmt.Errorf("caddy ended with %d:\n%s", code, tail(s.Log(), 40))
+	}
+	return nil
+}
+
+// finish ends the process and says what its log holds that no run may have.
+func (s *server) finish() []string {
+	var complaints []string
+	running := s.running()
+	if err := s.end(syscall.SIGTERM); err != nil && running {
+		complaints = append(complaints, err.Error())
+	}
+	if at := crash.FindStringIndex(s.Log()); at != nil {
+		complaints = append(complaints, "Caddy's log:\n"+s.Log()[at[0]:min(len(s.Log()), at[0]+6000)])
+	}
+	return complaints
+}
+
+var crash = regexp.MustCompile(`(?m)WARNING: DATA RACE|^panic: |^fatal error: |panic serving|^SIG[A-Z]+: `)
+
+func (s *server) running() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cmd != nil && !ended(s.done)
+}
+
+// tail is the last lines of a log, the long ones cut.
+func tail(text string, lines int) string {
+	all := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	all = all[max(0, len(all)-lines):]
+	for i, line := range all {
+		all[i] = line[:min(len(line), 400)]
+	}
+	return strings.Join(all, "\n")
+}
+
+// Reload gives the running process another Caddyfile through its admin endpoint.
+// After an error the old one still runs.
+func (s *server) Reload(t testing.TB, caddyfile string) error {
+	t.Helper()
+	text, err := s.render(caddyfile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.Post(fmt.Sprintf("http://127.0.0.1:%d/load", s.Vars["Admin"]), "text/caddyfile", strings.NewReader(text))
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		body, _ := io.ReadAll(resp.Body)
+		return fmt.Errorf("reload: %s: %s", resp.Status, body)
+	}
+	s.text = caddyfile
+	if err := os.WriteFile(s.config(), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return awaitTLS(text)
+}
+
+// CLI runs `caddy gate ARGS --config` with the server's Caddyfile, environment
+// and folder.
+func (s *server) CLI(t testing.TB, stdin string, args ...string) (stdout, stderr string, exit int) {
+	t.Helper()
+	return s.caddy(t, stdin, append(append([]string{"gate"}, args...), "--config", s.config())...)
+}
+
+// caddy runs any command of the binary in the server's folder and environment.
+func (s *server) caddy(t testing.TB, stdin string, args ...string) (stdout, stderr string, exit int) {
+	t.Helper()
+	binary, err := caddyBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, binary, args...)
+	var out, errs bytes.Buffer
+	cmd.Dir, cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = s.Dir, s.environment(), strings.NewReader(stdin), &out, &errs
+	if err := cmd.Run(); err != nil {
+		if exitErr := new(exec.ExitError); !errors.As(err, &exitErr) {
+			t.Fatal(err)
+		}
+	}
+	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
+}
+
+// SetupLink is the newest setup link in the log, waiting for one.
+func (s *server) SetupLink(t testing.TB) string {
+	t.Helper()
+	var link string
+	eventually(t, "a setup link in the log", func() bool {
+		for _, line := range s.logLines() {
+			if l, ok := line["setup_link"].(string); ok {
+				link = l
+			}
+		}
+		return link != ""
+	})
+	return link
+}
+
+// logLines are the lines of the log that are JSON, as Caddy's are.
+func (s *server) logLines() []map[string]any {
+	var lines []map[string]any
+	for text := range strings.Lines(s.Log()) {
+		var line map[string]any
+		if json.Unmarshal([]byte(text), &line) == nil {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
+// URL is the origin of a host on one of the server's ports: URL("HTTPS",
+// "app.example.com").
+func (s *server) URL(port, host string) string {
+	scheme := "http://"
+	if strings.HasPrefix(port, "HTTPS") {
+		scheme = "https://"
+	}
+	return fmt.Sprintf("%s%s:%d", scheme, host, s.Vars[port])
+}
