@@ -84,9 +84,9 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	}
 	method, u := original(r)
 	secure := rt.secure(r)
-	vars := vars(r)
+	vars, repl := vars(r), replacer(r)
 	s, _ := vars[stateVar].(*state)
-	if s != nil { // another gate on the way has done the rest
+	if s != nil && s.owner.Load() == repl { // another gate on the way has done the rest
 		return g.pass(rt, s, w, r, method, u, next)
 	}
 	web.Strip(r)
@@ -98,9 +98,10 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	s.cookies = append(s.cookies, r.Header["Cookie"]...)
 	web.Conceal(r.Header)
 	s.guard.ResponseWriter = w
+	s.owner.Store(repl)
 	vars[stateVar] = s
 	err := g.pass(rt, s, &s.guard, r, method, u, next)
-	s.release(r, vars) // not after a panic: then whoever still runs keeps the state
+	s.release(r) // not after a panic: then whoever still runs keeps the state
 	return err
 }
 
@@ -141,7 +142,7 @@ func (g *Gate) pass(rt *instance, s *state, w http.ResponseWriter, r *http.Reque
 
 // tell passes on who is there.
 func (g *Gate) tell(s *state, r *http.Request, v web.Verdict) {
-	repl, _ := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	repl := replacer(r)
 	if v.Live == nil {
 		if s.preset == nil && repl != nil { // no gate on the way has told of anybody
 			repl.Map(web.Nobody)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -23,7 +24,13 @@ const stateVar = "gate.state"
 
 // state is what the gate keeps for the time of one request. It is pooled: all of
 // it is reset before it serves another.
+//
+// The variable keeps pointing to a state after its release: when a client leaves
+// early, the proxy's own goroutine may still read the variables, so that nothing
+// may be written to them any more. owner tells whether the state is still this
+// request's, or serves another by now.
 type state struct {
+	owner   atomic.Pointer[caddy.Replacer] // each request has one of its own
 	token   string
 	cookies []string  // the Cookie lines as they came; its memory is kept
 	values  [4]string // of identity headers; see web.Known.Tell
@@ -39,15 +46,21 @@ func vars(r *http.Request) map[string]any {
 	return v
 }
 
+// replacer is Caddy's replacer of a request.
+func replacer(r *http.Request) *caddy.Replacer {
+	repl, _ := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	return repl
+}
+
 // release gives a state back. What was told of the user leaves the request first:
 // the access log and error routes still read its headers.
-func (s *state) release(r *http.Request, vars map[string]any) {
+func (s *state) release(r *http.Request) {
 	if s.preset != nil {
 		web.Untell(r.Header, s.preset)
 	}
-	delete(vars, stateVar)
+	s.owner.Store(nil)
 	clear(s.cookies)
-	*s = state{cookies: s.cookies[:0]}
+	s.token, s.cookies, s.values, s.preset, s.guard = "", s.cookies[:0], [4]string{}, nil, guard{}
 	states.Put(s)
 }
 
@@ -211,8 +224,8 @@ func addressText(a netip.Addr) string {
 // requestID is Caddy's id of the request, which also goes to the access log when
 // an answer of ours shows it.
 func requestID(r *http.Request) string {
-	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	if !ok {
+	repl := replacer(r)
+	if repl == nil {
 		return ""
 	}
 	id, _ := repl.GetString("http.request.uuid")

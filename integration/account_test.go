@@ -11,7 +11,7 @@ import (
 )
 
 // ownGate has two apps without a portal: each is its own.
-var ownGate = sharing{caddyfile: `{
+var ownGate = sharing{ready: withOwner, caddyfile: `{
 	{{.Global}}
 	gate {
 		{{.Gate}}

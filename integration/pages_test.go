@@ -16,7 +16,7 @@ import (
 )
 
 // strictGate hashes slowly, one at a time, and forgives one mistake.
-var strictGate = sharing{caddyfile: `{
+var strictGate = sharing{ready: withOwner, caddyfile: `{
 	{{.Global}}
 	gate {
 		database sqlite {{.Dir}}/gate.db

@@ -7,7 +7,7 @@ import (
 
 // registerGate is a portal where anybody may register; the option may differ.
 func registerGate(register string) sharing {
-	return sharing{caddyfile: `{
+	return sharing{ready: withOwner, caddyfile: `{
 	{{.Global}}
 	gate {
 		{{.Gate}}
