@@ -2,7 +2,6 @@ package authcore
 
 import (
 	"context"
-	"slices"
 	"strings"
 )
 
@@ -31,16 +30,15 @@ func (a *Accounts) UpdateProfile(ctx context.Context, actor Actor, name, email s
 	return nil
 }
 
-// SetGroups replaces a user's groups.
-func (a *Accounts) SetGroups(ctx context.Context, actor Actor, id UserID, groups []string) error {
-	groups = slices.Compact(slices.Sorted(slices.Values(groups)))
-	for _, g := range groups {
+// ChangeGroups puts a user into groups and takes the user out of others.
+func (a *Accounts) ChangeGroups(ctx context.Context, actor Actor, id UserID, add, remove []string) error {
+	for _, g := range add {
 		if err := CheckGroup(g); err != nil {
 			return err
 		}
 	}
-	ev := a.event(actor, UserGroups, TargetUser(id), Success, strings.Join(groups, ","))
-	if err := a.Store.SetGroups(ctx, id, groups, ev); err != nil {
+	details := "in: " + strings.Join(add, ",") + "; out: " + strings.Join(remove, ",")
+	if err := a.Store.ChangeGroups(ctx, id, add, remove, a.event(actor, UserGroups, TargetUser(id), Success, details)); err != nil {
 		return err
 	}
 	a.changed(ChangeUser, string(id))

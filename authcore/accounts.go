@@ -27,8 +27,9 @@ type UserStore interface {
 	Users(ctx context.Context, after string, limit int) ([]User, error)
 	// UpdateProfile changes name, email and whether that is verified.
 	UpdateProfile(ctx context.Context, u User, ev Event) error
-	// SetGroups replaces the groups of a user.
-	SetGroups(ctx context.Context, id UserID, groups []string, ev Event) error
+	// ChangeGroups puts a user into groups and takes the user out of others,
+	// whatever else changes the user's groups meanwhile.
+	ChangeGroups(ctx context.Context, id UserID, add, remove []string, ev Event) error
 	// SetPassword replaces the hash and ends the user's sessions but for the
 	// root keep, which may be empty.
 	SetPassword(ctx context.Context, id UserID, hash password.Hash, keep SessionID, ev Event) error

@@ -112,7 +112,7 @@ func on(f func(context.Context, *console, authcore.User, userArgs) error) func(c
 		if err != nil {
 			return nil, err
 		}
-		u, err = c.accounts.FindUser(ctx, a.User)
+		u, _, err = c.db.UserByID(ctx, u.ID) // it may have another address by now
 		return lineOf(u), err
 	}
 }
@@ -133,8 +133,7 @@ var (
 				return fmt.Errorf("%s is not in the group %s", u.Username, g)
 			}
 		}
-		groups := slices.DeleteFunc(append(u.Groups, a.Add...), func(g string) bool { return slices.Contains(a.Remove, g) })
-		return c.accounts.SetGroups(ctx, authcore.CommandLine(), u.ID, groups)
+		return c.accounts.ChangeGroups(ctx, authcore.CommandLine(), u.ID, a.Add, a.Remove)
 	})
 	setOwner = on(func(ctx context.Context, c *console, u authcore.User, a userArgs) error {
 		return c.accounts.SetOwner(ctx, authcore.CommandLine(), u.ID, a.Owner)

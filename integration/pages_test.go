@@ -242,7 +242,7 @@ func (w *tab) look(name string) {
 	w.size(320, 568)
 	if width := eval[int](w, `document.documentElement.scrollWidth`); width > 320 {
 		w.t.Errorf("%s is %d wide at 320: %v", name, width, eval[[]string](w, `[...document.querySelectorAll("*")].filter(
-			e => e.getBoundingClientRect().right > 320).map(e => e.outerHTML.slice(0, 120))`))
+			e => Math.max(e.getBoundingClientRect().right, e.scrollWidth) > 320).map(e => e.outerHTML.slice(0, 120))`))
 	}
 	for _, scheme := range []string{"dark", "light"} {
 		w.scheme(scheme)

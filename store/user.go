@@ -163,17 +163,21 @@ func noteUser(ctx context.Context, tx *sql.Tx, id authcore.UserID, ev authcore.E
 	return note(ctx, tx, authcore.ChangeUser, string(id), ev)
 }
 
-// SetGroups implements authcore.UserStore.
-func (db *DB) SetGroups(ctx context.Context, id authcore.UserID, groups []string, ev authcore.Event) error {
+// ChangeGroups implements authcore.UserStore.
+func (db *DB) ChangeGroups(ctx context.Context, id authcore.UserID, add, remove []string, ev authcore.Event) error {
 	return db.command(ctx, durable, func(tx *sql.Tx) error {
 		if err := db.lockUser(ctx, tx, id); err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, "DELETE FROM user_groups WHERE user_id = ?", id); err != nil {
-			return err
+		for _, g := range add {
+			if _, err := tx.ExecContext(ctx, db.dialect.insertIgnore()+" user_groups (user_id, name) VALUES (?, ?)", id, g); err != nil {
+				return err
+			}
 		}
-		if err := insertGroups(ctx, tx, authcore.User{ID: id, Groups: groups}); err != nil {
-			return err
+		for _, g := range remove {
+			if _, err := tx.ExecContext(ctx, "DELETE FROM user_groups WHERE user_id = ? AND name = ?", id, g); err != nil {
+				return err
+			}
 		}
 		return noteUser(ctx, tx, id, ev)
 	})

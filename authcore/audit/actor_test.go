@@ -176,7 +176,7 @@ func TestRetry(t *testing.T) {
 		a.record(DefaultBatch)
 		a.record(7) // waits behind what cannot be written
 		time.Sleep(10 * time.Second)
-		a.wrote(DefaultBatch, 7)
+		synctest.Wait()
 		a.wroteAll()
 		if got := a.errors.Load(); got != 5 {
 			t.Errorf("%d errors reported, want 5", got)

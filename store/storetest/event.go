@@ -23,7 +23,7 @@ func events(w *world) {
 	}
 	w.must(w.db().InsertEvents(w.Context(), nil))
 	var all []authcore.Event
-	for i := range 1000 {
+	for i := range 250 {
 		ev := w.event(authcore.UserLogin, fmt.Sprint(i))
 		ev.Time, ev.Outcome = w.now.Add(time.Duration(i%7)*time.Second), authcore.Refused
 		all = append(all, ev)
@@ -33,7 +33,7 @@ func events(w *world) {
 	for batch := range slices.Chunk(all, 100) {
 		w.must(w.db().InsertEvents(w.Context(), batch))
 	}
-	for _, limit := range []int{1000, 333} {
+	for _, limit := range []int{250, 83} {
 		var got []authcore.Event
 		for after := ""; ; after = got[len(got)-1].ID {
 			page, err := w.db().EventsAfter(w.Context(), after, limit)

@@ -20,6 +20,7 @@ var raceTests = map[string]func(*world){
 	"race: sign-in and disabled user":    signInAndDisable,
 	"race: hand-off and revocation":      handoffAndRevoke,
 	"race: readers beside writers":       readersAndWriters,
+	"race: groups of one user":           groupsAtOnce,
 	"race: rehash and password":          rehashAndPassword,
 	"race: key of a new database":        raceForKey,
 	"race: last seen, revoked meanwhile": touchAndRevoke,
@@ -219,6 +220,21 @@ func readersAndWriters(w *world) {
 	}) {
 		w.must(err)
 	}
+}
+
+// Who changes one group undoes nobody else's change.
+func groupsAtOnce(w *world) {
+	u := w.add("alice", func(u *authcore.User) { u.Groups = []string{"old0", "old1", "old2", "old3"} })
+	for _, err := range w.atOnce(8, func(i int, db Store) error {
+		if i < 4 {
+			return db.ChangeGroups(w.Context(), u.ID, nil, []string{fmt.Sprint("old", i)}, w.event(authcore.UserGroups, ""))
+		}
+		return db.ChangeGroups(w.Context(), u.ID, []string{fmt.Sprint("new", i)}, nil, w.event(authcore.UserGroups, ""))
+	}) {
+		w.must(err)
+	}
+	got, _ := w.read(u.ID)
+	w.same("groups", []string{"new4", "new5", "new6", "new7"}, got.Groups)
 }
 
 // A rehash at sign-in never brings an old password back.

@@ -16,7 +16,7 @@ var userTests = map[string]func(*world){
 	"invitation":          invitation,
 	"list users":          listUsers,
 	"update profile":      updateProfile,
-	"set groups":          setGroups,
+	"change groups":       changeGroups,
 	"set password":        setPassword,
 	"rehash":              rehash,
 }
@@ -187,22 +187,28 @@ func updateProfile(w *world) {
 	w.changed("user "+string(u.ID), "user "+string(u.ID), "user "+string(u.ID))
 }
 
-func setGroups(w *world) {
+func changeGroups(w *world) {
 	u, other := w.add("alice", nil), w.add("bob", nil)
 	_, token := w.signIn(u, nil)
-	for _, groups := range [][]string{{"a", "b", "staff"}, {"staff"}, nil, {"gruppe-é", "x/y:z@example.com"}} {
-		w.must(w.db().SetGroups(w.Context(), u.ID, groups, w.event(authcore.UserGroups, strings.Join(groups, ","))))
+	for _, change := range []struct{ add, remove, want []string }{
+		{[]string{"b", "a"}, []string{"ops", "staff"}, []string{"a", "b"}},
+		{[]string{"a", "c"}, []string{"b"}, []string{"a", "c"}}, // one is there already
+		{nil, []string{"nowhere"}, []string{"a", "c"}},
+		{[]string{"d"}, []string{"d"}, []string{"a", "c"}},
+		{nil, []string{"a", "c"}, nil},
+		{[]string{"x/y:z@example.com", "gruppe-é"}, nil, []string{"gruppe-é", "x/y:z@example.com"}},
+	} {
+		w.must(w.db().ChangeGroups(w.Context(), u.ID, change.add, change.remove, w.event(authcore.UserGroups, "alice")))
+		got, _ := w.read(u.ID)
+		w.same(strings.Join(change.add, ","), change.want, got.Groups)
 		_, got, err := w.db().SessionByToken(w.Context(), token)
 		w.must(err)
-		w.same("groups of the session", groups, got.Groups)
-		got, _ = w.read(u.ID)
-		w.same("groups of the user", groups, got.Groups)
-		w.same("group changes nothing else", u.Name+u.Email, got.Name+got.Email)
+		w.same(strings.Join(change.add, ",")+" of the session", change.want, got.Groups)
 	}
 	got, _ := w.read(other.ID)
 	w.same("the other", other, got)
-	w.is("unknown", w.db().SetGroups(w.Context(), authcore.NewUserID(), []string{"a"}, w.event(authcore.UserGroups, "")), authcore.ErrUserNotFound)
-	w.changed("user "+string(u.ID), "user "+string(u.ID), "user "+string(u.ID), "user "+string(u.ID))
+	w.changed(slices.Repeat([]string{"user " + string(u.ID)}, 6)...)
+	w.is("unknown", w.db().ChangeGroups(w.Context(), authcore.NewUserID(), []string{"a"}, nil, w.event(authcore.UserGroups, "")), authcore.ErrUserNotFound)
 }
 
 func setPassword(w *world) {
