@@ -76,10 +76,12 @@ var (
 		Message: "Please sign in."}
 	ErrProofRequired = &Error{Kind: Forbidden, Code: "proof_required", Field: "current_password",
 		Message: "Please enter your current password to confirm this change."}
+	ErrProofWrong = &Error{Kind: Forbidden, Code: "proof_required", Field: "current_password",
+		Message: "The current password is not right."}
 	ErrRegisterOff = &Error{Kind: Forbidden, Code: "register_disabled",
 		Message: "Registration is switched off here."}
 	ErrInviteInvalid = &Error{Kind: Forbidden, Code: "invitation_invalid",
-		Message: "This invitation is not valid any more. Ask for a new one."}
+		Message: "To register here you need an invitation that is valid. Ask for a new one."}
 	ErrSetupClosed = &Error{Kind: Forbidden, Code: "setup_closed",
 		Message: "The setup is done already. It does not open again."}
 	ErrSetupToken = &Error{Kind: Forbidden, Code: "setup_token_invalid",

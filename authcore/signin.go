@@ -153,7 +153,8 @@ func (a *Accounts) startSession(ctx context.Context, actor Actor, user User, pro
 }
 
 // Confirm asks a signed-in user for the password again, under the same limits
-// as a sign-in. It returns ErrProofRequired for an empty or wrong one.
+// as a sign-in. It returns ErrProofRequired where there is none and
+// ErrProofWrong for a wrong one.
 func (a *Accounts) Confirm(ctx context.Context, actor Actor, pw Secret) error {
 	if pw == "" {
 		return ErrProofRequired
@@ -168,7 +169,7 @@ func (a *Accounts) Confirm(ctx context.Context, actor Actor, pw Secret) error {
 		return err
 	}
 	if len(pw) > a.Rules.MaxBytes || hash == "" {
-		return ErrProofRequired
+		return ErrProofWrong
 	}
 	ok, _, err := a.Passwords.Verify(ctx, hash, pw.Reveal())
 	switch {
@@ -177,7 +178,7 @@ func (a *Accounts) Confirm(ctx context.Context, actor Actor, pw Secret) error {
 		return hashing(err, nil)
 	case !ok || user.Status != Active:
 		a.Audit.Record(a.event(actor, UserLogin, TargetUser(user.ID), Failure, "confirmation: wrong password"))
-		return ErrProofRequired
+		return ErrProofWrong
 	}
 	giveBack()
 	return nil
