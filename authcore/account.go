@@ -123,11 +123,11 @@ func (a *Accounts) Revoke(ctx context.Context, actor Actor, root SessionID) erro
 	if root == actor.Session {
 		action = UserLogout
 	}
-	if err := a.Store.RevokeSession(ctx, root, actor.User, a.event(actor, action, TargetSession(root), Success, "")); err != nil {
-		return err
+	err := a.Store.RevokeSession(ctx, root, actor.User, a.event(actor, action, TargetSession(root), Success, ""))
+	if err == nil || ErrSessionNotFound.is(err) { // what the database has not, memory must not honour
+		a.changed(ChangeSession, string(root))
 	}
-	a.changed(ChangeSession, string(root))
-	return nil
+	return err
 }
 
 // RevokeAll ends all sessions of a user and tells how many.

@@ -45,7 +45,7 @@ type core struct {
 	cancel   context.CancelFunc
 	ended    sync.WaitGroup
 	busy     atomic.Int64 // requests to our own pages under way
-	idle     atomic.Int64 // session idle time in nanoseconds, for the cleanup
+	idle     atomic.Int64 // for the cleanup: nanoseconds after the last-seen time in the database when a session has surely ended
 }
 
 // attached is a configuration that runs on the core.
@@ -134,7 +134,7 @@ func (c *core) apply(v values) {
 	c.sessions.WriteEvery(v.writeEvery)
 	c.address.Configure(v.address.burst, v.address.every)
 	c.account.Configure(v.account.burst, v.account.every)
-	c.idle.Store(int64(v.lifetime.Idle))
+	c.idle.Store(int64(v.lifetime.Idle + v.writeEvery + time.Minute)) // memory may know a later time
 }
 
 // accounts puts the services together for one configuration.
