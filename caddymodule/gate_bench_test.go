@@ -113,10 +113,19 @@ func BenchmarkGate(b *testing.B) {
 }
 
 // BenchmarkCheck is the check itself: cookie, hash, session, policy, activity,
-// headers.
+// headers. 100,000 sessions are in memory; requests come from some of them, or
+// from each in turn, when every one finds nothing in the processor's caches, not
+// even its own cookie.
 func BenchmarkCheck(b *testing.B) {
 	const n = 100_000
 	g, tokens := gateWith(b, n)
+	for _, active := range []int{100, 10_000, n} {
+		b.Run(fmt.Sprint(active, "-active"), func(b *testing.B) { benchmarkCheck(b, g, tokens[:active]) })
+	}
+}
+
+func benchmarkCheck(b *testing.B, g *Gate, tokens []string) {
+	n := len(tokens)
 	rt := g.app.instance.Load()
 	_, r := signedIn(b, tokens[0])
 	cookies := make([][]string, n)

@@ -46,17 +46,25 @@ func isOurCookie(name string) bool {
 // of that name counts.
 func readCookie(h http.Header, name string) string {
 	for _, line := range h["Cookie"] {
-		for rest := line; rest != ""; {
-			var pair string
-			pair, rest, _ = strings.Cut(rest, ";")
-			key, value, found := strings.Cut(strings.TrimLeft(pair, blank), "=")
-			if found && key == name {
-				return strings.Trim(value, "\""+blank)
+		for at := 0; at < len(line); {
+			for at < len(line) && isBlank(line[at]) {
+				at++
 			}
+			end := strings.IndexByte(line[at:], ';')
+			if end < 0 {
+				end = len(line) - at
+			}
+			pair := line[at : at+end]
+			if len(pair) > len(name) && pair[len(name)] == '=' && pair[:len(name)] == name {
+				return strings.Trim(pair[len(name)+1:], "\""+blank)
+			}
+			at += end + 1
 		}
 	}
 	return ""
 }
+
+func isBlank(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
 
 // hideCookies takes our cookies out of the Cookie headers, so that no upstream
 // ever sees one. It allocates only where one of ours stands between others.
