@@ -14,7 +14,7 @@ CHECK_ENV := CGO_ENABLED=0 GOFLAGS="$$(go env GOFLAGS) -trimpath -tags=nobadger,
 
 # How long each fuzz target runs, and further arguments for the test binary of
 # `make test` and for the benchmark.
-FUZZTIME ?= 10s
+FUZZTIME ?= 5s
 TESTFLAGS ?=
 BENCHFLAGS ?=
 
@@ -49,7 +49,7 @@ staticcheck:
 vulncheck:
 	$(CHECK_ENV) bash integration/tools/vulncheck.sh ./...
 
-fuzz: ## fuzz every target for FUZZTIME (10s)
+fuzz: ## fuzz every target for FUZZTIME (5s)
 	bash integration/tools/fuzz.sh $(FUZZTIME)
 
 cross: ## build for the other systems, into bin/
