@@ -59,11 +59,11 @@ type sessionShard struct {
 
 // sharedRoot is what a portal session and its site sessions have in common.
 type sharedRoot struct {
-	id       SessionID
-	stale    atomic.Bool
 	lastSeen atomic.Int64 // microseconds
+	stale    atomic.Bool
 	written  atomic.Int64 // microseconds: the last-seen time that was last handed to the tracker
 	refs     int          // under Sessions.mu
+	id       SessionID
 }
 
 // sharedUser is what all sessions of a user have in common.
@@ -76,13 +76,15 @@ type sharedUser struct {
 
 // Live is a session in memory. It is read-only for everyone else. What a request
 // looks at comes first and fits in one cache line: with many sessions, reaching
-// memory is most of what a lookup costs.
+// memory is most of what a lookup costs. For the same reason the first session of a
+// root that comes into memory holds what all of them share.
 type Live struct {
 	expires  int64        // microseconds
 	lastUsed atomic.Int64 // microseconds
 	root     *sharedRoot
 	user     *sharedUser
 	host     string // Session.Host, one string for all sessions of a host
+	own      sharedRoot
 	Session  Session
 }
 
@@ -196,9 +198,11 @@ func (s *Sessions) keep(hash TokenHash, session Session, user User, gen uint64) 
 	now := s.now().UnixMicro()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	live := &Live{Session: session, expires: session.ExpiresAt.UnixMicro(), host: unique.Make(session.Host).Value()}
 	root := s.roots[session.Root]
 	if root == nil || root.stale.Load() {
-		root = &sharedRoot{id: session.Root}
+		root = &live.own
+		root.id = session.Root
 		root.lastSeen.Store(session.LastSeen.UnixMicro())
 		root.written.Store(session.LastSeen.UnixMicro())
 	} else if seen := session.LastSeen.UnixMicro(); seen > root.lastSeen.Load() {
@@ -211,8 +215,7 @@ func (s *Sessions) keep(hash TokenHash, session Session, user User, gen uint64) 
 			shared.prepared = s.prepare(&shared.user)
 		}
 	}
-	live := &Live{Session: session, expires: session.ExpiresAt.UnixMicro(), root: root, user: shared,
-		host: unique.Make(session.Host).Value()}
+	live.root, live.user = root, shared
 	live.lastUsed.Store(now)
 	if s.gen.Load() != gen {
 		return live, false
