@@ -4,13 +4,20 @@ import (
 	"errors"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // Config names a database.
 type Config struct {
 	Driver string // "sqlite"
 	Path   string // sqlite: the file
+
+	// Wait is how long a command may wait for the writer and for its commit;
+	// 0 means 3 s.
+	Wait time.Duration
 }
+
+const defaultWait = 3 * time.Second
 
 // Validate finds what is missing or cannot work.
 func (c Config) Validate() error {

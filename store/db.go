@@ -16,10 +16,8 @@ type DB struct {
 	read    *sql.DB
 	write   *sql.DB
 	session *sql.Stmt // the one statement of the request path
+	wait    time.Duration
 }
-
-// writeWait is how long a command may wait for the writer and for its commit.
-const writeWait = 3 * time.Second
 
 var _ authcore.Store = (*DB)(nil)
 
@@ -29,7 +27,7 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	db, err := openSQLite(ctx, c.Path)
+	db, err := openSQLite(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +69,7 @@ const (
 
 // command runs one transaction on the writer.
 func (db *DB) command(ctx context.Context, d durability, f func(tx *sql.Tx) error) error {
-	ctx, cancel := context.WithTimeout(ctx, writeWait)
+	ctx, cancel := context.WithTimeout(ctx, db.wait)
 	defer cancel()
 	conn, err := db.write.Conn(ctx)
 	if err != nil {

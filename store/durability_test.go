@@ -3,7 +3,9 @@ package store
 import (
 	"database/sql"
 	"path/filepath"
+	"runtime"
 	"testing"
+	"time"
 )
 
 // The writer's connection is switched for each command, and back.
@@ -49,5 +51,34 @@ func TestReadersAreReadOnly(t *testing.T) {
 	defer db.Close()
 	if _, err := db.read.ExecContext(t.Context(), "DELETE FROM users"); err == nil {
 		t.Error("a reader wrote")
+	}
+}
+
+// A writer waits for a lock that is held for a short time.
+func TestShortLock(t *testing.T) {
+	t.Parallel()
+	c := Config{Driver: "sqlite", Path: filepath.Join(t.TempDir(), "gate.db"), Wait: time.Minute}
+	holder, err := Open(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer holder.Close()
+	db, err := Open(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	written := make(chan error)
+	if err := holder.command(t.Context(), quick, func(*sql.Tx) error {
+		go func() { written <- db.command(t.Context(), quick, func(*sql.Tx) error { return nil }) }()
+		for db.write.Stats().InUse == 0 {
+			runtime.Gosched()
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-written; err != nil {
+		t.Error(err)
 	}
 }

@@ -74,9 +74,10 @@ type prefixed struct {
 
 func (p prefixed) Scan(dest ...any) error { return p.row.Scan(append(p.first, dest...)...) }
 
-// CreateSession implements authcore.SessionStore.
+// CreateSession implements authcore.SessionStore. A power cut may take the last
+// of the sign-ins: those users sign in again.
 func (db *DB) CreateSession(ctx context.Context, s authcore.Session, token authcore.TokenHash, proven password.Hash, ev authcore.Event) error {
-	return db.command(ctx, durable, func(tx *sql.Tx) error {
+	return db.command(ctx, quick, func(tx *sql.Tx) error {
 		var one int
 		err := tx.QueryRowContext(ctx, "SELECT 1 FROM users u JOIN passwords p ON p.user_id = u.id WHERE u.id = ? AND u.status = ? AND p.hash = ?"+
 			db.dialect.forUpdate(), s.UserID, authcore.Active, proven).Scan(&one)

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -32,9 +33,9 @@ type sqliteDialect struct {
 //
 // Two processes that open one file for the first time get in each other's way
 // without SQLite waiting (both turn it to WAL), so that is tried again.
-func openSQLite(ctx context.Context, path string) (*DB, error) {
+func openSQLite(ctx context.Context, c Config) (*DB, error) {
 	for try := 1; ; try++ {
-		db, err := openFile(ctx, path)
+		db, err := openFile(ctx, c)
 		var e *sqlite.Error
 		if err == nil || try == openTries || !errors.As(err, &e) || e.Code()&0xff != sqlite3.SQLITE_BUSY {
 			return db, err
@@ -49,23 +50,24 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 
 const openTries = 10
 
-func openFile(ctx context.Context, path string) (*DB, error) {
+func openFile(ctx context.Context, c Config) (*DB, error) {
+	path, wait := c.Path, cmp.Or(c.Wait, defaultWait)
 	fail := func(do string, err error) error {
 		return fmt.Errorf("database %s cannot be opened: %w; %s", path, err, do)
 	}
 	if err := prepareFile(path); err != nil {
 		return nil, fail("make the folder writable for the user Caddy runs as, or choose another with \"database sqlite FILE\"", err)
 	}
-	db := &DB{dialect: &sqliteDialect{}}
+	db := &DB{dialect: &sqliteDialect{}, wait: wait}
 	err := lookAt(ctx, path)
 	if err != nil {
 		return nil, fail(explained(db, err))
 	}
-	if db.write, err = sql.Open("sqlite", sqliteDSN(path, "&_txlock=immediate")); err != nil {
+	if db.write, err = sql.Open("sqlite", sqliteDSN(path, wait, "&_txlock=immediate")); err != nil {
 		return nil, fail("check its name", err)
 	}
 	db.write.SetMaxOpenConns(1)
-	if db.read, err = sql.Open("sqlite", sqliteDSN(path, "&_pragma=query_only(1)")); err != nil {
+	if db.read, err = sql.Open("sqlite", sqliteDSN(path, wait, "&_pragma=query_only(1)")); err != nil {
 		db.write.Close()
 		return nil, fail("check its name", err)
 	}
@@ -95,8 +97,8 @@ func sqliteURI(path string) string {
 	return "file:" + (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath()
 }
 
-func sqliteDSN(path, more string) string {
-	return sqliteURI(path) + "?_pragma=busy_timeout(3000)&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)" +
+func sqliteDSN(path string, wait time.Duration, more string) string {
+	return sqliteURI(path) + fmt.Sprintf("?_pragma=busy_timeout(%d)", wait.Milliseconds()) + "&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)" +
 		"&_pragma=journal_size_limit(67108864)&_pragma=cache_size(-16384)&_pragma=temp_store(MEMORY)" + more
 }
 

@@ -3,6 +3,7 @@ package store_test
 import (
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse/store"
 	"github.com/gatehouse-auth/gatehouse/store/storetest"
@@ -11,7 +12,15 @@ import (
 // open opens a database, which must work, and closes it when the test ends.
 func open(t testing.TB, path string) *store.DB {
 	t.Helper()
-	db, err := store.Open(t.Context(), store.Config{Driver: "sqlite", Path: path})
+	return openConfig(t, store.Config{Driver: "sqlite", Path: path})
+}
+
+// patience is for tests that are about what happens, not about how soon.
+const patience = time.Minute
+
+func openConfig(t testing.TB, c store.Config) *store.DB {
+	t.Helper()
+	db, err := store.Open(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,7 +35,7 @@ func open(t testing.TB, path string) *store.DB {
 func TestSQLite(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t testing.TB) [2]storetest.Store {
-		path := filepath.Join(t.TempDir(), "gate.db")
-		return [2]storetest.Store{open(t, path), open(t, path)}
+		c := store.Config{Driver: "sqlite", Path: filepath.Join(t.TempDir(), "gate.db"), Wait: patience}
+		return [2]storetest.Store{openConfig(t, c), openConfig(t, c)}
 	})
 }

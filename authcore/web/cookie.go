@@ -56,7 +56,11 @@ func readCookie(h http.Header, name string) string {
 			}
 			pair := line[at : at+end]
 			if len(pair) > len(name) && pair[len(name)] == '=' && pair[:len(name)] == name {
-				return strings.Trim(pair[len(name)+1:], "\""+blank)
+				value := pair[len(name)+1:]
+				if n := len(value); n > 0 && (value[0] == '"' || isBlank(value[n-1]) || isBlank(value[0])) {
+					value = strings.Trim(value, "\""+blank)
+				}
+				return value
 			}
 			at += end + 1
 		}
