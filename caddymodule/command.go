@@ -52,6 +52,7 @@ func noSubcommand(cmd *cobra.Command) {
 
 // target is what a command acts on, from the configuration file.
 type target struct {
+	config   []byte // all of it, as Caddy's JSON
 	settings Settings
 	values   values
 	admin    string // address of the admin endpoint; empty where it is off
@@ -79,7 +80,7 @@ func readTarget(cmd *cobra.Command) (*target, error) {
 	if err := json.Unmarshal(raw, &config); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	t := &target{admin: caddy.DefaultAdminListen}
+	t := &target{config: raw, admin: caddy.DefaultAdminListen}
 	switch a := config.Admin; {
 	case a != nil && a.Disabled:
 		t.admin = ""

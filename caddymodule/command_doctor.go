@@ -48,7 +48,7 @@ func diagnose(cmd *cobra.Command) []finding {
 	if err != nil {
 		return []finding{wrong("configuration", "%v", err)}
 	}
-	found := examineSettings(t.values)
+	found := append(examineSettings(t.values), t.examineSites())
 	if _, err := os.Stat(t.values.database.Path); errors.Is(err, os.ErrNotExist) {
 		return append(found, warn("database", "%s is not there yet; Caddy makes it when it starts", t.values.database.Path))
 	}

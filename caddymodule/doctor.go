@@ -1,9 +1,16 @@
 package caddymodule
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
+	"os"
+	"slices"
+	"strings"
 	"time"
+
+	"github.com/caddyserver/caddy/v2"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
 )
@@ -84,6 +91,48 @@ func (c *console) examineHashing(ctx context.Context) finding {
 		return warn("hashing", "a password hash takes %s: choose smaller parameters with \"hashing\"", took)
 	}
 	return fine("hashing", "a password hash takes %s", took)
+}
+
+// examineSites checks what only the whole configuration can tell, as Caddy does
+// when it starts, but with a storage of its own, so that it leaves nothing behind,
+// and without a log.
+func (t *target) examineSites() finding {
+	var config caddy.Config
+	if err := json.Unmarshal(t.config, &config); err != nil {
+		return wrong("sites", "%v", err)
+	}
+	config.Logging = &caddy.Logging{Logs: map[string]*caddy.CustomLog{
+		caddy.DefaultLoggerName: {BaseLog: caddy.BaseLog{Level: "PANIC"}},
+	}}
+	dir, err := os.MkdirTemp("", "gate-doctor-")
+	if err != nil {
+		return wrong("sites", "cannot be checked: %v", err)
+	}
+	defer os.RemoveAll(dir)
+	if config.StorageRaw, err = json.Marshal(map[string]string{"module": "file_system", "root": dir}); err != nil {
+		return wrong("sites", "%v", err)
+	}
+	ctx, err := caddy.ProvisionContext(&config)
+	if err != nil {
+		return wrong("sites", "%v", err)
+	}
+	app, err := appOf(ctx)
+	if err != nil {
+		return wrong("sites", "%v", err)
+	}
+	in := &instance{app: app}
+	if err := in.findSites(); err != nil {
+		return wrong("sites", "%v", err)
+	}
+	var hosts []string
+	for _, s := range in.sites {
+		hosts = append(hosts, cmp.Or(s.host, "any host"))
+	}
+	if len(hosts) == 0 {
+		return warn("sites", "none has a gate: add `gate` to a site")
+	}
+	slices.Sort(hosts)
+	return fine("sites", "%s", strings.Join(slices.Compact(hosts), ", "))
 }
 
 // examineSettings looks at what the configuration says.

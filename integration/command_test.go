@@ -127,7 +127,7 @@ func TestCommands(t *testing.T) {
 			}
 			out, errs, exit := s.CLI(t, "", "doctor")
 			for _, line := range []string{`ok +configuration +.*gate\.db`, `ok +server +` + reach.server, `ok +database +opens, schema version \d+`,
-				`ok +integrity `, `ok +owner `, `ok +clock `, `ok +hashing `, `ok +files `} {
+				`ok +integrity `, `ok +owner `, `ok +clock `, `ok +hashing `, `ok +files `, `ok +sites +[a-z]`} {
 				if !regexp.MustCompile(`(?m)^` + line).MatchString(out) {
 					t.Errorf("the doctor exits with %d and does not say %s but\n%s%s", exit, line, out, errs)
 				}
@@ -270,6 +270,7 @@ func TestCommandConfiguration(t *testing.T) {
 	}
 	other := write("other", strings.Replace(cottage, "{{.Gate}}", "database sqlite {{.Dir}}/other.db", 1))
 	broken := write("broken", strings.Replace(cottage, "{{.Gate}}", "{{.Gate}}\n\t\tnonsense", 1))
+	open := write("open", "{\n\tgate {\n\t\tdatabase sqlite {{.Dir}}/open.db\n\t}\n}\nhttp://app.example.com {\n\tgate\n}\n")
 	out, _, exit := s.caddy(t, "", "adapt", "--config", s.config(), "--adapter", "caddyfile")
 	if exit != 0 {
 		t.Fatal(exit)
@@ -285,6 +286,7 @@ func TestCommandConfiguration(t *testing.T) {
 		{"the server's, as JSON", asJSON, "", "user list", 0, "alice"},
 		{"with a mistake", broken, "", "user list", 1, "broken:"},
 		{"with a mistake, to the doctor", broken, "", "doctor", 1, "error"},
+		{"with a mistake that all sites together show, to the doctor", open, "", "doctor", 1, "open:7: app.example.com is plain HTTP"},
 		{"that is not there", filepath.Join(s.Dir, "missing"), "", "user list", 1, "the configuration cannot be read"},
 		{"that is not there, to the doctor", filepath.Join(s.Dir, "missing"), "", "doctor", 1, "name it with --config"},
 	} {
