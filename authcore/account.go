@@ -15,19 +15,11 @@ func (a *Accounts) UpdateProfile(ctx context.Context, actor Actor, name, email s
 	if err := CheckEmail(email); err != nil {
 		return err
 	}
-	u, _, err := a.Store.UserByID(ctx, actor.User)
-	if err != nil {
-		return err
+	err := a.Store.UpdateProfile(ctx, actor.User, name, email, a.event(actor, UserUpdate, TargetUser(actor.User), Success, "profile"))
+	if err == nil {
+		a.changed(ChangeUser, string(actor.User))
 	}
-	if EmailKey(email) != EmailKey(u.Email) {
-		u.EmailVerified = false
-	}
-	u.Name, u.Email, u.UpdatedAt = name, email, a.Now()
-	if err := a.Store.UpdateProfile(ctx, u, a.event(actor, UserUpdate, TargetUser(u.ID), Success, "profile")); err != nil {
-		return err
-	}
-	a.changed(ChangeUser, string(u.ID))
-	return nil
+	return err
 }
 
 // ChangeGroups puts a user into groups and takes the user out of others.
@@ -46,16 +38,15 @@ func (a *Accounts) ChangeGroups(ctx context.Context, actor Actor, id UserID, add
 }
 
 // SetEmail gives a user an address for which whoever acts vouches.
-func (a *Accounts) SetEmail(ctx context.Context, actor Actor, u User, email string) error {
+func (a *Accounts) SetEmail(ctx context.Context, actor Actor, id UserID, email string) error {
 	if err := CheckEmail(email); err != nil {
 		return err
 	}
-	u.Email, u.EmailVerified, u.UpdatedAt = email, email != "", a.Now()
-	if err := a.Store.UpdateProfile(ctx, u, a.event(actor, UserUpdate, TargetUser(u.ID), Success, "email")); err != nil {
-		return err
+	err := a.Store.SetEmail(ctx, id, email, a.event(actor, UserUpdate, TargetUser(id), Success, "email"))
+	if err == nil {
+		a.changed(ChangeUser, string(id))
 	}
-	a.changed(ChangeUser, string(u.ID))
-	return nil
+	return err
 }
 
 // SetPassword gives a user a new password and ends all of the user's sessions

@@ -25,8 +25,12 @@ type UserStore interface {
 	UserByID(ctx context.Context, id UserID) (User, password.Hash, error)
 	// Users lists users in the order of their username keys, after a key.
 	Users(ctx context.Context, after string, limit int) ([]User, error)
-	// UpdateProfile changes name, email and whether that is verified.
-	UpdateProfile(ctx context.Context, u User, ev Event) error
+	// UpdateProfile changes name and address. Another address than the user has
+	// by then, whatever its case, is unverified. It returns ErrEmailTaken.
+	UpdateProfile(ctx context.Context, id UserID, name, email string, ev Event) error
+	// SetEmail changes the address alone, verified unless it is empty. It
+	// returns ErrEmailTaken.
+	SetEmail(ctx context.Context, id UserID, email string, ev Event) error
 	// ChangeGroups puts a user into groups and takes the user out of others,
 	// whatever else changes the user's groups meanwhile.
 	ChangeGroups(ctx context.Context, id UserID, add, remove []string, ev Event) error

@@ -125,7 +125,7 @@ var (
 		return c.accounts.SetPassword(ctx, authcore.CommandLine(), u.ID, authcore.Secret(a.Password))
 	})
 	setEmail = on(func(ctx context.Context, c *console, u authcore.User, a userArgs) error {
-		return c.accounts.SetEmail(ctx, authcore.CommandLine(), u, a.Email)
+		return c.accounts.SetEmail(ctx, authcore.CommandLine(), u.ID, a.Email)
 	})
 	setGroups = on(func(ctx context.Context, c *console, u authcore.User, a userArgs) error {
 		for _, g := range a.Remove {

@@ -144,18 +144,33 @@ func (db *DB) Users(ctx context.Context, after string, limit int) ([]authcore.Us
 }
 
 // UpdateProfile implements authcore.UserStore.
-func (db *DB) UpdateProfile(ctx context.Context, u authcore.User, ev authcore.Event) error {
-	return db.command(ctx, durable, func(tx *sql.Tx) error {
-		ok, err := affected(tx.ExecContext(ctx, "UPDATE users SET name = ?, email = ?, email_key = ?, email_verified = ?, updated_at = ? WHERE id = ?",
-			u.Name, u.Email, emailKey(u.Email), flag(u.EmailVerified), micros(u.UpdatedAt), u.ID))
-		if err != nil {
-			return db.conflict(err)
-		}
-		if !ok {
-			return authcore.ErrUserNotFound
-		}
-		return noteUser(ctx, tx, u.ID, ev)
-	})
+func (db *DB) UpdateProfile(ctx context.Context, id authcore.UserID, name, email string, ev authcore.Event) error {
+	key := emailKey(email)
+	return db.updateUser(ctx, id, ev, "name = ?, email = ?, email_verified = CASE WHEN email_key = ? THEN email_verified ELSE 0 END, email_key = ?",
+		name, email, key, key) // MySQL assigns from left to right
+}
+
+// SetEmail implements authcore.UserStore.
+func (db *DB) SetEmail(ctx context.Context, id authcore.UserID, email string, ev authcore.Event) error {
+	return db.updateUser(ctx, id, ev, "email = ?, email_verified = ?, email_key = ?", email, flag(email != ""), emailKey(email))
+}
+
+// updateUser is a command that sets columns of a user.
+func (db *DB) updateUser(ctx context.Context, id authcore.UserID, ev authcore.Event, set string, values ...any) error {
+	return db.command(ctx, durable, func(tx *sql.Tx) error { return db.setUser(ctx, tx, id, ev, set, values...) })
+}
+
+// setUser sets columns of a user inside a command; what is set is a text of
+// this file.
+func (db *DB) setUser(ctx context.Context, tx *sql.Tx, id authcore.UserID, ev authcore.Event, set string, values ...any) error {
+	ok, err := affected(tx.ExecContext(ctx, "UPDATE users SET "+set+", updated_at = ? WHERE id = ?", append(values, micros(ev.Time), id)...))
+	if err != nil {
+		return db.conflict(err)
+	}
+	if !ok {
+		return authcore.ErrUserNotFound
+	}
+	return noteUser(ctx, tx, id, ev)
 }
 
 // noteUser writes the change record and the event of a change to a user.
@@ -235,7 +250,7 @@ func (db *DB) SetStatus(ctx context.Context, id authcore.UserID, status authcore
 				return err
 			}
 		}
-		return updateUser(ctx, tx, id, "status", status, ev)
+		return db.setUser(ctx, tx, id, ev, "status = ?", status)
 	})
 }
 
@@ -249,20 +264,8 @@ func (db *DB) SetOwner(ctx context.Context, id authcore.UserID, owner bool, ev a
 		} else if err := closeSetup(ctx, tx, db.dialect.insertIgnore()); err != nil {
 			return err
 		}
-		return updateUser(ctx, tx, id, "owner", flag(owner), ev)
+		return db.setUser(ctx, tx, id, ev, "owner = ?", flag(owner))
 	})
-}
-
-// updateUser sets one column of a user, which is a name from this file.
-func updateUser(ctx context.Context, tx *sql.Tx, id authcore.UserID, column string, value any, ev authcore.Event) error {
-	ok, err := affected(tx.ExecContext(ctx, "UPDATE users SET "+column+" = ?, updated_at = ? WHERE id = ?", value, micros(ev.Time), id))
-	if err != nil {
-		return err
-	}
-	if !ok {
-		return authcore.ErrUserNotFound
-	}
-	return noteUser(ctx, tx, id, ev)
 }
 
 // notLastOwner refuses what would leave the platform without an active owner.

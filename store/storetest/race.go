@@ -20,6 +20,7 @@ var raceTests = map[string]func(*world){
 	"race: sign-in and disabled user":    signInAndDisable,
 	"race: hand-off and revocation":      handoffAndRevoke,
 	"race: readers beside writers":       readersAndWriters,
+	"race: profile and address":          profileAndEmail,
 	"race: groups of one user":           groupsAtOnce,
 	"race: rehash and password":          rehashAndPassword,
 	"race: key of a new database":        raceForKey,
@@ -200,10 +201,8 @@ func readersAndWriters(w *world) {
 	for _, err := range w.atOnce(8, func(i int, db Store) error {
 		for round := range 30 {
 			if i == 0 {
-				changed := u
-				changed.Name = fmt.Sprint("name", round)
-				changed.Email = changed.Name + "@example.com"
-				if err := db.UpdateProfile(w.Context(), changed, w.event(authcore.UserUpdate, "")); err != nil {
+				name := fmt.Sprint("name", round)
+				if err := db.UpdateProfile(w.Context(), u.ID, name, name+"@example.com", w.event(authcore.UserUpdate, "")); err != nil {
 					return err
 				}
 				continue
@@ -219,6 +218,25 @@ func readersAndWriters(w *world) {
 		return nil
 	}) {
 		w.must(err)
+	}
+}
+
+// A profile written at the same time as a verified address takes nothing of it
+// away but the whole, and never makes an address verified.
+func profileAndEmail(w *world) {
+	u := w.add("alice", nil)
+	for range 10 {
+		for _, err := range w.atOnce(2, func(i int, db Store) error {
+			if i == 0 {
+				return db.SetEmail(w.Context(), u.ID, "vouched@example.net", w.event(authcore.UserUpdate, ""))
+			}
+			return db.UpdateProfile(w.Context(), u.ID, "Name", "claimed@example.net", w.event(authcore.UserUpdate, ""))
+		}) {
+			w.must(err)
+		}
+		got, _ := w.read(u.ID)
+		w.same("name", "Name", got.Name)
+		w.same(got.Email+" is verified", got.Email == "vouched@example.net", got.EmailVerified)
 	}
 }
 

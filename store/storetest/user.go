@@ -157,34 +157,52 @@ func listUsers(w *world) {
 
 func updateProfile(w *world) {
 	u, other := w.add("alice", nil), w.add("bob", nil)
-	update := func(what string, u authcore.User, want error) {
+	w.now = w.now.Add(time.Second)
+	// What should have happened is done to u as well.
+	expect := func(what string, err, want error) {
 		w.Helper()
-		w.is(what, w.db().UpdateProfile(w.Context(), u, w.event(authcore.UserUpdate, what)), want)
+		w.is(what, err, want)
+		u.UpdatedAt = w.now
+		got, hash := w.read(u.ID)
+		w.same(what, u, got)
+		w.same(what+": the password stays", hashOf("old"), hash)
 	}
-	u.Name, u.Email, u.EmailVerified, u.UpdatedAt = "Another", "Another@example.net", false, w.now.Add(time.Second)
-	update("all of it", u, nil)
-	got, hash := w.read(u.ID)
-	w.same("updated", u, got)
-	w.same("the password stays", hashOf("old"), hash)
-	taken := u
-	taken.Email = "BOB@example.com"
-	update("the address of another", taken, authcore.ErrEmailTaken)
-	got, _ = w.read(u.ID)
-	w.same("after it was refused", u, got)
-	u.Name, u.Email = "", ""
-	update("nothing left", u, nil)
-	more := u
-	more.Username, more.Groups, more.Owner, more.Status, more.CreatedAt = "root", []string{"root"}, true, authcore.Disabled, w.now.Add(time.Hour)
-	update("what is no part of the profile", more, nil)
-	got, _ = w.read(u.ID)
-	w.same("afterwards", u, got)
-	unknown := u
-	unknown.ID = authcore.NewUserID()
-	update("unknown", unknown, authcore.ErrUserNotFound)
-	got, _ = w.read(other.ID)
+	profile := func(what, name, email string, verified bool, want error) {
+		w.Helper()
+		if want == nil {
+			u.Name, u.Email, u.EmailVerified = name, email, verified
+		}
+		expect(what, w.db().UpdateProfile(w.Context(), u.ID, name, email, w.event(authcore.UserUpdate, what)), want)
+	}
+	address := func(what, email string, verified bool, want error) {
+		w.Helper()
+		if want == nil {
+			u.Email, u.EmailVerified = email, verified
+		}
+		expect(what, w.db().SetEmail(w.Context(), u.ID, email, w.event(authcore.UserUpdate, what)), want)
+	}
+	profile("other case", "Another", "ALICE@example.com", true, nil)
+	profile("all of it", "Another", "Another@example.net", false, nil)
+	profile("the address of another", "Third", "BOB@example.com", false, authcore.ErrEmailTaken)
+	address("vouched", "vouched@example.net", true, nil)
+	address("the address of another", "BOB@example.com", true, authcore.ErrEmailTaken)
+	profile("same address", "", "vouched@example.net", true, nil)
+	profile("nothing left", "", "", false, nil)
+	profile("nothing again", "", "", false, nil)
+	address("one again", "alice@example.com", true, nil)
+	address("none", "", false, nil)
+	for what, err := range map[string]error{
+		"profile": w.db().UpdateProfile(w.Context(), authcore.NewUserID(), "", "", w.event(authcore.UserUpdate, "")),
+		"address": w.db().SetEmail(w.Context(), authcore.NewUserID(), "", w.event(authcore.UserUpdate, "")),
+	} {
+		w.is(what+" of nobody", err, authcore.ErrUserNotFound)
+	}
+	got, _ := w.read(other.ID)
 	w.same("the other", other, got)
-	w.happened("user.create alice", "user.create bob", "user.update all of it", "user.update nothing left", "user.update what is no part of the profile")
-	w.changed("user "+string(u.ID), "user "+string(u.ID), "user "+string(u.ID))
+	w.happened("user.create alice", "user.create bob", "user.update other case", "user.update all of it", "user.update vouched",
+		"user.update same address", "user.update nothing left", "user.update nothing again", "user.update one again", "user.update none")
+	change := "user " + string(u.ID)
+	w.changed(change, change, change, change, change, change, change, change)
 }
 
 func changeGroups(w *world) {
