@@ -91,7 +91,7 @@ func tail(text string, lines int) string {
 	all := strings.Split(strings.TrimRight(text, "\n"), "\n")
 	all = all[max(0, len(all)-lines):]
 	for i, line := range all {
-		all[i] = line[:min(len(line), 400)]
+		all[i] = line[:min(len(line), 2000)]
 	}
 	return strings.Join(all, "\n")
 }
