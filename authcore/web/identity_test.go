@@ -196,7 +196,7 @@ func TestRequestPathDoesNotAllocate(t *testing.T) {
 		"Hostname":     func() { Hostname("app.example.com:8443"); Hostname("[::1]:80") },
 		"Ours":         func() { Ours("/an/ordinary/page"); Ours("/.gate/login") },
 		"Tell":         func() { known.Tell(h, RemotePreset, &store); Untell(h, RemotePreset) },
-		"Conceal":      func() { h["Cookie"][0] = "a=1; b=2; __Host-gate=token"; Conceal(h) },
+		"HideCookies":  func() { h["Cookie"][0] = "a=1; b=2; __Host-gate=token"; HideCookies(h) },
 	} {
 		if n := testing.AllocsPerRun(100, f); n != 0 {
 			t.Errorf("%s: %v allocations", what, n)
