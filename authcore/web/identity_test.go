@@ -135,7 +135,7 @@ func TestTell(t *testing.T) {
 	t.Parallel()
 	known := Prepare(&authcore.User{ID: "1", Username: "Alice", Name: "Alice Example", Email: "alice@example.com", EmailVerified: true,
 		Groups: []string{"ops", "staff"}, Owner: true}).(*Known)
-	if diff := cmp.Diff(access.Identity{UserID: "1", Username: "alice", Groups: []string{"ops", "staff"}, EmailDomain: "example.com", Owner: true}, known.Identity); diff != "" {
+	if diff := cmp.Diff(access.Identity{Username: "alice", Groups: []string{"ops", "staff"}, EmailDomain: "example.com", Owner: true}, known.Identity); diff != "" {
 		t.Errorf("identity (-want +got):\n%s", diff)
 	}
 	var store [4]string
