@@ -33,21 +33,22 @@ with this configuration, else on the database itself.`,
 		CobraFunc: func(cmd *cobra.Command) {
 			cmd.PersistentFlags().StringP("config", "c", "Caddyfile", "the Caddyfile (or JSON configuration) of the server")
 			cmd.SilenceUsage = true
-			cmd.AddCommand(userCommand(), sessionCommand(), doctorCommand())
-			noSubcommand(cmd)
+			parent(cmd, userCommand(), sessionCommand(), doctorCommand())
 		},
 	})
 }
 
-// noSubcommand makes a command that only groups others show its help, and fail
-// on a word that it does not know.
-func noSubcommand(cmd *cobra.Command) {
+// parent makes a command that only groups others: it shows its help, and fails on
+// a word that it does not know.
+func parent(cmd *cobra.Command, children ...*cobra.Command) *cobra.Command {
+	cmd.AddCommand(children...)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) > 0 {
 			return fmt.Errorf("unknown command %q; see: %s --help", args[0], cmd.CommandPath())
 		}
 		return cmd.Help()
 	}
+	return cmd
 }
 
 // target is what a command acts on, from the configuration file.
@@ -260,9 +261,35 @@ func ask(admin string, c call) (ans answer, found bool, err error) {
 	return ans, !ans.Elsewhere, nil
 }
 
-// listing prints page after page of a list, as a table under a heading or as JSON
-// lines. next gives one page and line the columns of an element.
-func listing[T any](cmd *cobra.Command, asJSON bool, heading string, next func(*connection) ([]T, error), line func(T) string) error {
+// once carries out one operation and prints the sentence that said makes of its
+// result.
+func once[T any](cmd *cobra.Command, create bool, name string, args any, said func(T) string) error {
+	return connected(cmd, create, func(c *connection) error {
+		var result T
+		if err := c.do(name, args, &result); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintln(cmd.OutOrStdout(), said(result))
+		return err
+	})
+}
+
+// listing makes a command that prints page after page of a list, as a table under
+// a heading or as JSON lines. next gives one page and columns those of an element.
+func listing[T any](short, heading string, next func(*connection) ([]T, error), columns func(T) []string) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{Use: "list", Short: short, Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return printPages(cmd, asJSON, heading, next, columns) }}
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}
+
+func jsonFlag(cmd *cobra.Command, asJSON *bool) {
+	cmd.Flags().BoolVar(asJSON, "json", false, "print JSON lines")
+}
+
+// printPages is the body of a listing.
+func printPages[T any](cmd *cobra.Command, asJSON bool, heading string, next func(*connection) ([]T, error), columns func(T) []string) error {
 	return connected(cmd, false, func(c *connection) error {
 		table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 4, 2, ' ', 0)
 		if !asJSON {
@@ -278,7 +305,7 @@ func listing[T any](cmd *cobra.Command, asJSON bool, heading string, next func(*
 			}
 			for _, one := range page {
 				if !asJSON {
-					fmt.Fprintln(table, line(one))
+					fmt.Fprintln(table, strings.Join(columns(one), "\t"))
 				}
 			}
 			if err != nil || len(page) < pageSize {
