@@ -210,7 +210,11 @@ func userInvite() *cobra.Command {
 				return fmt.Errorf("%q is not a duration such as 12h or 7d", valid)
 			}
 			return once(cmd, false, "user.invite", inviteArgs{Valid: d}, func(made map[string]string) string {
-				return fmt.Sprintf("%s\nGood for one account until %s.", made["link"], time.Now().Add(d).Format(time.RFC1123))
+				how := ""
+				if strings.HasPrefix(made["link"], "/") { // where the pages are is known to a server, or from a portal
+					how = "Put a host of yours that has gate before it, e.g. https://app.example.com.\n"
+				}
+				return fmt.Sprintf("%s\n%sGood for one account until %s.", made["link"], how, time.Now().Add(d).Format(time.RFC1123))
 			})
 		},
 	}

@@ -192,6 +192,9 @@ func TestInviteCommand(t *testing.T) {
 			t.Errorf("%s registers: %s, want %d", try.p.Username, got.Status, try.want)
 		}
 	}
+	// With no server and no portal nothing tells the host, so the reader is told.
+	s.Stop(t)
+	s.take(t, step{"", "user invite", 0, `/\.gate/register\?invite=\S+\nPut a host of yours that has gate before it, e\.g\. \S+\nGood for one account until .*\n`})
 }
 
 // noServer makes a folder with a Caddyfile and no database; nothing runs.
