@@ -18,12 +18,10 @@ import (
 )
 
 func userCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "user", Short: "Adds, lists and changes users"}
-	noSubcommand(cmd)
-	cmd.AddCommand(userAdd(), userList(), userPassword(), userGroup(), userEmail(), userOwner(), userInvite(),
+	return parent(&cobra.Command{Use: "user", Short: "Adds, lists and changes users"},
+		userAdd(), userList(), userPassword(), userGroup(), userEmail(), userOwner(), userInvite(),
 		userStatus("disable", authcore.Disabled, "Disables a user and ends the sessions"),
 		userStatus("enable", authcore.Active, "Enables a user that was disabled"))
-	return cmd
 }
 
 func userAdd() *cobra.Command {
@@ -39,16 +37,12 @@ func userAdd() *cobra.Command {
 			if a.Password, err = readPassword(cmd, stdin); err != nil {
 				return err
 			}
-			var u userLine
-			if err := once(cmd, "user.add", a, &u, a.Owner); err != nil {
-				return err
-			}
-			what := "user"
-			if u.Owner {
-				what = "platform owner"
-			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "Added %s %s.\n", what, u.Username)
-			return err
+			return once(cmd, a.Owner, "user.add", a, func(u userLine) string {
+				if u.Owner {
+					return "Added platform owner " + u.Username + "."
+				}
+				return "Added user " + u.Username + "."
+			})
 		},
 	}
 	f := cmd.Flags()
@@ -56,8 +50,12 @@ func userAdd() *cobra.Command {
 	f.StringVar(&a.Name, "name", "", "name to show")
 	f.StringArrayVar(&a.Groups, "group", nil, "a group; may be given several times")
 	f.BoolVar(&a.Owner, "owner", false, "make a platform owner")
-	f.BoolVar(&stdin, "password-stdin", false, "read the password from standard input")
+	passwordFlag(cmd, &stdin)
 	return cmd
+}
+
+func passwordFlag(cmd *cobra.Command, stdin *bool) {
+	cmd.Flags().BoolVar(stdin, "password-stdin", false, "read the password from standard input")
 }
 
 // readPassword takes the password from standard input, or asks for it twice
@@ -95,26 +93,16 @@ func readPassword(cmd *cobra.Command, stdin bool) (string, error) {
 }
 
 func userList() *cobra.Command {
-	var asJSON bool
 	a := pageArgs{Limit: pageSize}
-	cmd := &cobra.Command{
-		Use:   "list",
-		Short: "Lists the users",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			next := func(c *connection) (page []userLine, err error) {
-				if err = c.do("user.list", a, &page); len(page) > 0 {
-					a.After = authcore.UsernameKey(page[len(page)-1].Username)
-				}
-				return page, err
-			}
-			return listing(cmd, asJSON, "USERNAME\tEMAIL\tNAME\tSTATUS\tOWNER\tGROUPS", next, func(u userLine) string {
-				return strings.Join([]string{u.Username, u.Email, u.Name, string(u.Status), yes(u.Owner), strings.Join(u.Groups, ",")}, "\t")
-			})
-		},
+	next := func(c *connection) (page []userLine, err error) {
+		if err = c.do("user.list", a, &page); len(page) > 0 {
+			a.After = authcore.UsernameKey(page[len(page)-1].Username)
+		}
+		return page, err
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON lines")
-	return cmd
+	return listing("Lists the users", "USERNAME\tEMAIL\tNAME\tSTATUS\tOWNER\tGROUPS", next, func(u userLine) []string {
+		return []string{u.Username, u.Email, u.Name, string(u.Status), yes(u.Owner), strings.Join(u.Groups, ",")}
+	})
 }
 
 func yes(b bool) string {
@@ -130,24 +118,15 @@ func userStatus(word string, status authcore.Status, short string) *cobra.Comman
 		Short: short,
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return change(cmd, "user.status", userArgs{User: args[0], Status: status}, "User %s is "+string(status)+" now.\n")
+			return change(cmd, "user.status", userArgs{User: args[0], Status: status}, "User %s is "+string(status)+" now.")
 		},
 	}
 }
 
-// once carries out one operation.
-func once(cmd *cobra.Command, name string, args, result any, create bool) error {
-	return connected(cmd, create, func(c *connection) error { return c.do(name, args, result) })
-}
-
-// change carries out an operation on one user and says so.
+// change carries out an operation on one user and says so, with the username for
+// the %s in it.
 func change(cmd *cobra.Command, name string, a userArgs, said string) error {
-	var u userLine
-	if err := once(cmd, name, a, &u, false); err != nil {
-		return err
-	}
-	_, err := fmt.Fprintf(cmd.OutOrStdout(), said, u.Username)
-	return err
+	return once(cmd, false, name, a, func(u userLine) string { return fmt.Sprintf(said, u.Username) })
 }
 
 func userPassword() *cobra.Command {
@@ -161,10 +140,10 @@ func userPassword() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return change(cmd, "user.password", userArgs{User: args[0], Password: pw}, "The password of %s was changed.\n")
+			return change(cmd, "user.password", userArgs{User: args[0], Password: pw}, "The password of %s was changed.")
 		},
 	}
-	cmd.Flags().BoolVar(&stdin, "password-stdin", false, "read the password from standard input")
+	passwordFlag(cmd, &stdin)
 	return cmd
 }
 
@@ -180,12 +159,9 @@ func userGroup() *cobra.Command {
 				return errors.New("say which groups, with --add GROUP or --remove GROUP")
 			}
 			a.User = args[0]
-			var u userLine
-			if err := once(cmd, "user.groups", a, &u, false); err != nil {
-				return err
-			}
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "User %s is in: %s.\n", u.Username, cmp.Or(strings.Join(u.Groups, ", "), "no group"))
-			return err
+			return once(cmd, false, "user.groups", a, func(u userLine) string {
+				return fmt.Sprintf("User %s is in: %s.", u.Username, cmp.Or(strings.Join(u.Groups, ", "), "no group"))
+			})
 		},
 	}
 	cmd.Flags().StringArrayVar(&a.Add, "add", nil, "a group; may be given several times")
@@ -199,7 +175,7 @@ func userEmail() *cobra.Command {
 		Short: "Gives a user an email address that counts as verified",
 		Args:  cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return change(cmd, "user.email", userArgs{User: args[0], Email: args[1]}, "The email address of %s was changed.\n")
+			return change(cmd, "user.email", userArgs{User: args[0], Email: args[1]}, "The email address of %s was changed.")
 		},
 	}
 }
@@ -211,9 +187,9 @@ func userOwner() *cobra.Command {
 		Short: "Makes a user a platform owner, or takes that away",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			said := "User %s is a platform owner now.\n"
+			said := "User %s is a platform owner now."
 			if remove {
-				said = "User %s is no platform owner any more.\n"
+				said = "User %s is no platform owner any more."
 			}
 			return change(cmd, "user.owner", userArgs{User: args[0], Owner: !remove}, said)
 		},
@@ -233,12 +209,13 @@ func userInvite() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("%q is not a duration such as 12h or 7d", valid)
 			}
-			var made map[string]string
-			if err := once(cmd, "user.invite", inviteArgs{Valid: d}, &made, false); err != nil {
-				return err
-			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\nGood for one account until %s.\n", made["link"], time.Now().Add(d).Format(time.RFC1123))
-			return err
+			return once(cmd, false, "user.invite", inviteArgs{Valid: d}, func(made map[string]string) string {
+				how := ""
+				if strings.HasPrefix(made["link"], "/") { // where the pages are is known to a server, or from a portal
+					how = "Put a host of yours that has gate before it, e.g. https://app.example.com.\n"
+				}
+				return fmt.Sprintf("%s\n%sGood for one account until %s.", made["link"], how, time.Now().Add(d).Format(time.RFC1123))
+			})
 		},
 	}
 	cmd.Flags().StringVar(&valid, "valid", valid, "how long the link is good")

@@ -96,7 +96,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	s = states.Get().(*state)
 	s.token = web.SessionToken(r.Header, secure)
 	s.cookies = append(s.cookies, r.Header["Cookie"]...)
-	web.Conceal(r.Header)
+	web.HideCookies(r.Header)
 	s.guard.ResponseWriter = w
 	s.owner.Store(repl)
 	vars[stateVar] = s

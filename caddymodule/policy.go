@@ -46,7 +46,7 @@ func (p *PolicySettings) compile(expand func(string) (string, error)) (*access.P
 			lines[i].Args[k] = strings.TrimSpace(arg)
 		}
 	}
-	compiled, err := access.Parse(p.Name, lines)
+	compiled, err := access.Parse(lines)
 	at := p.at
 	var le *access.LineError
 	if errors.As(err, &le) {

@@ -82,7 +82,7 @@ type guard struct {
 func (g *guard) check() {
 	if !g.checked {
 		g.checked = true
-		web.GuardResponse(g.ResponseWriter.Header())
+		web.DropCookies(g.ResponseWriter.Header())
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
+	"github.com/gatehouse-auth/gatehouse/authcore/access"
 	"github.com/gatehouse-auth/gatehouse/authcore/password"
 	"github.com/gatehouse-auth/gatehouse/store"
 )
@@ -227,25 +228,23 @@ func (r *resolver) lifetime(s SessionSettings) authcore.Lifetime {
 	return t
 }
 
+// privateRanges is what Caddy, too, means by private_ranges.
+var privateRanges = []string{"192.168.0.0/16", "172.16.0.0/12", "10.0.0.0/8", "127.0.0.0/8", "fd00::/8", "::1"}
+
 func (r *resolver) networks(args []string) []netip.Prefix {
 	var out []netip.Prefix
 	for _, a := range r.texts(args) {
+		texts := []string{a}
 		if a == "private_ranges" {
-			for _, p := range []string{"192.168.0.0/16", "172.16.0.0/12", "10.0.0.0/8", "127.0.0.1/8", "fd00::/8", "::1/128"} {
-				out = append(out, netip.MustParsePrefix(p).Masked())
-			}
-			continue
+			texts = privateRanges
 		}
-		p, err := netip.ParsePrefix(a)
-		if err != nil {
-			addr, err2 := netip.ParseAddr(a)
-			if err2 != nil {
-				r.fail("%q is neither an address nor a network such as 10.0.0.0/8", a)
-				continue
+		for _, text := range texts {
+			p, err := access.ParsePrefix(text)
+			if err != nil {
+				r.fail("trusted_proxies: %w", err)
 			}
-			p = netip.PrefixFrom(addr, addr.BitLen())
+			out = append(out, p)
 		}
-		out = append(out, p.Masked())
 	}
 	return out
 }

@@ -87,6 +87,7 @@ var absurd = []struct {
 		"portal ..", "portal .", "portal -", "portal auth..example.com", "portal https://auth.example.com:443:443", "portal \"auth.example.com evil.test\"",
 		"trusted_proxies", "trusted_proxies \"\"", "trusted_proxies x", "trusted_proxies 10.0.0.0/33", "trusted_proxies 10.0.0.0/-1", "trusted_proxies 300.0.0.1",
 		"trusted_proxies 10.0.0.0/8 x", "trusted_proxies 10.0.0.0/8 {\n x\n}", "trusted_proxies ::/129", "trusted_proxies 10.0.0.0/8,10.1.0.0/16", "trusted_proxies example.com", "trusted_proxies 10.0.0.1:80",
+		"trusted_proxies 10.0.0.1/8", "trusted_proxies ::ffff:10.0.0.1", "trusted_proxies ::ffff:10.0.0.0/104", "trusted_proxies fe80::1%eth0",
 		"secret_key", "secret_key \"\"", "secret_key x", "secret_key a b", "secret_key AAAA", "secret_key " + strings.Repeat("A", 44), "secret_key " + strings.Repeat("A", 43) + "= x",
 		"secret_key " + strings.Repeat("A", 1000), "secret_key x {\n x\n}",
 		"register", "register \"\"", "register yes", "register OPEN", "register open off", "register open {\n x\n}", "register on",

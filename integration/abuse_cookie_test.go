@@ -17,14 +17,8 @@ var ourNames = []string{"gate", "gate-flow", "gate-device", "__Host-gate", "__Ho
 
 func TestP15_UpstreamNeverSeesOurCookie(t *testing.T) {
 	t.Parallel()
-	for _, site := range []struct {
-		s    *server
-		host string
-	}{{house.get(t), "app.example.com"}, {lodge.get(t), "app.localhost"}} {
-		s, host := site.s, site.host
-		b := s.Client(t)
-		b.signInTo(s, host, bob)
-		token := s.token(t, b, host)
+	for s, host := range gated(t) {
+		token := s.newToken(t, host, bob)
 		ours := s.cookieName(host) + "=" + token
 		for i, test := range []struct {
 			lines []string
@@ -76,9 +70,7 @@ func squeeze(cookie string) string {
 func TestP15_EverywhereTheCookieGoes(t *testing.T) {
 	t.Parallel()
 	s, plain := house.get(t), lodge.get(t)
-	b := s.Client(t)
-	b.signInTo(s, "app.example.com", bob)
-	token := s.token(t, b, "app.example.com")
+	token := s.newToken(t, "app.example.com", bob)
 	for i, test := range []struct {
 		s          *server
 		host, path string
@@ -112,11 +104,7 @@ func TestP15_EverywhereTheCookieGoes(t *testing.T) {
 // somebody, or out.
 func TestP15_UpstreamCannotSetOurCookie(t *testing.T) {
 	t.Parallel()
-	for _, site := range []struct {
-		s    *server
-		host string
-	}{{house.get(t), "app.example.com"}, {lodge.get(t), "app.localhost"}} {
-		s, host := site.s, site.host
+	for s, host := range gated(t) {
 		b := s.Client(t)
 		b.signInTo(s, host, bob)
 		var lines []string
@@ -160,8 +148,7 @@ func withCookies(r *http.Request, b *browser) *http.Request {
 func TestP15_EveryAnswerOfAnUpstream(t *testing.T) {
 	t.Parallel()
 	s := lodge.get(t)
-	b := s.Client(t)
-	b.signIn(s.at("app.localhost", ""), bob)
+	token := s.newToken(t, "app.localhost", bob)
 	for _, test := range []struct{ query, headers, want string }{
 		{"hints", "Connection: close\r\n", "HTTP/1.1 103"},
 		{"upgrade", "Connection: Upgrade\r\nUpgrade: websocket\r\n", "HTTP/1.1 101"},
@@ -174,7 +161,7 @@ func TestP15_EveryAnswerOfAnUpstream(t *testing.T) {
 		defer c.Close()
 		_ = c.SetDeadline(time.Now().Add(patience))
 		if _, err := fmt.Fprintf(c, "GET /?%s&answer=Set-Cookie:+gate=evil&answer=Set-Cookie:+keep=1 HTTP/1.1\r\nHost: app.localhost\r\nCookie: gate=%s\r\n%s\r\n",
-			test.query, s.token(t, b, "app.localhost"), test.headers); err != nil {
+			test.query, token, test.headers); err != nil {
 			t.Fatal(err)
 		}
 		all := headersOf(c)

@@ -134,9 +134,7 @@ func (b *browser) signInTo(s *server, host string, p person) {
 func TestP6_SpoofedBytes(t *testing.T) {
 	t.Parallel()
 	s := lodge.get(t)
-	b := s.Client(t)
-	b.signIn(s.at("app.localhost", ""), bob)
-	cookie := "Cookie: gate=" + s.token(t, b, "app.localhost")
+	cookie := "Cookie: gate=" + s.newToken(t, "app.localhost", bob)
 	for i, line := range []string{
 		"Remote-Groups: admin",
 		"remote-groups:admin",
@@ -174,9 +172,7 @@ func TestP6_SpoofedBytes(t *testing.T) {
 func TestP6_Trailers(t *testing.T) {
 	t.Parallel()
 	s := lodge.get(t)
-	b := s.Client(t)
-	b.signIn(s.at("app.localhost", ""), bob)
-	cookie := "Cookie: gate=" + s.token(t, b, "app.localhost") + "\r\n"
+	cookie := "Cookie: gate=" + s.newToken(t, "app.localhost", bob) + "\r\n"
 	for i, declared := range []string{"", "Trailer: Remote-Groups\r\n", "Trailer: remote_groups, Remote-User\r\n", "Trailer: X-Sum\r\nTrailer: Remote-Groups\r\n"} {
 		mark := fmt.Sprintf("/p6-trailer-%d-", i)
 		got := s.rawTo(t, "app.localhost", "POST "+mark+" HTTP/1.1\r\nHost: app.localhost\r\n"+cookie+declared+
@@ -193,7 +189,7 @@ func TestP6_Trailers(t *testing.T) {
 	}
 	// And over HTTP/2.
 	s = house.get(t)
-	b = s.Client(t)
+	b := s.Client(t)
 	b.signInTo(s, "app.example.com", bob)
 	r, err := http.NewRequest("POST", s.at("app.example.com", "/p6-trailer-h2"), strings.NewReader("hello"))
 	if err != nil {
@@ -215,9 +211,7 @@ func TestP6_Trailers(t *testing.T) {
 func TestP7_ConnectionCannotNameIdentity(t *testing.T) {
 	t.Parallel()
 	s := lodge.get(t)
-	b := s.Client(t)
-	b.signIn(s.at("staff.localhost", ""), carol)
-	cookie := "Cookie: theme=dark; gate=" + s.token(t, b, "staff.localhost")
+	cookie := "Cookie: theme=dark; gate=" + s.newToken(t, "staff.localhost", carol)
 	want := told(carol)
 	want["Remote-Groups"] = "staff"
 	for i, lines := range [][]string{
@@ -257,9 +251,7 @@ func TestP7_ConnectionCannotNameIdentity(t *testing.T) {
 func TestP7_ConnectionCannotNameTheCookie(t *testing.T) {
 	t.Parallel()
 	s := lodge.get(t)
-	b := s.Client(t)
-	b.signIn(s.at("app.localhost", ""), bob)
-	cookie := "Cookie: theme=dark; gate=" + s.token(t, b, "app.localhost")
+	cookie := "Cookie: theme=dark; gate=" + s.newToken(t, "app.localhost", bob)
 	got := s.tell(t, "app.localhost", "GET", "/p7-cookie", "Connection: close, Cookie", cookie)
 	if got.StatusCode != http.StatusOK {
 		t.Fatal(got.Status)

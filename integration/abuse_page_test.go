@@ -202,11 +202,8 @@ func changes(p person) map[string]url.Values {
 
 func TestX4_ForeignPagesChangeNothing(t *testing.T) {
 	t.Parallel()
-	for _, site := range []struct {
-		s    *server
-		host string
-	}{{house.get(t), "auth.example.com"}, {lodge.get(t), "app.localhost"}} {
-		s, at := site.s, site.s.at(site.host, "")
+	for s, host := range paged(t) {
+		at := s.at(host, "")
 		p := someone("crossing")
 		s.addUser(t, p)
 		b := s.Client(t)
@@ -232,20 +229,20 @@ func TestX4_ForeignPagesChangeNothing(t *testing.T) {
 			for path, form := range changes(p) {
 				got := b.do("POST", at+"/.gate/"+path, form.Encode(), append(from, header{"Accept", "text/html"}, header{"Content-Type", "application/x-www-form-urlencoded"})...)
 				if got.StatusCode != http.StatusForbidden || len(got.Header["Set-Cookie"]) > 0 || got.location() != "" {
-					t.Errorf("%s: %s: POST %s: %s to %q with cookies %q", site.host, what, path, got.Status, got.location(), got.Header["Set-Cookie"])
+					t.Errorf("%s: %s: POST %s: %s to %q with cookies %q", host, what, path, got.Status, got.location(), got.Header["Set-Cookie"])
 				}
 				json := b.do("POST", at+"/.gate/"+path, "{}", append(from, header{"Content-Type", "application/json"})...)
 				if json.StatusCode != http.StatusForbidden || !strings.Contains(json.Body, `"cross_site"`) {
-					t.Errorf("%s: %s: POST %s of JSON: %s %s", site.host, what, path, json.Status, json.Body)
+					t.Errorf("%s: %s: POST %s of JSON: %s %s", host, what, path, json.Status, json.Body)
 				}
 			}
 		}
 		if got := b.fetch(at + "/.gate/whoami"); got.StatusCode != http.StatusOK || !strings.Contains(got.Body, `"Crossing"`) {
-			t.Errorf("%s: afterwards: %s %s", site.host, got.Status, got.Body)
+			t.Errorf("%s: afterwards: %s %s", host, got.Status, got.Body)
 		}
 		s.Client(t).signIn(at, p) // with the old password
 		if n := s.count(t, "SELECT COUNT(*) FROM users WHERE username = 'crossed'"); n != 0 {
-			t.Errorf("%s: a foreign page made an account (%d users before)", site.host, users)
+			t.Errorf("%s: a foreign page made an account (%d users before)", host, users)
 		}
 	}
 }

@@ -196,14 +196,8 @@ func TestP10_OtherHeadersNameNoPath(t *testing.T) {
 // TestP10_OursNeverReachesTheUpstream: /.gate/ is ours in every spelling.
 func TestP10_OursNeverReachesTheUpstream(t *testing.T) {
 	t.Parallel()
-	for _, site := range []struct {
-		s    *server
-		host string
-	}{{lodge.get(t), "app.localhost"}, {house.get(t), "app.example.com"}} {
-		s, host := site.s, site.host
-		b := s.Client(t)
-		b.signInTo(s, host, bob)
-		cookie := "Cookie: " + s.cookieName(host) + "=" + s.token(t, b, host)
+	for s, host := range gated(t) {
+		cookie := "Cookie: " + s.cookieName(host) + "=" + s.newToken(t, host, bob)
 		for i, target := range []string{
 			"/.gate", "/.gate/", "/.gate/nothing", "/.GATE/whoami", "/.Gate/login", "/%2egate/whoami", "/%2Egate/login", "/.g%61te/login", "//.gate/login",
 			"/./.gate/login", "/x/../.gate/login", "/.gate//login", "/.gate/./login", "/.gate/../.gate/login", "/.gate%2flogin", "/%2f.gate/login",

@@ -162,18 +162,23 @@ func TestS2_EndedSessionsAreRefused(t *testing.T) {
 	}
 }
 
+// onOwnHost starts a server for one test, whose hosts have pages of their own, with
+// alice signed in at one of them. use asks with her cookie what the app answers.
+func onOwnHost(t *testing.T) (s *server, at string, b *browser, use func() int) {
+	t.Helper()
+	s = start(t, lodge.caddyfile)
+	s.createOwner(t, alice)
+	b = s.Client(t)
+	at = s.at("app.localhost", "")
+	b.signIn(at, alice)
+	token := s.token(t, b, "app.localhost")
+	return s, at, b, func() int { return s.Client(t).fetch(at+"/s2", header{"Cookie", "gate=" + token}).StatusCode }
+}
+
 // TestS2_OwnHosts has each host as its own portal: there too, and after a restart.
 func TestS2_OwnHosts(t *testing.T) {
 	t.Parallel()
-	s := start(t, lodge.caddyfile)
-	s.createOwner(t, alice)
-	b := s.Client(t)
-	at := s.at("app.localhost", "")
-	b.signIn(at, alice)
-	token := s.token(t, b, "app.localhost")
-	use := func() int {
-		return s.Client(t).fetch(at+"/s2", header{"Cookie", "gate=" + token}).StatusCode
-	}
+	s, at, b, use := onOwnHost(t)
 	if use() != http.StatusOK {
 		t.Fatal("not signed in")
 	}
@@ -197,17 +202,12 @@ func TestS2_OwnHosts(t *testing.T) {
 // process.
 func TestS2_KilledRightAfter(t *testing.T) {
 	t.Parallel()
-	s := start(t, lodge.caddyfile)
-	s.createOwner(t, alice)
-	b := s.Client(t)
-	at := s.at("app.localhost", "")
-	b.signIn(at, alice)
-	token := s.token(t, b, "app.localhost")
+	s, at, b, use := onOwnHost(t)
 	mustGo(t, b.post(at+"/.gate/logout", nil))
 	s.Kill(t)
 	s.Restart(t)
-	if got := s.Client(t).fetch(at+"/s2", header{"Cookie", "gate=" + token}); got.StatusCode != http.StatusUnauthorized {
-		t.Errorf("after a kill: %s", got.Status)
+	if got := use(); got != http.StatusUnauthorized {
+		t.Errorf("after a kill: %d", got)
 	}
 }
 

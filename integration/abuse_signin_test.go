@@ -30,11 +30,8 @@ func answer(p page, username string) string {
 
 func TestL1_UnknownWrongAndDisabledLookTheSame(t *testing.T) {
 	t.Parallel()
-	for _, site := range []struct {
-		s    *server
-		host string
-	}{{house.get(t), "auth.example.com"}, {lodge.get(t), "app.localhost"}} {
-		s, at := site.s, site.s.at(site.host, "")
+	for s, host := range paged(t) {
+		at := s.at(host, "")
 		// All names have the same length, so that the page has too.
 		known, disabled, without := someone("l1known0"), someone("l1disabl"), someone("l1nopass")
 		s.addUser(t, known)

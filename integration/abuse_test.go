@@ -99,6 +99,19 @@ http://bare.localhost:{{.HTTP}} {
 }
 `}
 
+// gated are two gated hosts: one under a portal, over HTTPS, and one with pages of
+// its own.
+func gated(t testing.TB) map[*server]string {
+	t.Helper()
+	return map[*server]string{house.get(t): "app.example.com", lodge.get(t): "app.localhost"}
+}
+
+// paged are two hosts with pages: a portal and one with pages of its own.
+func paged(t testing.TB) map[*server]string {
+	t.Helper()
+	return map[*server]string{house.get(t): "auth.example.com", lodge.get(t): "app.localhost"}
+}
+
 // people makes the people of a shared server.
 func people(t testing.TB, s *server) {
 	s.createOwner(t, alice)
@@ -134,6 +147,14 @@ func (s *server) token(t testing.TB, b *browser, host string) string {
 		t.Fatalf("no session cookie for %s", host)
 	}
 	return token
+}
+
+// newToken is token for somebody who signs in on a host just now.
+func (s *server) newToken(t testing.TB, host string, p person) string {
+	t.Helper()
+	b := s.Client(t)
+	b.signInTo(s, host, p)
+	return s.token(t, b, host)
 }
 
 func (s *server) cookieName(host string) string {

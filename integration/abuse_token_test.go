@@ -116,15 +116,8 @@ func weakImports(file *ast.File) []string {
 
 func TestS7_ChangedTokens(t *testing.T) {
 	t.Parallel()
-	for _, site := range []struct {
-		s    *server
-		host string
-	}{{house.get(t), "app.example.com"}, {lodge.get(t), "app.localhost"}} {
-		s, host := site.s, site.host
-		b := s.Client(t)
-		b.signInTo(s, host, bob)
-		b.open(s.at(host, "/"))
-		token := s.token(t, b, host)
+	for s, host := range gated(t) {
+		token := s.newToken(t, host, bob)
 		forged := []string{"", token[1:], token[:len(token)-1], token[:len(token)/2], token + "A", token + "=", "A" + token, token + token,
 			strings.ToLower(token), strings.ToUpper(token), strings.Repeat("A", 43), strings.Repeat("A", 5000), token + ".", token + "%00", "%20" + token,
 			token[:20] + "%" + fmt.Sprintf("%02X", token[20]) + token[21:], strings.Repeat("=", 43), "' OR '1'='1", "null", "undefined", "[object Object]"}

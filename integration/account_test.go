@@ -33,10 +33,8 @@ const phoneAgent = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) Apple
 // page.
 func memberTab(t *testing.T, username string, prepare ...tabStep) (s *server, portal string, p person, w *tab) {
 	t.Helper()
-	s, p = ssoGate.get(t), someone(username)
-	portal = s.URL("HTTPS", "auth.example.org")
-	s.addUser(t, p)
-	return s, portal, p, signedInTab(t, portal, p, prepare...)
+	world, p := httpsWorld(t, username)
+	return world.server, world.portal, p, signedInTab(t, world.portal, p, prepare...)
 }
 
 // signedInTab opens the account page at an origin in a new browser.
@@ -207,12 +205,10 @@ func TestOwnPortal(t *testing.T) {
 // TestKeyboard: signing in and out takes no mouse.
 func TestKeyboard(t *testing.T) {
 	t.Parallel()
-	s, liam := ssoGate.get(t), someone("liam")
-	s.addUser(t, liam)
-	portal, app := s.URL("HTTPS", "auth.example.org"), s.URL("HTTPS", "app.example.com")
+	world, liam := httpsWorld(t, "liam")
 	w := newBrowser(t)
-	w.open(app + "/keys?q=1")
-	w.atPage(portal + "/.gate/login")
+	w.open(world.app + "/keys?q=1")
+	w.atPage(world.portal + "/.gate/login")
 	w.painted()
 	w.keys(liam.Username + kb.Tab + "wrong") // the focus is in the first field
 	w.enter()
@@ -223,9 +219,9 @@ func TestKeyboard(t *testing.T) {
 	}
 	w.keys(liam.Password)
 	w.enter()
-	w.at(app + "/keys?q=1")
+	w.at(world.app + "/keys?q=1")
 
-	w.open(portal + "/.gate/account")
+	w.open(world.portal + "/.gate/account")
 	w.painted()
 	w.keys(kb.Tab)
 	if at := w.focus(); at != "Skip to content" {
@@ -246,6 +242,6 @@ func TestKeyboard(t *testing.T) {
 		}
 	}
 	w.enter()
-	w.at(portal + "/.gate/logout")
+	w.at(world.portal + "/.gate/logout")
 	w.says("You are signed out")
 }

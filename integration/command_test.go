@@ -18,16 +18,26 @@ import (
 // silent are global options as {{.Global}} has them, without an admin endpoint.
 const silent = "admin off\n\tdefault_bind 127.0.0.1\n\tpersist_config off\n\tgrace_period 3s"
 
-// reaches are the ways of reaching a database by the command line, with what the
-// doctor says of the server.
-var reaches = map[string]struct {
+// reach is a way of reaching a database by the command line.
+type reach struct {
 	caddyfile string
 	begin     func(t *testing.T, s *server)
-	server    string
-}{
+	server    string // what the doctor says of the server
+}
+
+var reaches = map[string]reach{
 	"server":               {cottage, func(*testing.T, *server) {}, "runs on this database"},
 	"server without admin": {strings.Replace(cottage, "{{.Global}}", silent, 1), func(*testing.T, *server) {}, "none answers"},
 	"no server":            {cottage, func(t *testing.T, s *server) { s.Stop(t) }, "none answers"},
+}
+
+// start makes a server with alice as its owner, to be reached this way.
+func (r reach) start(t *testing.T) *server {
+	t.Helper()
+	s := start(t, r.caddyfile)
+	s.createOwner(t, alice)
+	r.begin(t, s)
+	return s
 }
 
 // step is a command, with what it must say as a regular expression for all of its
@@ -117,9 +127,7 @@ func TestCommands(t *testing.T) {
 	for name, reach := range reaches {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := start(t, reach.caddyfile)
-			s.createOwner(t, alice)
-			reach.begin(t, s)
+			s := reach.start(t)
 			for _, st := range steps {
 				if st.exit == 0 || name != "server without admin" { // there it fails as it does with no server
 					s.take(t, st)
@@ -192,6 +200,9 @@ func TestInviteCommand(t *testing.T) {
 			t.Errorf("%s registers: %s, want %d", try.p.Username, got.Status, try.want)
 		}
 	}
+	// With no server and no portal nothing tells the host, so the reader is told.
+	s.Stop(t)
+	s.take(t, step{"", "user invite", 0, `/\.gate/register\?invite=\S+\nPut a host of yours that has gate before it, e\.g\. \S+\nGood for one account until .*\n`})
 }
 
 // noServer makes a folder with a Caddyfile and no database; nothing runs.
@@ -337,9 +348,7 @@ func TestCommandsAtOnce(t *testing.T) {
 	for name, reach := range reaches {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := start(t, reach.caddyfile)
-			s.createOwner(t, alice)
-			reach.begin(t, s)
+			s := reach.start(t)
 			add := []string{"user add dave --password-stdin", "user add DAVE --password-stdin", "user add Dave --password-stdin"}
 			if n := s.together(t, long, add, "This username is taken."); n != 1 {
 				t.Errorf("%d of them made the user", n)
@@ -380,10 +389,7 @@ func TestLastOwnerByCommand(t *testing.T) {
 	for _, name := range []string{"server", "no server"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			reach := reaches[name]
-			s := start(t, reach.caddyfile)
-			s.createOwner(t, alice)
-			reach.begin(t, s)
+			s := reaches[name].start(t)
 			for _, st := range []step{
 				{"", "user disable alice", 1, last},
 				{"", "user owner alice --remove", 1, last},

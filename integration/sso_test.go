@@ -196,7 +196,7 @@ func TestSignOutEverywhere(t *testing.T) {
 }
 
 // TestBackAfterSignOut: on a shared computer, the back button shows no account
-// page after one has signed out. What an app lets browsers keep is the app's.
+// page after one has signed out, nor a page of the app on whose host that was.
 func TestBackAfterSignOut(t *testing.T) {
 	eachWorld(t, "dave", func(t *testing.T, w ssoWorld, dave person) {
 		b := newBrowser(t)
@@ -208,6 +208,11 @@ func TestBackAfterSignOut(t *testing.T) {
 		if text := b.text(); strings.Contains(strings.ToLower(text), "dave") {
 			t.Errorf("going back shows %s:\n%s", b.address(), text)
 		}
+		page := w.app + "/?mark=back-of-dave&answer=Cache-Control:+max-age=3600"
+		w.enter(b, page, dave)
+		signOutTab(b, w.app, "Sign out")
+		b.backTo(page)
+		b.atPage(w.portal + "/.gate/login")
 	})
 }
 

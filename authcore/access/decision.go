@@ -17,7 +17,6 @@ type Request struct {
 
 // Identity holds the facts of a signed-in user that a policy looks at.
 type Identity struct {
-	UserID string
 	// Username is the key of the name (PRECIS UsernameCaseMapped), lower-case.
 	Username string
 	Groups   []string

@@ -9,8 +9,8 @@ import (
 var (
 	inside  = netip.MustParseAddr("10.1.2.3")
 	outside = netip.MustParseAddr("192.0.2.1")
-	alice   = &Identity{UserID: "1", Username: "alice", Groups: []string{"dev", "staff"}, EmailDomain: "example.com"}
-	owner   = &Identity{UserID: "2", Username: "bob", Owner: true}
+	alice   = &Identity{Username: "alice", Groups: []string{"dev", "staff"}, EmailDomain: "example.com"}
+	owner   = &Identity{Username: "bob", Owner: true}
 )
 
 func TestDecide(t *testing.T) {
@@ -123,7 +123,7 @@ func manyGroups(tb testing.TB) (*Policy, *Identity) {
 	for i := range 1000 {
 		texts = append(texts, fmt.Sprintf("allow group:team-%d", i))
 	}
-	id := &Identity{UserID: "1", Username: "alice", EmailDomain: "example.com"}
+	id := &Identity{Username: "alice", EmailDomain: "example.com"}
 	for i := range 9 {
 		id.Groups = append(id.Groups, fmt.Sprintf("other-%d", i))
 	}

@@ -27,7 +27,7 @@ func (n *network) holds(a netip.Addr) bool {
 func (p *Policy) parseNetwork(args []string) error {
 	n := network{rule: "outside network " + strings.Join(args, " ")}
 	for _, arg := range args {
-		prefix, err := parsePrefix(arg)
+		prefix, err := ParsePrefix(arg)
 		if err != nil {
 			return err
 		}
@@ -40,8 +40,9 @@ func (p *Policy) parseNetwork(args []string) error {
 	return nil
 }
 
-// parsePrefix reads a network, or a single address as the network of itself.
-func parsePrefix(s string) (netip.Prefix, error) {
+// ParsePrefix reads a network, or a single address as the network of itself. Its
+// errors say what to write instead.
+func ParsePrefix(s string) (netip.Prefix, error) {
 	prefix, err := netip.ParsePrefix(s)
 	if err != nil {
 		a, addrErr := netip.ParseAddr(s)

@@ -8,7 +8,6 @@ import (
 // Policy is a compiled rule set. It does not change and is safe for concurrent
 // use. The zero Policy lets nobody in.
 type Policy struct {
-	name     string
 	public   paths
 	deny     terms
 	networks []network
@@ -17,9 +16,6 @@ type Policy struct {
 
 // Everyone is the policy of a gate that names none: every user passes.
 var Everyone = &Policy{allow: terms{everyone: "allow everyone"}}
-
-// Name returns the name that the policy was parsed with.
-func (p *Policy) Name() string { return p.name }
 
 // NeedsAddress tells whether the policy looks at the client's address, so that
 // a request's can be left out where none does.
@@ -65,8 +61,8 @@ var words = map[string]func(*Policy, []string) error{
 //
 // A TERM is user:NAME, group:NAME, domain:DOMAIN (of a verified email
 // address), owner (a platform owner) or everyone (any signed-in user).
-func Parse(name string, lines []Line) (*Policy, error) {
-	p := &Policy{name: name}
+func Parse(lines []Line) (*Policy, error) {
+	p := new(Policy)
 	for i, line := range lines {
 		parse, known := words[line.Word]
 		if !known {

@@ -44,7 +44,7 @@ type Actor struct {
 
 	accepted atomic.Uint64
 	dropped  atomic.Uint64
-	written  atomic.Uint64
+	written  atomic.Uint64 // reached the database
 }
 
 // New makes an actor and starts its goroutine. report is told of failed writes
@@ -95,9 +95,6 @@ func (a *Actor) drop(n int) {
 
 // Dropped counts the events that were lost because the queue stayed full.
 func (a *Actor) Dropped() uint64 { return a.dropped.Load() }
-
-// Written counts the events that reached the database.
-func (a *Actor) Written() uint64 { return a.written.Load() }
 
 // Hasten makes the actor write nearly through: the process is going to stop.
 func (a *Actor) Hasten() {

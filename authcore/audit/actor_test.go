@@ -132,8 +132,8 @@ func (a *actorTest) wroteAll() {
 	if diff := cmp.Diff(a.want, a.table.ids()); diff != "" {
 		a.t.Errorf("events (-want +got):\n%s", diff)
 	}
-	if a.Dropped() != 0 || a.Written() != uint64(len(a.want)) {
-		a.t.Errorf("%d dropped and %d written, want 0 and %d", a.Dropped(), a.Written(), len(a.want))
+	if a.Dropped() != 0 || a.written.Load() != uint64(len(a.want)) {
+		a.t.Errorf("%d dropped and %d written, want 0 and %d", a.Dropped(), a.written.Load(), len(a.want))
 	}
 }
 
@@ -287,8 +287,8 @@ func TestLostEventsAreCounted(t *testing.T) {
 				a.record(n)
 				a.close(time.Minute)
 				synctest.Wait()
-				if a.Dropped() != uint64(n) || a.Written() != 0 {
-					t.Errorf("%d dropped and %d written, want %d and 0", a.Dropped(), a.Written(), n)
+				if a.Dropped() != uint64(n) || a.written.Load() != 0 {
+					t.Errorf("%d dropped and %d written, want %d and 0", a.Dropped(), a.written.Load(), n)
 				}
 			})
 		})
@@ -342,8 +342,8 @@ func TestNothingIsLost(t *testing.T) {
 	a.Close(t.Context())
 	flaky.mu.Lock()
 	defer flaky.mu.Unlock()
-	if len(flaky.seen) != writers*each || a.Dropped() != 0 || a.Written() != writers*each {
-		t.Errorf("%d in the database, %d written, %d dropped, want %d", len(flaky.seen), a.Written(), a.Dropped(), writers*each)
+	if len(flaky.seen) != writers*each || a.Dropped() != 0 || a.written.Load() != writers*each {
+		t.Errorf("%d in the database, %d written, %d dropped, want %d", len(flaky.seen), a.written.Load(), a.Dropped(), writers*each)
 	}
 }
 

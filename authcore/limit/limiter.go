@@ -104,27 +104,6 @@ func (l *Limiter) GiveBack(key string) {
 	}
 }
 
-// Reset forgets key: its bucket is full again.
-func (l *Limiter) Reset(key string) {
-	key = shorten(key)
-	s := l.shard(key)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.buckets, key)
-}
-
-// Len returns how many buckets are kept now, for metrics.
-func (l *Limiter) Len() int {
-	n := 0
-	for i := range l.shards {
-		s := &l.shards[i]
-		s.mu.Lock()
-		n += len(s.buckets)
-		s.mu.Unlock()
-	}
-	return n
-}
-
 func (l *Limiter) shard(key string) *shard {
 	return &l.shards[maphash.String(l.seed, key)%shardCount]
 }

@@ -161,9 +161,6 @@ func (h *Handler) changing(w http.ResponseWriter, r *http.Request, p Place, form
 		return err
 	}
 	d := accountData{Form: form, Name: r.PostForm.Get("name"), Email: r.PostForm.Get("email")}
-	if d.Form == "session" {
-		d.Form = "sessions"
-	}
 	prob.headers(w.Header())
 	return h.showAccount(w, r, p, live, prob.Status, View{Error: errorView(prob)}, d)
 }

@@ -70,9 +70,9 @@ func readCookie(h http.Header, name string) string {
 
 func isBlank(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
 
-// hideCookies takes our cookies out of the Cookie headers, so that no upstream
+// HideCookies takes our cookies out of the Cookie headers, so that no upstream
 // ever sees one. It allocates only where one of ours stands between others.
-func hideCookies(h http.Header) {
+func HideCookies(h http.Header) {
 	lines := h["Cookie"]
 	kept := lines[:0]
 	for _, line := range lines {
@@ -135,10 +135,13 @@ func setCookie(w http.ResponseWriter, p Place, name, value string, life time.Dur
 	http.SetCookie(w, c)
 }
 
-// dropOurCookies takes cookies with our names out of an upstream's answer: an app
+// DropCookies takes cookies with our names out of an upstream's answer: an app
 // must not sign its visitors in as somebody, or out.
-func dropOurCookies(h http.Header) {
+func DropCookies(h http.Header) {
 	lines := h["Set-Cookie"]
+	if lines == nil {
+		return
+	}
 	kept := lines[:0]
 	for _, line := range lines {
 		// Browsers send "=gate=x" back as "gate=x".

@@ -73,7 +73,7 @@ func TestHideCookies(t *testing.T) {
 		if test.lines != nil {
 			h["Cookie"] = slices.Clone(test.lines)
 		}
-		hideCookies(h)
+		HideCookies(h)
 		want := http.Header{"Other": {"gate=x"}}
 		if test.want != nil {
 			want["Cookie"] = test.want
@@ -88,12 +88,12 @@ func TestDropOurCookies(t *testing.T) {
 	t.Parallel()
 	h := http.Header{"Set-Cookie": {"a=1; Path=/", "gate=x", " gate = x; Path=/", "__Host-gate=; Max-Age=0", "gate", "gates=1", "gate-flow=x",
 		"__Host-gate-device=x", "b=gate"}}
-	dropOurCookies(h)
+	DropCookies(h)
 	if diff := cmp.Diff(http.Header{"Set-Cookie": {"a=1; Path=/", "gates=1", "b=gate"}}, h); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	h = http.Header{"Set-Cookie": {"gate=x"}}
-	if dropOurCookies(h); len(h) != 0 {
+	if DropCookies(h); len(h) != 0 {
 		t.Errorf("left: %v", h)
 	}
 }
@@ -164,7 +164,7 @@ func FuzzHideCookies(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, one, two string) {
 		h := http.Header{"Cookie": {one, two}}
-		hideCookies(h)
+		HideCookies(h)
 		if names := ourNames(h["Cookie"]); len(names) > 0 {
 			t.Errorf("%q, %q: left %q", one, two, h["Cookie"])
 		}

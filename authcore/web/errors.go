@@ -40,7 +40,6 @@ var (
 	errContentType = &httpError{status: 415, code: "content_type", message: "Send a form (application/x-www-form-urlencoded) or JSON (application/json)."}
 	errBadBody     = &httpError{status: 400, code: "bad_body", message: "The body could not be read as what its Content-Type says."}
 	errTooEarly    = &httpError{status: 425, code: "too_early", message: "Please send this again once the connection is established."}
-	errInsecure    = &httpError{status: 403, code: "https_required", message: "Sign-in needs HTTPS. Open this page with https://."}
 )
 
 // problem is an error as it is shown.
@@ -102,8 +101,6 @@ func Starting(w http.ResponseWriter) {
 		Message: "The sign-in service is starting. Please try again in a moment."}, nil)
 }
 
-func isNoSession(err error) bool { return errors.Is(err, authcore.ErrNoSession) }
-
 // inField moves an error from the field that the accounts name to the one that
 // the form has.
 func inField(err error, from, to string) error {
@@ -119,7 +116,7 @@ func inField(err error, from, to string) error {
 // Errors for requests that stand where no session can be.
 var (
 	// ErrInsecure: plain HTTP on a host that is not loopback.
-	ErrInsecure error = errInsecure
+	ErrInsecure error = &httpError{status: 403, code: "https_required", message: "Sign-in needs HTTPS. Open this page with https://."}
 	// ErrUnknownHost: a host that no site names.
 	ErrUnknownHost error = &httpError{status: 403, code: "unknown_host",
 		message: "This host is not named in the configuration, so nobody can sign in on it."}

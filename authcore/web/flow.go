@@ -22,6 +22,12 @@ type flow struct {
 	Browser string `json:"b"` // hash of the flow cookie on the gated host; empty where host and portal are one
 }
 
+// target is the host that the flow leads to, with the port where it has one.
+func (f flow) target() string {
+	_, host, _ := strings.Cut(f.Origin, "://")
+	return host
+}
+
 const (
 	// flowLife is how long a sign-in may take before the flow starts anew, which
 	// it does by itself.
@@ -30,10 +36,8 @@ const (
 	maxReturn = 4096
 )
 
+// sealFlow seals a flow. Its path is a localPath already.
 func (h *Handler) sealFlow(f flow) string {
-	if len(f.Path) > maxReturn {
-		f.Path = "/"
-	}
 	text, err := json.Marshal(f)
 	if err != nil {
 		return ""

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -50,7 +51,7 @@ func (c *Check) session(ctx context.Context, token, host string, now time.Time) 
 	}
 	live, err := c.Sessions.Lookup(ctx, token, now, c.Idle)
 	if err != nil {
-		if isNoSession(err) {
+		if errors.Is(err, authcore.ErrNoSession) {
 			return nil, nil
 		}
 		return nil, err
@@ -64,16 +65,6 @@ func (c *Check) session(ctx context.Context, token, host string, now time.Time) 
 // SessionToken is the session token that a request carries, or empty.
 func SessionToken(h http.Header, secure bool) string {
 	return readCookie(h, cookieName(sessionCookie, secure))
-}
-
-// Conceal takes our cookies out of a request on its way to an upstream.
-func Conceal(h http.Header) { hideCookies(h) }
-
-// GuardResponse takes our cookies out of an upstream's answer.
-func GuardResponse(h http.Header) {
-	if h["Set-Cookie"] != nil {
-		dropOurCookies(h)
-	}
 }
 
 // Address parses the client's address; the zero value for what is none.

@@ -140,7 +140,7 @@ func Prepare(u *authcore.User) any {
 		email = u.Email
 	}
 	k := &Known{
-		Identity: access.Identity{UserID: string(u.ID), Username: authcore.UsernameKey(u.Username), Groups: u.Groups,
+		Identity: access.Identity{Username: authcore.UsernameKey(u.Username), Groups: u.Groups,
 			EmailDomain: u.EmailDomain(), Owner: u.Owner},
 		values: [4]string{u.Username, strings.Join(u.Groups, ","), u.Name, email},
 	}

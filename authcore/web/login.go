@@ -10,9 +10,14 @@ import (
 
 // loginData is the Data of the sign-in page.
 type loginData struct {
-	Username, ReturnTo, Flow, Target string
-	CanRegister, Busy                bool
-	RetryAfter                       int
+	way
+	Username          string
+	CanRegister, Busy bool
+	RetryAfter        int
+}
+
+func (h *Handler) loginData(p Place, form url.Values) loginData {
+	return loginData{way: h.wayOf(p, form), Username: form.Get("username"), CanRegister: h.Accounts.Register == authcore.RegisterOpen}
 }
 
 // loginPage shows the sign-in form; somebody who is signed in already goes on to
@@ -35,36 +40,31 @@ func (h *Handler) loginPage(w http.ResponseWriter, r *http.Request, p Place) err
 		redirect(w, to)
 		return nil
 	}
-	var v View
+	v := View{Data: h.loginData(p, q)}
 	if closed, err := h.Accounts.Store.SetupClosed(r.Context()); err == nil && !closed {
 		v.Notice = "There is no owner yet. Open the setup link in the server's log to create one."
 	}
-	return h.showLogin(w, r, p, http.StatusOK, v, q)
+	return h.show(w, r, p, http.StatusOK, "login", v)
 }
 
-func (h *Handler) showLogin(w http.ResponseWriter, r *http.Request, p Place, status int, v View, form url.Values) error {
-	data := loginData{Username: form.Get("username"), CanRegister: h.Accounts.Register == authcore.RegisterOpen}
-	h.carry(p, form, &data.ReturnTo, &data.Flow, &data.Target)
-	if prior, ok := v.Data.(loginData); ok {
-		data.Busy, data.RetryAfter = prior.Busy, prior.RetryAfter
-	}
-	v.Data = data
-	return h.show(w, r, p, status, "login", v)
+// way is where to go after sign-in, as forms and links carry it along.
+type way struct {
+	ReturnTo, Flow string
+	Target         string // the other host that the flow leads to
 }
 
-// carry takes where to go after sign-in from a form to the page shown next,
-// leaving out what would not be followed.
-func (h *Handler) carry(p Place, form url.Values, returnTo, sealed, target *string) {
+// wayOf takes the way from a form to the page shown next, leaving out what
+// would not be followed.
+func (h *Handler) wayOf(p Place, form url.Values) (on way) {
 	if f, _, ok := h.openFlow(form.Get("flow")); ok {
-		*sealed = form.Get("flow")
+		on.Flow = form.Get("flow")
 		if f.Origin != p.Origin {
-			if u, err := url.Parse(f.Origin); err == nil {
-				*target = u.Host
-			}
+			on.Target = f.target()
 		}
 	} else if to := localPath(form.Get("return_to")); to != "/" {
-		*returnTo = to
+		on.ReturnTo = to
 	}
+	return on
 }
 
 // login signs in with a password.
@@ -100,11 +100,9 @@ func (h *Handler) loginFailed(w http.ResponseWriter, r *http.Request, p Place, e
 	}
 	prob := describe(err, p.Client.RequestID)
 	prob.headers(w.Header())
-	v := View{Error: errorView(prob)}
-	if errors.Is(err, authcore.ErrLoginBusy) {
-		v.Data = loginData{Busy: true, RetryAfter: prob.retryAfter}
-	}
-	return h.showLogin(w, r, p, prob.Status, v, r.PostForm)
+	data := h.loginData(p, r.PostForm)
+	data.Busy, data.RetryAfter = errors.Is(err, authcore.ErrLoginBusy), prob.retryAfter
+	return h.show(w, r, p, prob.Status, "login", View{Error: errorView(prob), Data: data})
 }
 
 // enter sets the cookie of a new portal session and sends the browser on. A
@@ -139,13 +137,13 @@ func (h *Handler) after(r *http.Request, p Place, live *authcore.Live) (string, 
 		return Prefix + "continue?flow=" + url.QueryEscape(sealed), nil
 	}
 	if sealed == "" && r.PostForm.Get("return_to") == "" {
-		return h.home(p, live), nil
+		return home(p), nil
 	}
 	return h.onward(r, p, live, sealed, r.PostForm.Get("return_to"))
 }
 
 // home is where to go when nothing else was asked for.
-func (h *Handler) home(p Place, live *authcore.Live) string {
+func home(p Place) string {
 	if p.Mode == ModePortal {
 		return Prefix + "account"
 	}
@@ -160,11 +158,7 @@ func (h *Handler) onward(r *http.Request, p Place, live *authcore.Live, sealed, 
 	case ok && f.Origin == p.Origin:
 		return f.Path, nil
 	case ok && p.Mode == ModePortal && fresh && f.Browser != "":
-		host, err := url.Parse(f.Origin)
-		if err != nil {
-			return "", err
-		}
-		code, err := h.Accounts.StartHandoff(r.Context(), live, Hostname(host.Host), f.Browser, f.Path)
+		code, err := h.Accounts.StartHandoff(r.Context(), live, Hostname(f.target()), f.Browser, f.Path)
 		return f.Origin + Prefix + "callback?code=" + code.Reveal(), err
 	case ok && p.Mode == ModePortal:
 		return f.Origin + f.Path, nil // too old: the gate there starts it anew, without asking
@@ -172,7 +166,7 @@ func (h *Handler) onward(r *http.Request, p Place, live *authcore.Live, sealed, 
 	if to := localPath(returnTo); to != "/" {
 		return to, nil
 	}
-	return h.home(p, live), nil
+	return home(p), nil
 }
 
 // continuePage takes a browser that has just signed in to another host.
@@ -191,11 +185,7 @@ func (h *Handler) continuePage(w http.ResponseWriter, r *http.Request, p Place) 
 	if err != nil {
 		return err
 	}
-	target := f.Origin
-	if u, err := url.Parse(f.Origin); err == nil {
-		target = u.Host
-	}
-	return h.show(w, r, p, http.StatusOK, "continue", View{User: userView(live), Data: struct{ URL, Target string }{to, target}})
+	return h.show(w, r, p, http.StatusOK, "continue", View{User: userView(live), Data: struct{ URL, Target string }{to, f.target()}})
 }
 
 // callback receives the hand-off on a gated host.

@@ -20,7 +20,6 @@ var pageFiles embed.FS
 
 // View is what every page is made of.
 type View struct {
-	Title        string
 	Lang         string
 	Base         string // path of everything of ours, without the last slash
 	AssetVersion string // changes with the assets, so that they can be cached for long

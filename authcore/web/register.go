@@ -10,7 +10,8 @@ import (
 
 // registerData is the Data of the registration page, and of the setup page.
 type registerData struct {
-	Username, Email, Name, ReturnTo, Flow, Invite, Token, Rules string
+	way
+	Username, Email, Name, Invite, Token, Rules string
 }
 
 // rules says what a password must be.
@@ -24,11 +25,8 @@ func newUser(form url.Values) authcore.NewUser {
 }
 
 func (h *Handler) registerData(p Place, form url.Values) registerData {
-	d := registerData{Username: form.Get("username"), Email: form.Get("email"), Name: form.Get("name"),
+	return registerData{way: h.wayOf(p, form), Username: form.Get("username"), Email: form.Get("email"), Name: form.Get("name"),
 		Invite: form.Get("invite"), Token: form.Get("token"), Rules: h.rules()}
-	var target string
-	h.carry(p, form, &d.ReturnTo, &d.Flow, &target)
-	return d
 }
 
 // registerPage shows the registration form, where registration is possible.
