@@ -11,11 +11,12 @@ const (
 	// which a revocation is to reach every node.
 	changePoll = 400 * time.Millisecond
 	// changeOverlap is how far back each reading reaches: a change may commit
-	// this much later than its time says and is still seen.
+	// this much later than its time says and is still seen at once. Every
+	// lateEvery a reading reaches back lateOverlap, for a commit that a database
+	// in trouble held up for longer.
 	changeOverlap = 10 * time.Second
-	// deafAfter is how long a node may hear nothing from the database before it
-	// answers nobody from memory any more.
-	deafAfter = 10 * time.Second
+	lateOverlap   = 3 * time.Minute
+	lateEvery     = 5 * time.Second
 	// askLimit is how long a request of a deaf node may wait for the database,
 	// askAgain how long after a failure the next one asks.
 	askLimit = time.Second
@@ -25,21 +26,46 @@ const (
 // heartbeat remembers when the database last answered, and which changes were
 // applied already.
 type heartbeat struct {
-	last    atomic.Int64  // microseconds
+	last    atomic.Int64  // microseconds by this node's clock; 0: never yet
 	failed  atomic.Int64  // microseconds: when a request last asked in vain
+	silence atomic.Int64  // microseconds
 	turn    chan struct{} // held by who reads: one reading at a time
-	applied map[string]time.Time
+
+	// Held with turn: the database's clock at the last reading, at the last one
+	// that reached far back, and the changes applied, with their times.
+	at, late time.Time
+	applied  map[string]time.Time
 }
 
-func (h *heartbeat) init(now time.Time) {
-	h.last.Store(now.UnixMicro())
+// DefaultSilence is how long a node may hear nothing from the database before it
+// answers nobody from memory any more.
+const DefaultSilence = 10 * time.Second
+
+func (h *heartbeat) init() {
+	h.silence.Store(DefaultSilence.Microseconds())
 	h.turn = make(chan struct{}, 1)
 	h.applied = make(map[string]time.Time)
 }
 
 func (h *heartbeat) deaf(now time.Time) bool {
-	return now.UnixMicro()-h.last.Load() >= deafAfter.Microseconds()
+	return now.UnixMicro()-h.last.Load() >= h.silence.Load()
 }
+
+// since tells from when on the next reading wants changes, and whether it reaches
+// far back. What was changed before the first one was in nobody's memory.
+func (h *heartbeat) since() (since time.Time, late bool) {
+	switch {
+	case h.at.IsZero():
+		return time.Time{}, true
+	case h.at.Sub(h.late) >= lateEvery:
+		return h.at.Add(-lateOverlap), true
+	}
+	return h.at.Add(-changeOverlap), false
+}
+
+// MaxSilence sets how long this node may hear nothing from the database before
+// it answers nobody from memory any more.
+func (s *Sessions) MaxSilence(d time.Duration) { s.heard.silence.Store(d.Microseconds()) }
 
 // current makes sure that this node has heard from the database lately. After a
 // pause (a suspended machine, a busy one) it asks at once instead of refusing;
@@ -76,10 +102,13 @@ func (s *Sessions) poll(ctx context.Context, needed func() bool) error {
 		return nil
 	}
 	now := s.now()
-	since := time.UnixMicro(h.last.Load()).Add(-changeOverlap)
-	changes, err := s.reader.ChangesSince(ctx, since)
+	since, late := h.since()
+	changes, at, err := s.reader.ChangesSince(ctx, since)
 	if err != nil {
 		return err
+	}
+	if h.at = at; late {
+		h.late = at
 	}
 	for _, c := range changes {
 		if _, done := h.applied[c.ID]; !done {
@@ -88,7 +117,7 @@ func (s *Sessions) poll(ctx context.Context, needed func() bool) error {
 		}
 	}
 	for id, at := range h.applied {
-		if at.Before(since.Add(-changeOverlap)) {
+		if h.at.Sub(at) > 2*lateOverlap {
 			delete(h.applied, id)
 		}
 	}

@@ -19,7 +19,7 @@ func TestDeafNode(t *testing.T) {
 	token, _ := c.add("alice", "")
 	c.finds(token, 1)
 	c.table.fail(errors.New("away"))
-	c.wait(deafAfter - time.Second)
+	c.wait(DefaultSilence - time.Second)
 	c.finds(token, 0)
 	c.wait(time.Second)
 	c.refuses(token, ErrUnavailable)
@@ -73,6 +73,16 @@ func TestRun(t *testing.T) {
 		synctest.Wait()
 		c.finds(token, 1)
 		c.wait(5 * time.Second) // it is read again and again, and counts once
+		c.finds(token, 0)
+
+		// Committed after the database had been in trouble for long.
+		c.table.mu.Lock()
+		c.table.changes = append(c.table.changes, Change{ID: "very late", At: c.now().Add(-2 * time.Minute), Kind: ChangeUser, Subject: "alice"})
+		c.table.mu.Unlock()
+		c.wait(lateEvery + time.Second)
+		synctest.Wait()
+		c.finds(token, 1)
+		c.wait(2 * lateEvery)
 		c.finds(token, 0)
 
 		c.table.fail(ErrUnavailable)

@@ -13,8 +13,9 @@ type SessionReader interface {
 	// SessionByToken reads a session and its user. It returns ErrNoSession where
 	// the token names none.
 	SessionByToken(ctx context.Context, token TokenHash) (Session, User, error)
-	// ChangesSince reads the changes made at or after a time.
-	ChangesSince(ctx context.Context, since time.Time) ([]Change, error)
+	// ChangesSince reads the changes made at or after a time by the database's
+	// clock, and what that clock says. For the zero time it gives the clock only.
+	ChangesSince(ctx context.Context, since time.Time) ([]Change, time.Time, error)
 	// TouchSessions writes last-seen times in one transaction.
 	TouchSessions(ctx context.Context, seen []Seen) error
 }
@@ -110,7 +111,7 @@ func NewSessions(reader SessionReader, now func() time.Time, prepare func(*User)
 		s.shards[i].m = make(map[TokenHash]*Live)
 	}
 	s.tracker = newActivity(reader, now)
-	s.heard.init(now())
+	s.heard.init()
 	return s
 }
 

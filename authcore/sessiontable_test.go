@@ -15,8 +15,8 @@ type sessionTable struct {
 	rows    map[TokenHash]sessionTableRow
 	changes []Change
 	touched []Seen
-	reads   int    // of SessionByToken
-	polls   int    // of ChangesSince
+	reads   int // of SessionByToken
+	now     func() time.Time
 	err     error  // what every call answers
 	between func() // runs once, after a session was read and before the reader has it
 }
@@ -45,20 +45,19 @@ func (d *sessionTable) SessionByToken(_ context.Context, hash TokenHash) (Sessio
 	return row.session, row.user, nil
 }
 
-func (d *sessionTable) ChangesSince(_ context.Context, since time.Time) ([]Change, error) {
+func (d *sessionTable) ChangesSince(_ context.Context, since time.Time) ([]Change, time.Time, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.polls++
 	if d.err != nil {
-		return nil, d.err
+		return nil, time.Time{}, d.err
 	}
 	var found []Change
 	for _, c := range d.changes {
-		if !c.At.Before(since) {
+		if !since.IsZero() && !c.At.Before(since) {
 			found = append(found, c)
 		}
 	}
-	return found, nil
+	return found, d.now(), nil
 }
 
 func (d *sessionTable) TouchSessions(_ context.Context, seen []Seen) error {
@@ -137,7 +136,7 @@ type cacheTest struct {
 const testIdle = time.Hour
 
 func newCacheTest(t *testing.T, now func() time.Time, wait func(time.Duration)) *cacheTest {
-	c := &cacheTest{t: t, now: now, wait: wait, table: &sessionTable{rows: make(map[TokenHash]sessionTableRow)}}
+	c := &cacheTest{t: t, now: now, wait: wait, table: &sessionTable{now: now, rows: make(map[TokenHash]sessionTableRow)}}
 	c.Sessions = NewSessions(c.table, now, func(u *User) any {
 		c.made++
 		return slices.Clone(u.Groups)
@@ -147,7 +146,11 @@ func newCacheTest(t *testing.T, now func() time.Time, wait func(time.Duration)) 
 
 func newHandTest(t *testing.T) *cacheTest {
 	clock := newHandClock()
-	return newCacheTest(t, clock.now, clock.advance)
+	c := newCacheTest(t, clock.now, clock.advance)
+	if err := c.poll(t.Context(), func() bool { return true }); err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
 
 // add puts a session of a user into the table; root may be empty for a new one.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
 	"github.com/gatehouse-auth/gatehouse/authcore/web"
+	"github.com/gatehouse-auth/gatehouse/store"
 )
 
 func init() {
@@ -32,7 +33,7 @@ type words map[string]func(d *caddyfile.Dispenser, s *Settings) error
 
 // options are the words of the global option.
 var options = words{
-	"database":        list(1, 2, func(s *Settings) *[]string { return &s.Database }),
+	"database":        parseDatabase,
 	"portal":          one(func(s *Settings) *string { return &s.Portal }),
 	"trusted_proxies": list(1, -1, func(s *Settings) *[]string { return &s.TrustedProxies }),
 	"secret_key":      one(func(s *Settings) *string { return &s.SecretKey }),
@@ -70,6 +71,9 @@ func parseGlobal(d *caddyfile.Dispenser, before any) (any, error) {
 		return nil, err
 	}
 	s.anchor(filepath.Dir(d.File()))
+	if kind := s.Database.Driver; (kind == store.Postgres || kind == store.MySQL) && s.SecretKey == "" {
+		return nil, s.keyMissing()
+	}
 	return httpcaddyfile.App{Name: "gate", Value: caddyconfig.JSON(s, nil)}, nil
 }
 
@@ -157,6 +161,34 @@ func block(inner words) func(*caddyfile.Dispenser, *Settings) error {
 		}
 		return nil
 	}
+}
+
+// databaseWords may stand in the block of database.
+var databaseWords = words{
+	"connections": one(func(s *Settings) *string { return &s.Database.Connections }),
+	"wait":        one(func(s *Settings) *string { return &s.Database.Wait }),
+	"silence":     one(func(s *Settings) *string { return &s.Database.Silence }),
+	"tls":         one(func(s *Settings) *string { return &s.Database.TLS }),
+	"tls_ca":      one(func(s *Settings) *string { return &s.Database.TLSCA }),
+	"tls_client":  list(2, 2, func(s *Settings) *[]string { return &s.Database.TLSClient }),
+}
+
+// parseDatabase reads: database sqlite [FILE] | postgres DSN | mysql DSN, with a
+// block of databaseWords or none.
+func parseDatabase(d *caddyfile.Dispenser, s *Settings) error {
+	s.Database = DatabaseSettings{at: position(d)}
+	args := d.RemainingArgs()
+	if len(args) == 0 || len(args) > 2 || slices.Contains(args, "") {
+		return d.Err("database takes a kind and a place: database sqlite FILE, database postgres DSN or database mysql DSN")
+	}
+	s.Database.Driver = args[0]
+	if len(args) == 2 {
+		s.Database.At = args[1]
+	}
+	if _, err := s.resolve(nil); err != nil {
+		return d.WrapErr(err)
+	}
+	return databaseWords.read(d, s)
 }
 
 // parsePolicy reads one policy and compiles it, for its errors.

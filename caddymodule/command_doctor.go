@@ -49,8 +49,11 @@ func diagnose(cmd *cobra.Command) []finding {
 		return []finding{wrong("configuration", "%v", err)}
 	}
 	found := append(examineSettings(t.values), t.examineSites())
-	if _, err := os.Stat(t.values.database.Path); errors.Is(err, os.ErrNotExist) {
-		return append(found, warn("database", "%s is not there yet; Caddy makes it when it starts", t.values.database.Path))
+	if path := t.values.database.Path; path != "" {
+		found = append(found, examineFiles(path)...)
+		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+			return append(found, warn("database", "%s is not there yet; Caddy makes it when it starts", path))
+		}
 	}
 	c, err := t.connect(cmd.Context(), false)
 	if err != nil {

@@ -68,7 +68,7 @@ func (t *target) connect(ctx context.Context, create bool) (*connection, error) 
 // sees a change within a second.
 func (c *connection) open(t *target, create bool) error {
 	path := t.values.database.Path
-	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(path); path != "" && errors.Is(err, os.ErrNotExist) {
 		if !create {
 			return fmt.Errorf("there is no database at %s yet; start Caddy once, or make the first owner with: "+
 				"caddy gate user add NAME --owner --password-stdin", path)

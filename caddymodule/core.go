@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/google/uuid"
 	"go.uber.org/zap"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
@@ -28,6 +29,7 @@ var cores = caddy.NewUsagePool()
 // configuration that has gone.
 type core struct {
 	config store.Config
+	node   string      // names this process in leases
 	ready  atomic.Bool // the database is open and up to date
 
 	mu       sync.Mutex
@@ -55,7 +57,7 @@ type attached struct {
 }
 
 func newCore(c store.Config) *core {
-	return &core{config: c}
+	return &core{config: c, node: uuid.NewString()}
 }
 
 // log is Caddy's logger of now: the one of an earlier configuration may lead
@@ -132,6 +134,7 @@ func (c *core) apply(v values) {
 	c.hashing.SetPermits(v.permits)
 	c.hashing.SetWait(v.wait)
 	c.sessions.WriteEvery(v.writeEvery)
+	c.sessions.MaxSilence(v.silence)
 	c.address.Configure(v.address.burst, v.address.every)
 	c.account.Configure(v.account.burst, v.account.every)
 	c.idle.Store(int64(v.lifetime.Idle + v.writeEvery + time.Minute)) // memory may know a later time
@@ -147,28 +150,44 @@ func (c *core) accounts(v values) (*authcore.Accounts, error) {
 		Register: v.register, Lifetime: v.lifetime, Audit: c.audit, ByAddress: c.address, ByAccount: c.account, Notices: c.notices, Now: time.Now}, nil
 }
 
-// cleanEvery is how often what has ended is deleted.
-const cleanEvery = 10 * time.Minute
+const (
+	// cleanEvery is how often what has ended is deleted, by the node that has the
+	// lease.
+	cleanEvery   = 10 * time.Minute
+	cleanupLease = "cleanup"
+)
 
+// clean deletes what has ended, every so often, as the only node that does.
 func (c *core) clean(ctx context.Context) {
 	tick := time.NewTicker(cleanEvery)
 	defer tick.Stop()
 	for {
-		now := time.Now()
-		more, err := c.db.DeleteEnded(ctx, now, now.Add(-time.Duration(c.idle.Load())))
-		if err != nil && ctx.Err() == nil {
+		if err := c.cleanAll(ctx); err != nil && ctx.Err() == nil {
 			c.log().Warn("cleanup of ended sessions failed, it will be tried again", zap.Error(err))
-		}
-		if more {
-			if !sleep(ctx, 100*time.Millisecond) { // let others have the writer
-				return
-			}
-			continue
 		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		}
+	}
+}
+
+// cleanAll deletes batch by batch while this node has the lease, which it keeps
+// until the next cleanup is due. If it dies, another node takes over by then.
+func (c *core) cleanAll(ctx context.Context) error {
+	for {
+		ours, err := c.db.TakeLease(ctx, cleanupLease, c.node, cleanEvery-time.Second)
+		if err != nil || !ours {
+			return err
+		}
+		now := time.Now()
+		more, err := c.db.DeleteEnded(ctx, now, now.Add(-time.Duration(c.idle.Load())))
+		if err != nil || !more {
+			return err
+		}
+		if !sleep(ctx, 100*time.Millisecond) { // let others have the writer
+			return nil
 		}
 	}
 }
@@ -214,7 +233,11 @@ func (c *core) Destruct() error {
 	if err := c.audit.Close(ctx); err != nil {
 		c.log().Error("the database did not take everything before the end", zap.Error(err))
 	}
-	return errors.Join(c.sessions.Flush(ctx), c.db.Close())
+	err := c.sessions.Flush(ctx)
+	if c.cancel != nil {
+		err = errors.Join(err, c.db.DropLease(ctx, cleanupLease, c.node))
+	}
+	return errors.Join(err, c.db.Close())
 }
 
 // offerSetup shows a setup link while there is no owner, in the log and, where

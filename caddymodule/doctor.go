@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -68,12 +69,16 @@ func (c *console) examineOwner(ctx context.Context) finding {
 	return warn("owner", "there is none yet; open the setup link in Caddy's log, or run: caddy gate user add NAME --owner --password-stdin")
 }
 
-// examineClock compares the clock with the newest event: a clock that was set
-// back ends no session in time.
+// examineClock compares the clock with the database's, and with the newest event:
+// a clock that was set back ends no session in time.
 func (c *console) examineClock(ctx context.Context) finding {
 	latest, err := c.db.Latest(ctx)
-	if err != nil {
+	theirs, err2 := c.db.Clock(ctx)
+	if err := errors.Join(err, err2); err != nil {
 		return wrong("clock", "cannot be compared: %v", err)
+	}
+	if off := theirs.Sub(c.accounts.Now()); off.Abs() > 5*time.Second {
+		return wrong("clock", "it is %s away from the database's; set both right, e.g. by NTP", off.Abs().Round(time.Second))
 	}
 	if ahead := latest.Sub(c.accounts.Now()); ahead > time.Minute {
 		return wrong("clock", "it is at least %s behind the newest event in the database; set it right", ahead.Round(time.Second))
@@ -146,5 +151,5 @@ func examineSettings(v values) []finding {
 	if v.register == authcore.RegisterOpen {
 		found = append(found, warn("register", "anybody can make an account; gates need a policy that says who may pass"))
 	}
-	return append(found, examineFiles(v)...)
+	return found
 }

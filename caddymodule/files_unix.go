@@ -30,9 +30,9 @@ func mayCreate(path string) error {
 }
 
 // examineFiles looks at who else could read the database and its key.
-func examineFiles(v values) []finding {
+func examineFiles(database string) []finding {
 	var found []finding
-	for _, path := range []string{v.database.Path, v.database.Path + ".key"} {
+	for _, path := range []string{database, database + ".key"} {
 		info, err := os.Stat(path)
 		if err == nil && info.IsDir() {
 			found = append(found, wrong("files", "%s is a folder: name a file", path))

@@ -33,7 +33,9 @@ func (m memory) SessionByToken(_ context.Context, token authcore.TokenHash) (aut
 		Status: authcore.Active, Groups: []string{"ops", "staff"}}, nil
 }
 
-func (memory) ChangesSince(context.Context, time.Time) ([]authcore.Change, error) { return nil, nil }
+func (memory) ChangesSince(context.Context, time.Time) ([]authcore.Change, time.Time, error) {
+	return nil, time.Now(), nil
+}
 
 func (memory) TouchSessions(context.Context, []authcore.Seen) error { return nil }
 

@@ -32,6 +32,9 @@ func loadKey(c store.Config, configured authcore.Secret, bound bool) (authcore.S
 	if configured != "" {
 		return authcore.ParseSecretKey(configured)
 	}
+	if c.Driver != store.SQLite {
+		return authcore.SecretKey{}, errors.New("with a database that several nodes may use, secret_key is needed")
+	}
 	path := c.Path + ".key"
 	text, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) && !bound {

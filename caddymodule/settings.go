@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -23,8 +24,8 @@ import (
 // {file.X}; none of them is expanded before the gate starts, so that no secret
 // shows in the configuration that Caddy's admin endpoint gives out.
 type Settings struct {
-	// The kind of database and where it is. Default: SQLite in Caddy's data directory.
-	Database []string `json:"database,omitempty"`
+	// Where everything is kept. Default: SQLite in Caddy's data directory.
+	Database DatabaseSettings `json:"database,omitzero"`
 	// The host with the pages for all gated hosts, e.g. auth.example.com.
 	// Default: each gated host has its own.
 	Portal string `json:"portal,omitempty"`
@@ -50,12 +51,33 @@ type Settings struct {
 // anchor makes a relative path of the database count from a folder, that of the
 // Caddyfile: the server and the commands may run in different ones.
 func (s *Settings) anchor(dir string) {
-	if len(s.Database) != 2 || isPlaceholder(s.Database[1]) || filepath.IsAbs(s.Database[1]) {
-		return
+	if d := &s.Database; d.Driver == store.SQLite && d.At != "" && !isPlaceholder(d.At) && !filepath.IsAbs(d.At) {
+		if path, err := filepath.Abs(filepath.Join(dir, d.At)); err == nil {
+			d.At = path
+		}
 	}
-	if path, err := filepath.Abs(filepath.Join(dir, s.Database[1])); err == nil {
-		s.Database[1] = path
-	}
+}
+
+// DatabaseSettings name a database and say how it is used.
+type DatabaseSettings struct {
+	// sqlite (default), postgres or mysql.
+	Driver string `json:"driver,omitempty"`
+	// sqlite: the file; the others: the DSN.
+	At string `json:"at,omitempty"`
+	// How many connections there may be. Default: 20.
+	Connections string `json:"connections,omitempty"`
+	// How long one command may take, with all that it waits for. Default: 3s.
+	Wait string `json:"wait,omitempty"`
+	// How long people who are signed in may go on while the database is not heard of. Default: 10s.
+	Silence string `json:"silence,omitempty"`
+	// on or off. Default: as the DSN says.
+	TLS string `json:"tls,omitempty"`
+	// File of the certificates to verify the server with. Default: the system's.
+	TLSCA string `json:"tls_ca,omitempty"`
+	// Files of the client's certificate and its key.
+	TLSClient []string `json:"tls_client,omitempty"`
+
+	at string // where it stands in the Caddyfile
 }
 
 // SessionSettings are durations, e.g. "24h" or "30d".
@@ -83,6 +105,7 @@ type LimitSettings struct {
 // values are Settings expanded, checked and completed.
 type values struct {
 	database    store.Config
+	silence     time.Duration
 	portal      origin // the zero origin where each host is its own
 	portalIsURL bool
 	trusted     []netip.Prefix
@@ -109,6 +132,7 @@ func (s *Settings) resolve(expand func(string) (string, error)) (values, error) 
 	r := resolver{expand: expand}
 	v := values{
 		database:   r.database(s.Database),
+		silence:    r.duration("database silence", s.Database.Silence, authcore.DefaultSilence.String()),
 		trusted:    r.networks(s.TrustedProxies),
 		secretKey:  authcore.Secret(r.text(s.SecretKey)),
 		register:   r.registration(s.Register),
@@ -121,6 +145,9 @@ func (s *Settings) resolve(expand func(string) (string, error)) (values, error) 
 		account:    r.bucket("limits account", s.Limits.Account, bucket{60, 3 * time.Second}),
 	}
 	v.portal, v.portalIsURL = r.portal(s.Portal)
+	if r.expand != nil && v.database.Driver != store.SQLite && v.secretKey == "" {
+		r.fail("%w", s.keyMissing())
+	}
 	v.writeEvery = min(v.writeEvery, v.lifetime.Idle/4) // a restart must not end a session that is in use
 	if r.err == nil && v.secretKey != "" {
 		_, r.err = authcore.ParseSecretKey(v.secretKey)
@@ -177,29 +204,57 @@ func (r *resolver) texts(args []string) []string {
 	return out
 }
 
-func (r *resolver) database(args []string) store.Config {
-	c := store.Config{Driver: "sqlite", Path: filepath.Join(caddy.AppDataDir(), "gate", "gate.db")}
-	if len(args) == 0 {
-		return c
+// keyMissing says that a database for several nodes needs a key that all of them
+// have.
+func (s *Settings) keyMissing() error {
+	err := fmt.Errorf("with database %s, secret_key is needed, the same on every node: make one with `openssl rand -base64 32`, "+
+		"and name it as in: secret_key {file./run/secrets/gate.key}", s.Database.Driver)
+	if s.Database.at != "" {
+		err = fmt.Errorf("%s: %w", s.Database.at, err)
 	}
-	switch kind := r.text(args[0]); kind {
-	case "": // a placeholder, not known yet
-	case "sqlite":
-		if len(args) > 2 {
-			r.fail("database sqlite takes one file, not %d arguments", len(args)-1)
-		}
-		if len(args) == 2 {
-			if p := r.text(args[1]); p != "" {
-				c.Path = p
-			}
+	return err
+}
+
+// database reads where the database is. What a placeholder hides is looked at
+// when the gate starts.
+func (r *resolver) database(s DatabaseSettings) store.Config {
+	c := store.Config{Driver: r.text(s.Driver), Connections: r.connections(s.Connections),
+		Wait: r.duration("database wait", s.Wait, store.DefaultWait.String()),
+		TLS:  store.TLS{Mode: r.text(s.TLS), CA: r.text(s.TLSCA)}}
+	if client := r.texts(s.TLSClient); len(client) == 2 {
+		c.TLS.Cert, c.TLS.Key = client[0], client[1]
+	}
+	at := r.text(s.At)
+	switch c.Driver {
+	case store.SQLite, "":
+		c.Driver = store.SQLite
+		if c.Path = at; at == "" {
+			c.Path = filepath.Join(caddy.AppDataDir(), "gate", "gate.db")
 		}
 	default:
-		r.fail("unknown database %q: this version knows sqlite; write: database sqlite FILE", kind)
+		if c.DSN = authcore.Secret(at); at == "" && r.expand == nil && isPlaceholder(s.At) {
+			return c
+		}
+	}
+	if r.expand == nil && (isPlaceholder(s.Driver) || isPlaceholder(s.TLS) || isPlaceholder(s.TLSCA) || slices.ContainsFunc(s.TLSClient, isPlaceholder)) {
+		return c
 	}
 	if err := c.Validate(); err != nil {
 		r.fail("%w", err)
 	}
 	return c
+}
+
+func (r *resolver) connections(s string) int {
+	t := r.text(s)
+	if t == "" {
+		return 0
+	}
+	n, err := strconv.Atoi(t)
+	if err != nil || n < 1 {
+		r.fail("database connections is a number from 1 to 10000, not %q", t)
+	}
+	return n
 }
 
 func (r *resolver) portal(s string) (o origin, isURL bool) {

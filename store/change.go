@@ -2,29 +2,42 @@ package store
 
 import (
 	"context"
-	"database/sql"
+	"errors"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
 )
 
 // note writes the change record and the audit event of a change. The event's id
-// serves both.
-func note(ctx context.Context, tx *sql.Tx, kind authcore.ChangeKind, subject string, ev authcore.Event) error {
-	_, err := tx.ExecContext(ctx, "INSERT INTO changes (id, changed_at, kind, subject) VALUES (?, ?, ?, ?)",
-		ev.ID, micros(ev.Time), kind, subject)
+// serves both. The record has the database's time, so that it does not matter
+// whether the clocks of nodes agree.
+func note(tx *tx, kind authcore.ChangeKind, subject string, ev authcore.Event) error {
+	_, err := tx.exec("INSERT INTO changes (id, changed_at, kind, subject) VALUES (?, "+tx.db.dialect.now()+", ?, ?)", ev.ID, kind, subject)
 	if err != nil {
 		return err
 	}
-	return insertEvents(ctx, tx, "INSERT INTO", ev)
+	return insertEvents(tx, ev)
 }
 
 // ChangesSince implements authcore.SessionReader.
-func (db *DB) ChangesSince(ctx context.Context, since time.Time) ([]authcore.Change, error) {
-	return collect(db, ctx, func(row scanner, c *authcore.Change) error {
+func (db *DB) ChangesSince(ctx context.Context, since time.Time) ([]authcore.Change, time.Time, error) {
+	if since.IsZero() {
+		since = time.UnixMicro(1 << 62)
+	}
+	rows, err := collectFrom(db, &db.heard, ctx, func(row scanner, c *authcore.Change) error {
 		var at int64
 		err := row.Scan(&c.ID, &at, &c.Kind, &c.Subject)
 		c.At = fromMicros(at)
 		return err
-	}, "SELECT id, changed_at, kind, subject FROM changes WHERE changed_at >= ?", micros(since))
+	}, "SELECT '' AS id, "+db.dialect.now()+" AS changed_at, '' AS kind, '' AS subject"+
+		" UNION ALL SELECT id, changed_at, kind, subject FROM changes WHERE changed_at >= ?", micros(since))
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	for i, c := range rows {
+		if c.ID == "" {
+			return append(rows[:i], rows[i+1:]...), c.At, nil
+		}
+	}
+	return nil, time.Time{}, errors.New("the database did not tell its time")
 }

@@ -1,40 +1,110 @@
 package store
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/gatehouse-auth/gatehouse/authcore"
 )
 
-// Config names a database.
-type Config struct {
-	Driver string // "sqlite"
-	Path   string // sqlite: the file
+// The databases there are.
+const (
+	SQLite   = "sqlite"
+	Postgres = "postgres"
+	MySQL    = "mysql"
+)
 
-	// Wait is how long a command may wait for the writer and for its commit;
-	// 0 means 3 s.
+// Config names a database and says how to use it.
+type Config struct {
+	Driver string          // SQLite, Postgres or MySQL
+	Path   string          // SQLite: the file
+	DSN    authcore.Secret // the others: a URL, or what the driver reads; it holds a password
+
+	// Connections is how many there may be at once; 0 means 20. SQLite has one
+	// writer and as many readers as the processors can feed.
+	Connections int
+	// Wait is how long one command may take, with waiting for a connection, for
+	// locks and for its commit; 0 means 3 s.
 	Wait time.Duration
+	// TLS to PostgreSQL or MySQL, where the DSN is not to decide.
+	TLS TLS
 }
 
-const defaultWait = 3 * time.Second
+// TLS says how the connection to the database is encrypted.
+type TLS struct {
+	Mode string // "on": encrypted, and the server's name is verified; "off"; empty: as the DSN says
+	CA   string // file of the certificates to verify with; empty: the system's
+	Cert string // file of the client's certificate
+	Key  string // and its key
+}
 
-// Validate finds what is missing or cannot work.
+const (
+	// DefaultWait is how long a command may take.
+	DefaultWait = 3 * time.Second
+	// DefaultConnections is how many connections there may be.
+	DefaultConnections = 20
+)
+
+// Validate finds what is missing or cannot work. Its errors never hold the DSN.
 func (c Config) Validate() error {
-	if c.Driver != "sqlite" {
-		return errors.New(`the database must be "sqlite"`)
+	switch {
+	case c.Connections < 0 || c.Connections > 10_000:
+		return errors.New("the database can have 1 to 10000 connections")
+	case c.Wait < 0:
+		return errors.New("the database cannot be waited for less than no time")
 	}
-	if c.Path == "" {
+	switch c.Driver {
+	case SQLite:
+		return c.validateSQLite()
+	case Postgres:
+		_, err := c.postgres()
+		return err
+	case MySQL:
+		_, err := c.mysql()
+		return err
+	}
+	return fmt.Errorf("unknown database %q: it is %s, %s or %s", c.Driver, SQLite, Postgres, MySQL)
+}
+
+func (c Config) validateSQLite() error {
+	switch {
+	case c.Path == "":
 		return errors.New("the database needs a file")
-	}
-	if strings.ContainsAny(c.Path, "?#\x00") || strings.HasPrefix(c.Path, "file:") || c.Path == ":memory:" {
+	case strings.ContainsAny(c.Path, "?#\x00") || strings.HasPrefix(c.Path, "file:") || c.Path == ":memory:":
 		return errors.New("the database must be a plain file path, without ? and #")
+	case c.TLS != (TLS{}) || c.Connections != 0:
+		return errors.New("connections and tls are for postgres and mysql: sqlite is a file")
 	}
 	return nil
 }
 
-// Key identifies the database: two configurations with one key mean the same.
+func (t TLS) validate() error {
+	switch {
+	case t.Mode != "" && t.Mode != "on" && t.Mode != "off":
+		return errors.New("tls is on or off")
+	case t.Mode == "off" && (t.CA != "" || t.Cert != ""):
+		return errors.New("tls is off, so that its certificates are of no use")
+	case (t.Cert == "") != (t.Key == ""):
+		return errors.New("a client certificate needs its key as well")
+	}
+	return nil
+}
+
+// on tells whether TLS is asked for, whatever the DSN says.
+func (t TLS) on() bool { return t.Mode == "on" || t.CA != "" || t.Cert != "" }
+
+// Key identifies the database and how it is used: two configurations with one
+// key mean the same. It gives no secret away.
 func (c Config) Key() string {
+	if c.Driver != SQLite {
+		sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%d\x00%d\x00%q", c.Driver, c.DSN.Reveal(), c.Connections, c.Wait, c.TLS))
+		return c.Driver + ":" + hex.EncodeToString(sum[:16])
+	}
 	path, err := filepath.Abs(c.Path)
 	if err != nil {
 		path = filepath.Clean(c.Path)
@@ -42,5 +112,20 @@ func (c Config) Key() string {
 	return c.Driver + ":" + path
 }
 
-// String is the database in a form that can be shown.
-func (c Config) String() string { return c.Driver + " " + c.Path }
+// String is the database in a form that can be shown: without user and password.
+func (c Config) String() string {
+	place := "(cannot be read)"
+	switch c.Driver {
+	case SQLite:
+		place = c.Path
+	case Postgres:
+		if p, err := c.postgres(); err == nil {
+			place = fmt.Sprintf("%s:%d/%s", p.Host, p.Port, p.Database)
+		}
+	case MySQL:
+		if m, err := c.mysql(); err == nil {
+			place = m.Addr + "/" + m.DBName
+		}
+	}
+	return c.Driver + " " + place
+}

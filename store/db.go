@@ -1,10 +1,13 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"sync"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
@@ -13,10 +16,16 @@ import (
 // DB is an open database.
 type DB struct {
 	dialect dialect
-	read    *sql.DB
-	write   *sql.DB
-	session *sql.Stmt // the one statement of the request path
+	config  Config
 	wait    time.Duration
+
+	// On SQLite, one writer and its readers; elsewhere one pool for both. pulse is
+	// a connection for the changes of other nodes, which wait for nobody.
+	write, read, pulse *sql.DB
+	writes, reads      statements
+	heard              statements
+	ended              chan struct{} // closed by Close
+	background         sync.WaitGroup
 }
 
 var _ authcore.Store = (*DB)(nil)
@@ -27,33 +36,50 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	db, err := openSQLite(ctx, c)
+	db := &DB{config: c, wait: cmp.Or(c.Wait, DefaultWait), ended: make(chan struct{})}
+	var err error
+	switch c.Driver {
+	case Postgres:
+		err = db.openPostgres(ctx)
+	case MySQL:
+		err = db.openMySQL(ctx)
+	default:
+		err = db.openSQLite(ctx)
+	}
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, db.Close())
 	}
+	db.writes.pool, db.reads.pool, db.heard.pool = db.write, db.read, db.pulse
 	if err := db.migrate(ctx); err != nil {
-		db.Close()
-		return nil, err
+		return nil, errors.Join(err, db.Close())
 	}
-	if db.session, err = db.read.PrepareContext(ctx, sessionByToken); err != nil {
-		db.Close()
-		return nil, fmt.Errorf("database %s: %w", c, err)
+	if c.Driver == SQLite {
+		db.background.Go(db.checkpoints)
 	}
 	return db, nil
 }
 
 // Close closes all connections.
 func (db *DB) Close() error {
-	if db.session != nil {
-		db.session.Close()
+	close(db.ended)
+	db.background.Wait()
+	for _, s := range []*statements{&db.writes, &db.reads, &db.heard} {
+		s.close()
 	}
-	return errors.Join(db.read.Close(), db.write.Close())
+	var errs []error
+	for i, pool := range []*sql.DB{db.pulse, db.read, db.write} {
+		if pool != nil && (i != 1 || pool != db.write) {
+			errs = append(errs, pool.Close())
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Ping asks the database for a sign of life.
 func (db *DB) Ping(ctx context.Context) error {
 	var one int
-	return db.failure(db.read.QueryRowContext(ctx, "SELECT 1").Scan(&one))
+	_, err := db.first(ctx, "SELECT 1", nil, &one)
+	return err
 }
 
 // A durability says what a commit must survive.
@@ -67,27 +93,78 @@ const (
 	durable durability = true
 )
 
-// command runs one transaction on the writer.
-func (db *DB) command(ctx context.Context, d durability, f func(tx *sql.Tx) error) error {
+// command runs one transaction, and again where the database undid it or the
+// connection was lost before it was being committed: f may be called more than
+// once. It takes no longer than the configured wait.
+func (db *DB) command(ctx context.Context, d durability, f func(tx *tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, db.wait)
 	defer cancel()
+	for try := 1; ; try++ {
+		committing, err := db.transact(ctx, d, f)
+		if err == nil {
+			return nil
+		}
+		t := db.dialect.sort(err)
+		if t != again && (t != lost || committing) || !pause(ctx, try) {
+			return db.failure(err)
+		}
+	}
+}
+
+// transact runs one transaction once. committing tells whether it was being
+// committed when it failed, so that it may have happened.
+func (db *DB) transact(ctx context.Context, d durability, f func(tx *tx) error) (committing bool, err error) {
 	conn, err := db.write.Conn(ctx)
 	if err != nil {
-		return db.failure(err)
+		return false, err
 	}
+	this := &tx{ctx: ctx, db: db}
+	defer this.keep()
 	defer conn.Close()
 	if err := db.dialect.durability(ctx, conn, d); err != nil {
-		return db.failure(err)
+		return false, err
 	}
-	tx, err := conn.BeginTx(ctx, nil)
-	if err != nil {
-		return db.failure(err)
+	if this.Tx, err = conn.BeginTx(ctx, nil); err != nil {
+		return false, err
 	}
-	defer tx.Rollback()
-	if err := f(tx); err != nil {
-		return db.failure(err)
+	defer this.Rollback()
+	if err := f(this); err != nil {
+		return false, err
 	}
-	return db.failure(tx.Commit())
+	return true, this.Commit()
+}
+
+// ask reads, and once more where the connection was lost: a database that was
+// restarted leaves dead ones in the pool. It takes no longer than the configured
+// wait.
+func (db *DB) ask(ctx context.Context, f func(ctx context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, db.wait)
+	defer cancel()
+	for try := 1; ; try++ {
+		err := f(ctx)
+		if err == nil {
+			return nil
+		}
+		if t := db.dialect.sort(err); t != again && t != lost || try == askTries || !pause(ctx, try) {
+			return db.failure(err)
+		}
+	}
+}
+
+const askTries = 3
+
+// pause waits before another try, longer each time and never as long as another
+// process that waits for the same. It tells whether there is time for one.
+func pause(ctx context.Context, try int) bool {
+	most := min(5*time.Millisecond<<min(try, 10), 250*time.Millisecond)
+	t := time.NewTimer(most/2 + rand.N(most/2))
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
 }
 
 // failure sorts an error: ours stay, a database that is away or busy becomes
@@ -99,7 +176,7 @@ func (db *DB) failure(err error) error {
 		return err
 	case errors.Is(err, context.Canceled):
 		return err
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, sql.ErrConnDone), db.dialect.unavailable(err):
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, sql.ErrConnDone), db.dialect.sort(err) != broken:
 		return authcore.ErrUnavailable.With(err)
 	}
 	return fmt.Errorf("database: %w", err)
@@ -110,9 +187,9 @@ func (db *DB) conflict(err error) error {
 	switch db.dialect.violated(err) {
 	case "":
 		return err
-	case "users.username_key":
+	case "users_username_key":
 		return authcore.ErrUsernameTaken.With(err)
-	case "users.email_key":
+	case "users_email_key":
 		return authcore.ErrEmailTaken.With(err)
 	}
 	return err
@@ -127,34 +204,4 @@ func flag(b bool) int {
 		return 1
 	}
 	return 0
-}
-
-// affected tells whether a statement changed anything.
-func affected(res sql.Result, err error) (bool, error) {
-	if err != nil {
-		return false, err
-	}
-	n, err := res.RowsAffected()
-	return n > 0, err
-}
-
-// scanner is a row of any query.
-type scanner interface{ Scan(dest ...any) error }
-
-// collect reads all rows of a query.
-func collect[T any](db *DB, ctx context.Context, scan func(scanner, *T) error, query string, args ...any) ([]T, error) {
-	rows, err := db.read.QueryContext(ctx, query, args...)
-	if err != nil {
-		return nil, db.failure(err)
-	}
-	defer rows.Close()
-	var all []T
-	for rows.Next() {
-		var one T
-		if err := scan(rows, &one); err != nil {
-			return nil, db.failure(err)
-		}
-		all = append(all, one)
-	}
-	return all, db.failure(rows.Err())
 }

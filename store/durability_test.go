@@ -1,7 +1,6 @@
 package store
 
 import (
-	"database/sql"
 	"path/filepath"
 	"runtime"
 	"testing"
@@ -20,7 +19,7 @@ func TestDurability(t *testing.T) {
 	level := func(d durability, want int) {
 		t.Helper()
 		var got int
-		if err := db.command(t.Context(), d, func(tx *sql.Tx) error {
+		if err := db.command(t.Context(), d, func(tx *tx) error {
 			return tx.QueryRowContext(t.Context(), "PRAGMA synchronous").Scan(&got)
 		}); err != nil || got != want {
 			t.Errorf("synchronous %d, %v, want %d", got, err, want)
@@ -69,8 +68,8 @@ func TestShortLock(t *testing.T) {
 	}
 	defer db.Close()
 	written := make(chan error)
-	if err := holder.command(t.Context(), quick, func(*sql.Tx) error {
-		go func() { written <- db.command(t.Context(), quick, func(*sql.Tx) error { return nil }) }()
+	if err := holder.command(t.Context(), quick, func(*tx) error {
+		go func() { written <- db.command(t.Context(), quick, func(*tx) error { return nil }) }()
 		for db.write.Stats().InUse == 0 {
 			runtime.Gosched()
 		}

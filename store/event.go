@@ -17,12 +17,15 @@ const eventRow = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 // InsertEvents writes a batch in one statement, leaving out what is there
 // already.
 func (db *DB) InsertEvents(ctx context.Context, events []authcore.Event) error {
-	return db.command(ctx, quick, func(tx *sql.Tx) error {
-		return insertEvents(ctx, tx, db.dialect.insertIgnore(), events...)
+	return db.command(ctx, quick, func(tx *tx) error {
+		return writeEvents(tx, db.dialect.orNothing("id"), events)
 	})
 }
 
-func insertEvents(ctx context.Context, tx *sql.Tx, insert string, events ...authcore.Event) error {
+// insertEvents writes the events of a command.
+func insertEvents(tx *tx, events ...authcore.Event) error { return writeEvents(tx, "", events) }
+
+func writeEvents(tx *tx, suffix string, events []authcore.Event) error {
 	if len(events) == 0 {
 		return nil
 	}
@@ -31,8 +34,12 @@ func insertEvents(ctx context.Context, tx *sql.Tx, insert string, events ...auth
 		args = append(args, e.ID, micros(e.Time), e.Actor.Kind, e.Actor.User, e.Actor.Session, e.Action, e.Target,
 			e.Outcome, e.Details, e.Actor.Client.Address, e.Actor.Client.Agent, e.Actor.Client.RequestID)
 	}
-	rows := strings.TrimSuffix(strings.Repeat(eventRow+", ", len(events)), ", ")
-	_, err := tx.ExecContext(ctx, insert+" events "+eventColumns+" VALUES "+rows, args...)
+	query := "INSERT INTO events " + eventColumns + " VALUES " + eventRow + strings.Repeat(", "+eventRow, len(events)-1) + suffix
+	if len(events) == 1 {
+		_, err := tx.exec(query, args...)
+		return err
+	}
+	_, err := tx.once(query, args...)
 	return err
 }
 
@@ -51,9 +58,8 @@ func (db *DB) EventsAfter(ctx context.Context, after string, limit int) ([]authc
 // is far behind it.
 func (db *DB) Latest(ctx context.Context) (time.Time, error) {
 	var at sql.NullInt64
-	err := db.read.QueryRowContext(ctx, "SELECT max(occurred_at) FROM events").Scan(&at)
-	if err != nil || !at.Valid {
-		return time.Time{}, db.failure(err)
+	if _, err := db.first(ctx, "SELECT max(occurred_at) FROM events", nil, &at); err != nil || !at.Valid {
+		return time.Time{}, err
 	}
 	return fromMicros(at.Int64), nil
 }

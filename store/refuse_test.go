@@ -21,10 +21,10 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	look := outside(t, path)
-	newest := query[int](t, look, "SELECT max(version_id) FROM goose_db_version")
-	exec(t, look, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, 1)")
+	newest := query[int](t, look, "SELECT max(version_id) FROM gate_schema")
+	exec(t, look, "INSERT INTO gate_schema (version_id, is_applied) VALUES (9999, 1)")
 	says(t, "newer", tryOpen(t, path), "made by a newer Gatehouse", "version 9999", fmt.Sprintf("version %d", newest), "install that version again")
-	exec(t, look, "DELETE FROM goose_db_version WHERE version_id = 9999")
+	exec(t, look, "DELETE FROM gate_schema WHERE version_id = 9999")
 	if err := tryOpen(t, path); err != nil {
 		t.Error(err)
 	}

@@ -40,30 +40,27 @@ func (r *sessionRow) session() authcore.Session {
 
 // SessionByToken implements authcore.SessionReader.
 func (db *DB) SessionByToken(ctx context.Context, token authcore.TokenHash) (authcore.Session, authcore.User, error) {
-	var row sessionRow
-	var user authcore.User
-	rows, err := db.session.QueryContext(ctx, token.Hex())
+	type found struct {
+		sessionRow
+		user  authcore.User
+		group sql.NullString
+	}
+	rows, err := collect(db, ctx, func(row scanner, f *found) error {
+		return scanUser(prefixed{row, f.fields()}, &f.user, &f.group)
+	}, sessionByToken, token.Hex())
 	if err != nil {
-		return authcore.Session{}, user, db.failure(err)
+		return authcore.Session{}, authcore.User{}, err
 	}
-	defer rows.Close()
-	found := false
-	for rows.Next() {
-		var group sql.NullString
-		if err := scanUser(prefixed{rows, row.fields()}, &user, &group); err != nil {
-			return authcore.Session{}, user, db.failure(err)
-		}
-		if found = true; group.Valid {
-			user.Groups = append(user.Groups, group.String)
+	if len(rows) == 0 {
+		return authcore.Session{}, authcore.User{}, authcore.ErrNoSession
+	}
+	user := rows[0].user
+	for _, row := range rows {
+		if row.group.Valid {
+			user.Groups = append(user.Groups, row.group.String)
 		}
 	}
-	if err := rows.Err(); err != nil {
-		return authcore.Session{}, user, db.failure(err)
-	}
-	if !found {
-		return authcore.Session{}, user, authcore.ErrNoSession
-	}
-	return row.session(), user, nil
+	return rows[0].session(), user, nil
 }
 
 // prefixed scans columns of its own before those it is asked for.
@@ -77,25 +74,25 @@ func (p prefixed) Scan(dest ...any) error { return p.row.Scan(append(p.first, de
 // CreateSession implements authcore.SessionStore. A power cut may take the last
 // of the sign-ins: those users sign in again.
 func (db *DB) CreateSession(ctx context.Context, s authcore.Session, token authcore.TokenHash, proven password.Hash, ev authcore.Event) error {
-	return db.command(ctx, quick, func(tx *sql.Tx) error {
+	return db.command(ctx, quick, func(tx *tx) error {
 		var one int
-		err := tx.QueryRowContext(ctx, "SELECT 1 FROM users u JOIN passwords p ON p.user_id = u.id WHERE u.id = ? AND u.status = ? AND p.hash = ?"+
-			db.dialect.forUpdate(), s.UserID, authcore.Active, proven).Scan(&one)
+		err := tx.scan("SELECT 1 FROM users u JOIN passwords p ON p.user_id = u.id WHERE u.id = ? AND u.status = ? AND p.hash = ?"+
+			db.dialect.forUpdate(), []any{s.UserID, authcore.Active, proven}, &one)
 		if errors.Is(err, sql.ErrNoRows) {
 			return authcore.ErrLoginFailed
 		}
 		if err != nil {
 			return err
 		}
-		if err := insertSession(ctx, tx, s, token); err != nil {
+		if err := insertSession(tx, s, token); err != nil {
 			return err
 		}
-		return insertEvents(ctx, tx, "INSERT INTO", ev)
+		return insertEvents(tx, ev)
 	})
 }
 
-func insertSession(ctx context.Context, tx *sql.Tx, s authcore.Session, token authcore.TokenHash) error {
-	_, err := tx.ExecContext(ctx, "INSERT INTO sessions (id, root_id, user_id, token_hash, host, amr, auth_time, created_at, last_seen_at, expires_at, address, agent)"+
+func insertSession(tx *tx, s authcore.Session, token authcore.TokenHash) error {
+	_, err := tx.exec("INSERT INTO sessions (id, root_id, user_id, token_hash, host, amr, auth_time, created_at, last_seen_at, expires_at, address, agent)"+
 		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", s.ID, s.Root, s.UserID, token.Hex(), s.Host, strings.Join(s.AMR, " "),
 		micros(s.AuthTime), micros(s.CreatedAt), micros(s.LastSeen), micros(s.ExpiresAt), s.Address, s.Agent)
 	return err
@@ -116,59 +113,54 @@ func (db *DB) SessionsOf(ctx context.Context, user authcore.UserID, now time.Tim
 
 // RevokeSession implements authcore.SessionStore.
 func (db *DB) RevokeSession(ctx context.Context, root authcore.SessionID, user authcore.UserID, ev authcore.Event) error {
-	return db.command(ctx, durable, func(tx *sql.Tx) error {
+	return db.command(ctx, durable, func(tx *tx) error {
 		var owner authcore.UserID
-		err := tx.QueryRowContext(ctx, "SELECT user_id FROM sessions WHERE id = ? AND root_id = ?"+db.dialect.forUpdate(), root, root).Scan(&owner)
+		err := tx.scan("SELECT user_id FROM sessions WHERE id = ? AND root_id = ?"+db.dialect.forUpdate(), []any{root, root}, &owner)
 		if errors.Is(err, sql.ErrNoRows) || err == nil && user != "" && owner != user {
 			return authcore.ErrSessionNotFound
 		}
 		if err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, "DELETE FROM sessions WHERE root_id = ?", root); err != nil {
+		if _, err := tx.exec("DELETE FROM sessions WHERE root_id = ?", root); err != nil {
 			return err
 		}
-		return note(ctx, tx, authcore.ChangeSession, string(root), ev)
+		return note(tx, authcore.ChangeSession, string(root), ev)
 	})
 }
 
 // RevokeSessionsOf implements authcore.SessionStore.
 func (db *DB) RevokeSessionsOf(ctx context.Context, user authcore.UserID, keep authcore.SessionID, ev authcore.Event) (int, error) {
 	n := 0
-	err := db.command(ctx, durable, func(tx *sql.Tx) (err error) {
-		if err := db.lockUser(ctx, tx, user); err != nil {
+	err := db.command(ctx, durable, func(tx *tx) (err error) {
+		if err := db.lockUser(tx, user); err != nil {
 			return err
 		}
-		if n, err = deleteSessions(ctx, tx, user, keep); err != nil {
+		if n, err = deleteSessions(tx, user, keep); err != nil {
 			return err
 		}
-		return noteUser(ctx, tx, user, ev)
+		return noteUser(tx, user, ev)
 	})
 	return n, err
 }
 
 // deleteSessions deletes a user's sessions but those under the root keep, and
 // counts the roots.
-func deleteSessions(ctx context.Context, tx *sql.Tx, user authcore.UserID, keep authcore.SessionID) (int, error) {
+func deleteSessions(tx *tx, user authcore.UserID, keep authcore.SessionID) (int, error) {
 	var n int
-	err := tx.QueryRowContext(ctx, "SELECT count(*) FROM sessions WHERE user_id = ? AND id = root_id AND root_id <> ?", user, keep).Scan(&n)
+	err := tx.scan("SELECT count(*) FROM sessions WHERE user_id = ? AND id = root_id AND root_id <> ?", []any{user, keep}, &n)
 	if err != nil {
 		return 0, err
 	}
-	_, err = tx.ExecContext(ctx, "DELETE FROM sessions WHERE user_id = ? AND root_id <> ?", user, keep)
+	_, err = tx.exec("DELETE FROM sessions WHERE user_id = ? AND root_id <> ?", user, keep)
 	return n, err
 }
 
 // TouchSessions implements authcore.SessionReader.
 func (db *DB) TouchSessions(ctx context.Context, seen []authcore.Seen) error {
-	return db.command(ctx, quick, func(tx *sql.Tx) error {
-		stmt, err := tx.PrepareContext(ctx, "UPDATE sessions SET last_seen_at = ? WHERE id = ? AND last_seen_at < ?")
-		if err != nil {
-			return err
-		}
-		defer stmt.Close()
+	return db.command(ctx, quick, func(tx *tx) error {
 		for _, s := range seen {
-			if _, err := stmt.ExecContext(ctx, micros(s.At), s.Session, micros(s.At)); err != nil {
+			if _, err := tx.exec("UPDATE sessions SET last_seen_at = ? WHERE id = ? AND last_seen_at < ?", micros(s.At), s.Session, micros(s.At)); err != nil {
 				return err
 			}
 		}
@@ -196,7 +188,7 @@ func (db *DB) DeleteEnded(ctx context.Context, now, idleBefore time.Time) (more 
 		{"SELECT hash FROM codes WHERE expires_at <= ? LIMIT ?", "DELETE FROM codes WHERE expires_at <= ? AND hash IN ", now},
 		{"SELECT id FROM changes WHERE changed_at < ? LIMIT ?", "DELETE FROM changes WHERE changed_at < ? AND id IN ", now.Add(-time.Hour)},
 	} {
-		keys, err := collect(db, ctx, func(row scanner, key *any) error { return row.Scan(key) }, c.find, micros(c.before), cleanupBatch)
+		keys, err := collect(db, ctx, func(row scanner, key *string) error { return row.Scan(key) }, c.find, micros(c.before), cleanupBatch)
 		if err != nil {
 			return false, err
 		}
@@ -205,8 +197,8 @@ func (db *DB) DeleteEnded(ctx context.Context, now, idleBefore time.Time) (more 
 		}
 		more = more || len(keys) == cleanupBatch
 		marks := "(?" + strings.Repeat(", ?", len(keys)-1) + ")"
-		if err := db.command(ctx, quick, func(tx *sql.Tx) error {
-			_, err := tx.ExecContext(ctx, c.remove+marks, append([]any{micros(c.before)}, keys...)...)
+		if err := db.command(ctx, quick, func(tx *tx) error {
+			_, err := tx.once(c.remove+marks, append([]any{micros(c.before)}, anys(keys)...)...)
 			return err
 		}); err != nil {
 			return false, err

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
@@ -22,22 +21,22 @@ func (db *DB) SetupClosed(ctx context.Context) (bool, error) {
 
 // setting reads one setting of the installation.
 func (db *DB) setting(ctx context.Context, name string) (value string, found bool, err error) {
-	err = db.read.QueryRowContext(ctx, "SELECT value FROM settings WHERE name = ?", name).Scan(&value)
-	if errors.Is(err, sql.ErrNoRows) {
-		return "", false, nil
-	}
-	return value, err == nil, db.failure(err)
+	found, err = db.first(ctx, "SELECT value FROM settings WHERE name = ?", []any{name}, &value)
+	return value, found, err
 }
 
-// closeSetup writes the setting that closes the setup, and drops all setup links.
-func closeSetup(ctx context.Context, tx *sql.Tx, insert string) error {
-	if _, err := tx.ExecContext(ctx, insert+" settings (name, value) VALUES (?, ?)", setupClosed, "1"); err != nil {
+// closeSetup writes the setting that closes the setup. Where it may be closed
+// already, all setup links are dropped with it; where not, the link that was used
+// is redeemed next, and the rest are refused.
+func closeSetup(tx *tx, already bool) error {
+	insert := "INSERT INTO settings (name, value) VALUES (?, ?)"
+	if already {
+		insert += tx.db.dialect.orNothing("name")
+	}
+	if _, err := tx.exec(insert, setupClosed, "1"); err != nil || !already {
 		return err
 	}
-	if insert == "INSERT INTO" {
-		return nil // the link that was used is redeemed next, and the rest are refused
-	}
-	_, err := tx.ExecContext(ctx, "DELETE FROM codes WHERE purpose = ?", authcore.PurposeSetup)
+	_, err := tx.exec("DELETE FROM codes WHERE purpose = ?", authcore.PurposeSetup)
 	return err
 }
 
@@ -55,8 +54,8 @@ func (db *DB) BindKey(ctx context.Context, id string) error {
 		return err
 	}
 	if has == "" {
-		err := db.command(ctx, durable, func(tx *sql.Tx) error {
-			_, err := tx.ExecContext(ctx, db.dialect.insertIgnore()+" settings (name, value) VALUES (?, ?)", secretKeyID, id)
+		err := db.command(ctx, durable, func(tx *tx) error {
+			_, err := tx.exec("INSERT INTO settings (name, value) VALUES (?, ?)"+db.dialect.orNothing("name"), secretKeyID, id)
 			return err
 		})
 		if err != nil {

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 )
@@ -33,61 +33,61 @@ type sqliteDialect struct {
 //
 // Two processes that open one file for the first time get in each other's way
 // without SQLite waiting (both turn it to WAL), so that is tried again.
-func openSQLite(ctx context.Context, c Config) (*DB, error) {
+func (db *DB) openSQLite(ctx context.Context) error {
+	db.dialect = new(sqliteDialect)
 	for try := 1; ; try++ {
-		db, err := openFile(ctx, c)
-		var e *sqlite.Error
-		if err == nil || try == openTries || !errors.As(err, &e) || e.Code()&0xff != sqlite3.SQLITE_BUSY {
-			return db, err
-		}
-		select {
-		case <-ctx.Done():
-			return nil, err
-		case <-time.After(time.Duration(try) * 20 * time.Millisecond):
+		err := db.openFile(ctx)
+		if err == nil || try == openTries || db.dialect.sort(err) != again || !pause(ctx, try) {
+			return err
 		}
 	}
 }
 
 const openTries = 10
 
-func openFile(ctx context.Context, c Config) (*DB, error) {
-	path, wait := c.Path, cmp.Or(c.Wait, defaultWait)
+func (db *DB) openFile(ctx context.Context) error {
+	path := db.config.Path
 	fail := func(do string, err error) error {
 		return fmt.Errorf("database %s cannot be opened: %w; %s", path, err, do)
 	}
 	if err := prepareFile(path); err != nil {
-		return nil, fail("make the folder writable for the user Caddy runs as, or choose another with \"database sqlite FILE\"", err)
+		return fail("make the folder writable for the user Caddy runs as, or choose another with \"database sqlite FILE\"", err)
 	}
-	db := &DB{dialect: &sqliteDialect{}, wait: wait}
-	err := lookAt(ctx, path)
-	if err != nil {
-		return nil, fail(explained(db, err))
+	if err := lookAt(ctx, path); err != nil {
+		return fail(explained(db.dialect, err))
 	}
-	if db.write, err = sql.Open("sqlite", sqliteDSN(path, wait, "&_txlock=immediate")); err != nil {
-		return nil, fail("check its name", err)
+	for _, p := range []struct {
+		pool    **sql.DB
+		size    int
+		options string
+	}{
+		{&db.write, 1, "&_txlock=immediate"},
+		{&db.read, max(4, 2*runtime.GOMAXPROCS(0)), "&_pragma=query_only(1)"},
+		{&db.pulse, 1, "&_pragma=query_only(1)"},
+	} {
+		if *p.pool == nil {
+			pool, err := sql.Open("sqlite", sqliteDSN(path, db.wait, p.options))
+			if err != nil {
+				return fail("check its name", err)
+			}
+			pool.SetMaxOpenConns(p.size)
+			pool.SetMaxIdleConns(p.size)
+			*p.pool = pool
+		}
 	}
-	db.write.SetMaxOpenConns(1)
-	if db.read, err = sql.Open("sqlite", sqliteDSN(path, wait, "&_pragma=query_only(1)")); err != nil {
-		db.write.Close()
-		return nil, fail("check its name", err)
-	}
-	readers := max(4, 2*runtime.GOMAXPROCS(0))
-	db.read.SetMaxOpenConns(readers)
-	db.read.SetMaxIdleConns(readers)
 	if _, err := db.write.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d", applicationID)); err != nil {
-		db.Close()
-		return nil, fail(explained(db, err))
+		return fail(explained(db.dialect, err))
 	}
-	return db, nil
+	return nil
 }
 
 // explained gives what is wrong with a file, and what to do about it.
-func explained(db *DB, err error) (do string, _ error) {
+func explained(d dialect, err error) (do string, _ error) {
 	var e *sqlite.Error
 	switch {
 	case errors.As(err, &e) && e.Code() == sqlite3.SQLITE_NOTADB:
 		return "choose another file, or restore this one from a backup", errors.New("the file is not a SQLite database")
-	case db.dialect.unavailable(err):
+	case d.sort(err) != broken:
 		return "check that the disk has room, that the file and its folder are writable, and that no other program holds it", err
 	}
 	return "choose another file, or restore this one from a backup", err
@@ -99,6 +99,7 @@ func sqliteURI(path string) string {
 
 func sqliteDSN(path string, wait time.Duration, more string) string {
 	return sqliteURI(path) + fmt.Sprintf("?_pragma=busy_timeout(%d)", wait.Milliseconds()) + "&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)" +
+		fmt.Sprintf("&_pragma=wal_autocheckpoint(%d)", checkpointPages) +
 		"&_pragma=journal_size_limit(67108864)&_pragma=cache_size(-16384)&_pragma=temp_store(MEMORY)" + more
 }
 
@@ -163,41 +164,120 @@ func (d *sqliteDialect) durability(ctx context.Context, conn *sql.Conn, want dur
 	return nil
 }
 
-func (*sqliteDialect) unavailable(err error) bool {
+func (*sqliteDialect) sort(err error) trouble {
 	var e *sqlite.Error
 	if !errors.As(err, &e) {
-		return false
+		return broken
 	}
 	switch e.Code() & 0xff {
-	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL,
-		sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_PERM:
-		return true
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
+		return again
+	case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY,
+		sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_PERM, sqlite3.SQLITE_NOMEM:
+		return away
 	}
-	return false
+	return broken
 }
 
+// violated makes the index's name of what SQLite names: "users.email_key".
 func (*sqliteDialect) violated(err error) string {
 	var e *sqlite.Error
 	if !errors.As(err, &e) || e.Code() != sqlite3.SQLITE_CONSTRAINT_UNIQUE && e.Code() != sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY {
 		return ""
 	}
-	_, column, _ := strings.Cut(e.Error(), "constraint failed: UNIQUE constraint failed: ")
+	_, column, _ := strings.Cut(e.Error(), "UNIQUE constraint failed: ")
 	column, _, _ = strings.Cut(column, " ")
 	if column == "" {
 		return "unknown"
 	}
-	return column
+	return strings.ReplaceAll(column, ".", "_")
+}
+
+func (*sqliteDialect) locker() lock.SessionLocker { return nil }
+
+func (*sqliteDialect) ddl(statement string) string { return statement }
+
+func (*sqliteDialect) tables() string {
+	return "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"
+}
+
+func (*sqliteDialect) done(error) bool { return false }
+
+func (*sqliteDialect) rebind(query string) string { return query }
+
+// now is this machine's clock, which every process that opens the file shares.
+func (*sqliteDialect) now() string {
+	return "CAST(unixepoch('subsec') * 1000000 AS INTEGER)"
 }
 
 func (*sqliteDialect) forUpdate() string { return "" }
 
-func (*sqliteDialect) insertIgnore() string { return "INSERT OR IGNORE INTO" }
+func (*sqliteDialect) orNothing(string) string { return " ON CONFLICT DO NOTHING" }
 
-// CheckIntegrity reads the whole database and reports damage.
-func (db *DB) CheckIntegrity(ctx context.Context) error {
-	found, err := collect(db, ctx, func(row scanner, s *string) error { return row.Scan(s) }, "PRAGMA integrity_check")
-	if err == nil && (len(found) != 1 || found[0] != "ok") {
-		err = errors.New(strings.Join(found, "; "))
+func (*sqliteDialect) snapshot() *sql.TxOptions { return nil }
+
+const (
+	// checkpointEvery is how often what the log holds is put into the file. The
+	// writer's own checkpoint, at checkpointPages, is for when that is not enough.
+	checkpointEvery = 500 * time.Millisecond
+	checkpointPages = 8192
+	// walLimit is the size at which the log is cut off, which makes writers wait
+	// for readers, for walWait at most.
+	walLimit = 64 << 20
+	walWait  = 200 * time.Millisecond
+)
+
+// checkpoints keeps the write-ahead log short without making commits wait for
+// it, until the database is closed. A log that grows although its pages are in the
+// file has readers who always overlap: then it is cut off.
+func (db *DB) checkpoints() {
+	pool, err := sql.Open("sqlite", sqliteDSN(db.config.Path, walWait, ""))
+	if err != nil {
+		return // the name is one that was opened before
 	}
-	return err
+	defer pool.Close()
+	pool.SetMaxOpenConns(1)
+	tick := time.NewTicker(checkpointEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-db.ended:
+			return
+		case <-tick.C:
+		}
+		mode := "PASSIVE"
+		if info, err := os.Stat(db.config.Path + "-wal"); err == nil && info.Size() > walLimit {
+			mode = "TRUNCATE"
+		}
+		var busy, logged, moved int // what is not moved now is moved later
+		_ = pool.QueryRow("PRAGMA wal_checkpoint("+mode+")").Scan(&busy, &logged, &moved)
+	}
+}
+
+// CheckIntegrity reads the whole database and reports damage. PostgreSQL and
+// MySQL see to that themselves.
+func (db *DB) CheckIntegrity(ctx context.Context) error {
+	if db.config.Driver != SQLite {
+		return nil
+	}
+	rows, err := db.read.QueryContext(ctx, "PRAGMA integrity_check")
+	if err != nil {
+		return db.failure(err)
+	}
+	defer rows.Close()
+	var found []string
+	for rows.Next() {
+		var line string
+		if err := rows.Scan(&line); err != nil {
+			return db.failure(err)
+		}
+		found = append(found, line)
+	}
+	if err := rows.Err(); err != nil {
+		return db.failure(err)
+	}
+	if len(found) != 1 || found[0] != "ok" {
+		return errors.New(strings.Join(found, "; "))
+	}
+	return nil
 }

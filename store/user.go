@@ -23,9 +23,9 @@ func scanUser(row scanner, u *authcore.User, more ...any) error {
 
 // CreateUser implements authcore.UserStore.
 func (db *DB) CreateUser(ctx context.Context, u authcore.User, hash password.Hash, invite *authcore.TokenHash, ev authcore.Event) error {
-	return db.command(ctx, durable, func(tx *sql.Tx) error {
+	return db.command(ctx, durable, func(tx *tx) error {
 		if invite != nil {
-			ok, err := redeem(ctx, tx, authcore.PurposeInvite, *invite, u.CreatedAt)
+			ok, err := redeem(tx, authcore.PurposeInvite, *invite, u.CreatedAt)
 			if err != nil {
 				return err
 			}
@@ -34,56 +34,56 @@ func (db *DB) CreateUser(ctx context.Context, u authcore.User, hash password.Has
 			}
 		}
 		if u.Owner {
-			if err := closeSetup(ctx, tx, db.dialect.insertIgnore()); err != nil {
+			if err := closeSetup(tx, true); err != nil {
 				return err
 			}
 		}
-		return db.insertUser(ctx, tx, u, hash, ev)
+		return db.insertUser(tx, u, hash, ev)
 	})
 }
 
 // CreateFirstOwner implements authcore.UserStore.
 func (db *DB) CreateFirstOwner(ctx context.Context, u authcore.User, hash password.Hash, code authcore.TokenHash, ev authcore.Event) error {
-	return db.command(ctx, durable, func(tx *sql.Tx) error {
-		if err := closeSetup(ctx, tx, "INSERT INTO"); err != nil {
+	return db.command(ctx, durable, func(tx *tx) error {
+		if err := closeSetup(tx, false); err != nil {
 			if db.dialect.violated(err) != "" {
 				return authcore.ErrSetupClosed.With(err)
 			}
 			return err
 		}
-		ok, err := redeem(ctx, tx, authcore.PurposeSetup, code, u.CreatedAt)
+		ok, err := redeem(tx, authcore.PurposeSetup, code, u.CreatedAt)
 		if err != nil {
 			return err
 		}
 		if !ok {
 			return authcore.ErrSetupToken
 		}
-		return db.insertUser(ctx, tx, u, hash, ev)
+		return db.insertUser(tx, u, hash, ev)
 	})
 }
 
-func (db *DB) insertUser(ctx context.Context, tx *sql.Tx, u authcore.User, hash password.Hash, ev authcore.Event) error {
-	_, err := tx.ExecContext(ctx, "INSERT INTO users (id, username, username_key, email, email_key, email_verified, name, status, owner, created_at, updated_at)"+
+func (db *DB) insertUser(tx *tx, u authcore.User, hash password.Hash, ev authcore.Event) error {
+	_, err := tx.exec("INSERT INTO users (id, username, username_key, email, email_key, email_verified, name, status, owner, created_at, updated_at)"+
 		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", u.ID, u.Username, authcore.UsernameKey(u.Username), u.Email, emailKey(u.Email),
 		flag(u.EmailVerified), u.Name, u.Status, flag(u.Owner), micros(u.CreatedAt), micros(u.UpdatedAt))
 	if err != nil {
 		return db.conflict(err)
 	}
 	if hash != "" {
-		if _, err := tx.ExecContext(ctx, "INSERT INTO passwords (user_id, hash, updated_at) VALUES (?, ?, ?)",
+		if _, err := tx.exec("INSERT INTO passwords (user_id, hash, updated_at) VALUES (?, ?, ?)",
 			u.ID, hash, micros(u.CreatedAt)); err != nil {
 			return err
 		}
 	}
-	if err := insertGroups(ctx, tx, u); err != nil {
+	if err := insertGroups(tx, u); err != nil {
 		return err
 	}
-	return insertEvents(ctx, tx, "INSERT INTO", ev)
+	return insertEvents(tx, ev)
 }
 
-func insertGroups(ctx context.Context, tx *sql.Tx, u authcore.User) error {
+func insertGroups(tx *tx, u authcore.User) error {
 	for _, g := range u.Groups {
-		if _, err := tx.ExecContext(ctx, "INSERT INTO user_groups (user_id, name) VALUES (?, ?)", u.ID, g); err != nil {
+		if _, err := tx.exec("INSERT INTO user_groups (user_id, name) VALUES (?, ?)", u.ID, g); err != nil {
 			return err
 		}
 	}
@@ -109,18 +109,27 @@ func (db *DB) UserByID(ctx context.Context, id authcore.UserID) (authcore.User, 
 }
 
 func (db *DB) user(ctx context.Context, where string, key any) (authcore.User, password.Hash, error) {
-	var u authcore.User
-	var hash sql.NullString
-	row := db.read.QueryRowContext(ctx, "SELECT "+userColumns+", p.hash FROM users u LEFT JOIN passwords p ON p.user_id = u.id WHERE "+where, key)
-	err := scanUser(row, &u, &hash)
-	if errors.Is(err, sql.ErrNoRows) {
+	type found struct {
+		user  authcore.User
+		hash  sql.NullString
+		group sql.NullString
+	}
+	rows, err := collect(db, ctx, func(row scanner, f *found) error { return scanUser(row, &f.user, &f.hash, &f.group) },
+		"SELECT "+userColumns+", p.hash, g.name FROM users u LEFT JOIN passwords p ON p.user_id = u.id"+
+			" LEFT JOIN user_groups g ON g.user_id = u.id WHERE "+where+" ORDER BY g.name", key)
+	if err != nil {
+		return authcore.User{}, "", err
+	}
+	if len(rows) == 0 {
 		return authcore.User{}, "", authcore.ErrUserNotFound
 	}
-	if err != nil {
-		return authcore.User{}, "", db.failure(err)
+	u := rows[0].user
+	for _, row := range rows {
+		if row.group.Valid {
+			u.Groups = append(u.Groups, row.group.String)
+		}
 	}
-	u.Groups, err = db.groups(ctx, u.ID)
-	return u, password.Hash(hash.String), err
+	return u, password.Hash(rows[0].hash.String), nil
 }
 
 func (db *DB) groups(ctx context.Context, id authcore.UserID) ([]string, error) {
@@ -157,71 +166,71 @@ func (db *DB) SetEmail(ctx context.Context, id authcore.UserID, email string, ev
 
 // updateUser is a command that sets columns of a user.
 func (db *DB) updateUser(ctx context.Context, id authcore.UserID, ev authcore.Event, set string, values ...any) error {
-	return db.command(ctx, durable, func(tx *sql.Tx) error { return db.setUser(ctx, tx, id, ev, set, values...) })
+	return db.command(ctx, durable, func(tx *tx) error { return db.setUser(tx, id, ev, set, values...) })
 }
 
 // setUser sets columns of a user inside a command; what is set is a text of
 // this file.
-func (db *DB) setUser(ctx context.Context, tx *sql.Tx, id authcore.UserID, ev authcore.Event, set string, values ...any) error {
-	ok, err := affected(tx.ExecContext(ctx, "UPDATE users SET "+set+", updated_at = ? WHERE id = ?", append(values, micros(ev.Time), id)...))
+func (db *DB) setUser(tx *tx, id authcore.UserID, ev authcore.Event, set string, values ...any) error {
+	ok, err := affected(tx.exec("UPDATE users SET "+set+", updated_at = ? WHERE id = ?", append(values, micros(ev.Time), id)...))
 	if err != nil {
 		return db.conflict(err)
 	}
 	if !ok {
 		return authcore.ErrUserNotFound
 	}
-	return noteUser(ctx, tx, id, ev)
+	return noteUser(tx, id, ev)
 }
 
 // noteUser writes the change record and the event of a change to a user.
-func noteUser(ctx context.Context, tx *sql.Tx, id authcore.UserID, ev authcore.Event) error {
-	return note(ctx, tx, authcore.ChangeUser, string(id), ev)
+func noteUser(tx *tx, id authcore.UserID, ev authcore.Event) error {
+	return note(tx, authcore.ChangeUser, string(id), ev)
 }
 
 // ChangeGroups implements authcore.UserStore.
 func (db *DB) ChangeGroups(ctx context.Context, id authcore.UserID, add, remove []string, ev authcore.Event) error {
-	return db.command(ctx, durable, func(tx *sql.Tx) error {
-		if err := db.lockUser(ctx, tx, id); err != nil {
+	return db.command(ctx, durable, func(tx *tx) error {
+		if err := db.lockUser(tx, id); err != nil {
 			return err
 		}
 		for _, g := range add {
-			if _, err := tx.ExecContext(ctx, db.dialect.insertIgnore()+" user_groups (user_id, name) VALUES (?, ?)", id, g); err != nil {
+			if _, err := tx.exec("INSERT INTO user_groups (user_id, name) VALUES (?, ?)"+db.dialect.orNothing("name"), id, g); err != nil {
 				return err
 			}
 		}
 		for _, g := range remove {
-			if _, err := tx.ExecContext(ctx, "DELETE FROM user_groups WHERE user_id = ? AND name = ?", id, g); err != nil {
+			if _, err := tx.exec("DELETE FROM user_groups WHERE user_id = ? AND name = ?", id, g); err != nil {
 				return err
 			}
 		}
-		return noteUser(ctx, tx, id, ev)
+		return noteUser(tx, id, ev)
 	})
 }
 
 // SetPassword implements authcore.UserStore.
 func (db *DB) SetPassword(ctx context.Context, id authcore.UserID, hash password.Hash, keep authcore.SessionID, ev authcore.Event) error {
-	return db.command(ctx, durable, func(tx *sql.Tx) error {
-		if err := db.lockUser(ctx, tx, id); err != nil {
+	return db.command(ctx, durable, func(tx *tx) error {
+		if err := db.lockUser(tx, id); err != nil {
 			return err
 		}
-		ok, err := affected(tx.ExecContext(ctx, "UPDATE passwords SET hash = ?, updated_at = ? WHERE user_id = ?", hash, micros(ev.Time), id))
+		ok, err := affected(tx.exec("UPDATE passwords SET hash = ?, updated_at = ? WHERE user_id = ?", hash, micros(ev.Time), id))
 		if err == nil && !ok {
-			_, err = tx.ExecContext(ctx, "INSERT INTO passwords (user_id, hash, updated_at) VALUES (?, ?, ?)", id, hash, micros(ev.Time))
+			_, err = tx.exec("INSERT INTO passwords (user_id, hash, updated_at) VALUES (?, ?, ?)", id, hash, micros(ev.Time))
 		}
 		if err != nil {
 			return err
 		}
-		if _, err := deleteSessions(ctx, tx, id, keep); err != nil {
+		if _, err := deleteSessions(tx, id, keep); err != nil {
 			return err
 		}
-		return noteUser(ctx, tx, id, ev)
+		return noteUser(tx, id, ev)
 	})
 }
 
 // lockUser makes sure the user exists and stays as it is until commit.
-func (db *DB) lockUser(ctx context.Context, tx *sql.Tx, id authcore.UserID) error {
+func (db *DB) lockUser(tx *tx, id authcore.UserID) error {
 	var one int
-	err := tx.QueryRowContext(ctx, "SELECT 1 FROM users WHERE id = ?"+db.dialect.forUpdate(), id).Scan(&one)
+	err := tx.scan("SELECT 1 FROM users WHERE id = ?"+db.dialect.forUpdate(), []any{id}, &one)
 	if errors.Is(err, sql.ErrNoRows) {
 		return authcore.ErrUserNotFound
 	}
@@ -230,8 +239,8 @@ func (db *DB) lockUser(ctx context.Context, tx *sql.Tx, id authcore.UserID) erro
 
 // Rehash implements authcore.UserStore.
 func (db *DB) Rehash(ctx context.Context, id authcore.UserID, old, fresh password.Hash) error {
-	return db.command(ctx, quick, func(tx *sql.Tx) error {
-		ok, err := affected(tx.ExecContext(ctx, "UPDATE passwords SET hash = ? WHERE user_id = ? AND hash = ?", fresh, id, old))
+	return db.command(ctx, quick, func(tx *tx) error {
+		ok, err := affected(tx.exec("UPDATE passwords SET hash = ? WHERE user_id = ? AND hash = ?", fresh, id, old))
 		if err == nil && !ok {
 			err = authcore.ErrUserNotFound
 		}
@@ -241,37 +250,37 @@ func (db *DB) Rehash(ctx context.Context, id authcore.UserID, old, fresh passwor
 
 // SetStatus implements authcore.UserStore.
 func (db *DB) SetStatus(ctx context.Context, id authcore.UserID, status authcore.Status, ev authcore.Event) error {
-	return db.command(ctx, durable, func(tx *sql.Tx) error {
+	return db.command(ctx, durable, func(tx *tx) error {
 		if status != authcore.Active {
-			if err := db.notLastOwner(ctx, tx, id); err != nil {
+			if err := db.notLastOwner(tx, id); err != nil {
 				return err
 			}
-			if _, err := deleteSessions(ctx, tx, id, ""); err != nil {
+			if _, err := deleteSessions(tx, id, ""); err != nil {
 				return err
 			}
 		}
-		return db.setUser(ctx, tx, id, ev, "status = ?", status)
+		return db.setUser(tx, id, ev, "status = ?", status)
 	})
 }
 
 // SetOwner implements authcore.UserStore.
 func (db *DB) SetOwner(ctx context.Context, id authcore.UserID, owner bool, ev authcore.Event) error {
-	return db.command(ctx, durable, func(tx *sql.Tx) error {
+	return db.command(ctx, durable, func(tx *tx) error {
 		if !owner {
-			if err := db.notLastOwner(ctx, tx, id); err != nil {
+			if err := db.notLastOwner(tx, id); err != nil {
 				return err
 			}
-		} else if err := closeSetup(ctx, tx, db.dialect.insertIgnore()); err != nil {
+		} else if err := closeSetup(tx, true); err != nil {
 			return err
 		}
-		return db.setUser(ctx, tx, id, ev, "owner = ?", flag(owner))
+		return db.setUser(tx, id, ev, "owner = ?", flag(owner))
 	})
 }
 
 // notLastOwner refuses what would leave the platform without an active owner.
 // It locks all owners, so that two of them cannot remove each other.
-func (db *DB) notLastOwner(ctx context.Context, tx *sql.Tx, id authcore.UserID) error {
-	rows, err := tx.QueryContext(ctx, "SELECT id FROM users WHERE owner = 1 AND status = ? ORDER BY id"+db.dialect.forUpdate(), authcore.Active)
+func (db *DB) notLastOwner(tx *tx, id authcore.UserID) error {
+	rows, err := tx.query("SELECT id FROM users WHERE owner = 1 AND status = ? ORDER BY id"+db.dialect.forUpdate(), authcore.Active)
 	if err != nil {
 		return err
 	}
@@ -296,7 +305,6 @@ func (db *DB) notLastOwner(ctx context.Context, tx *sql.Tx, id authcore.UserID) 
 
 // OwnerExists tells whether an active platform owner exists.
 func (db *DB) OwnerExists(ctx context.Context) (bool, error) {
-	var n int
-	err := db.read.QueryRowContext(ctx, "SELECT count(*) FROM users WHERE owner = 1 AND status = ?", authcore.Active).Scan(&n)
-	return n > 0, db.failure(err)
+	var id string
+	return db.first(ctx, "SELECT id FROM users WHERE owner = 1 AND status = ? LIMIT 1", []any{authcore.Active}, &id)
 }

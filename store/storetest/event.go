@@ -68,7 +68,7 @@ func contextCounts(w *world) {
 	db := w.db()
 	_, _, byToken := db.SessionByToken(ctx, token)
 	_, _, byLogin := db.UserByLogin(ctx, "alice", false)
-	_, changes := db.ChangesSince(ctx, w.now)
+	_, _, changes := db.ChangesSince(ctx, w.now)
 	_, closed := db.SetupClosed(ctx)
 	_, ended := db.DeleteEnded(ctx, w.now, w.now)
 	for what, err := range map[string]error{

@@ -1,4 +1,3 @@
--- +goose Up
 CREATE TABLE users (
 	id VARCHAR(36) NOT NULL PRIMARY KEY,
 	username VARCHAR(64) NOT NULL,

@@ -1,0 +1,186 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+)
+
+// postgresDialect is PostgreSQL, and what speaks its protocol.
+type postgresDialect struct{}
+
+var errPostgresDSN = errors.New("the DSN of the database cannot be read; it looks like postgres://user:password@host:5432/database")
+
+// postgres reads the DSN. Its errors do not hold it.
+func (c Config) postgres() (*pgx.ConnConfig, error) {
+	if err := c.TLS.validate(); err != nil {
+		return nil, err
+	}
+	dsn := c.DSN.Reveal()
+	if dsn == "" {
+		return nil, errPostgresDSN
+	}
+	more := map[string]string{}
+	if c.TLS.on() {
+		more["sslmode"] = "verify-full"
+	} else if c.TLS.Mode == "off" {
+		more["sslmode"] = "disable"
+	}
+	for name, file := range map[string]string{"sslrootcert": c.TLS.CA, "sslcert": c.TLS.Cert, "sslkey": c.TLS.Key} {
+		if file != "" {
+			more[name] = file
+		}
+	}
+	dsn, err := withSettings(dsn, more)
+	if err != nil {
+		return nil, err
+	}
+	p, err := pgx.ParseConfig(dsn)
+	switch {
+	case err != nil && c.TLS.on():
+		return nil, fmt.Errorf("%w, and the files of tls must be readable certificates", errPostgresDSN)
+	case err != nil:
+		return nil, errPostgresDSN
+	case p.Database == "":
+		return nil, errors.New("the DSN names no database; it looks like postgres://user:password@host:5432/database")
+	}
+	return p, nil
+}
+
+// withSettings adds settings to a DSN of either form.
+func withSettings(dsn string, more map[string]string) (string, error) {
+	if !strings.HasPrefix(dsn, "postgres://") && !strings.HasPrefix(dsn, "postgresql://") {
+		for name, value := range more {
+			dsn += " " + name + "='" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(value) + "'"
+		}
+		return dsn, nil
+	}
+	u, err := url.Parse(dsn)
+	if err != nil {
+		return "", errPostgresDSN
+	}
+	q := u.Query()
+	for name, value := range more {
+		q.Set(name, value)
+	}
+	u.RawQuery = q.Encode()
+	return u.String(), nil
+}
+
+func (db *DB) openPostgres(ctx context.Context) error {
+	db.dialect = postgresDialect{}
+	p, err := db.config.postgres()
+	if err != nil {
+		return err
+	}
+	if p.ConnectTimeout == 0 {
+		p.ConnectTimeout = db.wait
+	}
+	if _, named := p.RuntimeParams["application_name"]; !named {
+		p.RuntimeParams["application_name"] = "gatehouse"
+	}
+	setUp := stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, fmt.Sprintf("SET lock_timeout = %d", db.wait.Milliseconds()))
+		return err
+	})
+	return db.openServer(ctx, func() *sql.DB { return stdlib.OpenDB(*p, setUp) })
+}
+
+func (postgresDialect) goose() goose.Dialect { return goose.DialectPostgres }
+
+// locker waits as long as a migration of a large database may take.
+func (postgresDialect) locker() lock.SessionLocker {
+	l, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 600))
+	if err != nil {
+		panic(err) // the two numbers are good
+	}
+	return l
+}
+
+// ddl compares all text by its bytes, as the other databases do.
+func (postgresDialect) ddl(statement string) string {
+	var out strings.Builder
+	for line := range strings.Lines(statement) {
+		if i := strings.Index(line, " VARCHAR("); i >= 0 {
+			end := i + strings.IndexByte(line[i:], ')') + 1
+			line = line[:end] + ` COLLATE "C"` + line[end:]
+		}
+		out.WriteString(line)
+	}
+	return out.String()
+}
+
+func (postgresDialect) tables() string {
+	return "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() ORDER BY tablename"
+}
+
+func (postgresDialect) done(error) bool { return false }
+
+func (postgresDialect) rebind(query string) string {
+	var out strings.Builder
+	n := 0
+	for {
+		before, after, found := strings.Cut(query, "?")
+		out.WriteString(before)
+		if !found {
+			return out.String()
+		}
+		n++
+		out.WriteByte('$')
+		out.WriteString(strconv.Itoa(n))
+		query = after
+	}
+}
+
+func (postgresDialect) now() string {
+	return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)"
+}
+
+func (postgresDialect) forUpdate() string { return " FOR UPDATE" }
+
+func (postgresDialect) orNothing(string) string { return " ON CONFLICT DO NOTHING" }
+
+func (postgresDialect) durability(context.Context, *sql.Conn, durability) error { return nil }
+
+func (postgresDialect) snapshot() *sql.TxOptions {
+	return &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}
+}
+
+// sort goes by the classes of SQLSTATE (PostgreSQL, appendix A).
+func (postgresDialect) sort(err error) trouble {
+	var e *pgconn.PgError
+	if !errors.As(err, &e) {
+		return sortNetwork(err)
+	}
+	switch e.Code {
+	case "40001", "40P01": // serialization_failure, deadlock_detected
+		return again
+	case "57P01", "57P02", "57P03": // the server shuts down, crashed, or starts
+		return lost
+	case "25006", "42501", "55P03", "57014": // read-only, no permission, lock_timeout, cancelled
+		return away
+	}
+	switch e.Code[:min(2, len(e.Code))] {
+	case "08", "28", "3D", "53", "58": // connection, credentials, no such database, resources, system
+		return away
+	}
+	return broken
+}
+
+func (postgresDialect) violated(err error) string {
+	var e *pgconn.PgError
+	if errors.As(err, &e) && e.Code == "23505" {
+		return e.ConstraintName
+	}
+	return ""
+}

@@ -1,0 +1,175 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"sync"
+)
+
+// statements keeps the prepared statements of one pool. Only queries whose text
+// is fixed come here, so that there are few.
+type statements struct {
+	pool *sql.DB
+	kept sync.Map // query as it is written: *sql.Stmt
+}
+
+func (s *statements) get(ctx context.Context, query string, rebind func(string) string) (*sql.Stmt, error) {
+	if stmt := s.find(query); stmt != nil {
+		return stmt, nil
+	}
+	stmt, err := s.pool.PrepareContext(ctx, rebind(query))
+	if err != nil {
+		return nil, err
+	}
+	if first, there := s.kept.LoadOrStore(query, stmt); there {
+		stmt.Close()
+		return first.(*sql.Stmt), nil
+	}
+	return stmt, nil
+}
+
+func (s *statements) find(query string) *sql.Stmt {
+	stmt, _ := s.kept.Load(query)
+	found, _ := stmt.(*sql.Stmt)
+	return found
+}
+
+func (s *statements) close() {
+	s.kept.Range(func(_, stmt any) bool {
+		stmt.(*sql.Stmt).Close()
+		return true
+	})
+}
+
+// tx is the transaction of one command.
+type tx struct {
+	*sql.Tx
+	ctx    context.Context
+	db     *DB
+	missed []string // queries to be kept once the connection is free again
+}
+
+// prepared gives the statement of a query on the transaction's connection, which
+// may be the only one: what is not kept yet is prepared for this time.
+func (t *tx) prepared(query string) (*sql.Stmt, error) {
+	if stmt := t.db.writes.find(query); stmt != nil {
+		return t.StmtContext(t.ctx, stmt), nil
+	}
+	t.missed = append(t.missed, query)
+	return t.PrepareContext(t.ctx, t.db.dialect.rebind(query))
+}
+
+// keep prepares what the transaction missed, for the next one.
+func (t *tx) keep() {
+	for _, query := range t.missed {
+		if _, err := t.db.writes.get(t.ctx, query, t.db.dialect.rebind); err != nil {
+			return // then it is missed again
+		}
+	}
+}
+
+// exec carries out a statement whose text is fixed.
+func (t *tx) exec(query string, args ...any) (sql.Result, error) {
+	stmt, err := t.prepared(query)
+	if err != nil {
+		return nil, err
+	}
+	return stmt.ExecContext(t.ctx, args...)
+}
+
+// once carries out a statement whose text depends on what it is about, and
+// which is therefore not kept.
+func (t *tx) once(query string, args ...any) (sql.Result, error) {
+	return t.ExecContext(t.ctx, t.db.dialect.rebind(query), args...)
+}
+
+// scan reads one row into dest; sql.ErrNoRows where there is none.
+func (t *tx) scan(query string, args []any, dest ...any) error {
+	stmt, err := t.prepared(query)
+	if err != nil {
+		return err
+	}
+	return stmt.QueryRowContext(t.ctx, args...).Scan(dest...)
+}
+
+// query reads rows. They must be closed before the next statement.
+func (t *tx) query(query string, args ...any) (*sql.Rows, error) {
+	stmt, err := t.prepared(query)
+	if err != nil {
+		return nil, err
+	}
+	return stmt.QueryContext(t.ctx, args...)
+}
+
+// affected tells whether a statement changed anything.
+func affected(res sql.Result, err error) (bool, error) {
+	if err != nil {
+		return false, err
+	}
+	n, err := res.RowsAffected()
+	return n > 0, err
+}
+
+// scanner is a row of any query.
+type scanner interface{ Scan(dest ...any) error }
+
+// collect reads all rows of a query whose text is fixed.
+func collect[T any](db *DB, ctx context.Context, scan func(scanner, *T) error, query string, args ...any) ([]T, error) {
+	return collectFrom(db, &db.reads, ctx, scan, query, args...)
+}
+
+func collectFrom[T any](db *DB, from *statements, ctx context.Context, scan func(scanner, *T) error, query string, args ...any) ([]T, error) {
+	var all []T
+	err := db.ask(ctx, func(ctx context.Context) error {
+		all = nil
+		stmt, err := from.get(ctx, query, db.dialect.rebind)
+		if err != nil {
+			return err
+		}
+		rows, err := stmt.QueryContext(ctx, args...)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var one T
+			if err := scan(rows, &one); err != nil {
+				return err
+			}
+			all = append(all, one)
+		}
+		return rows.Err()
+	})
+	return all, err
+}
+
+// first reads the first row of a query whose text is fixed into dest; found is
+// false where there is none.
+func (db *DB) first(ctx context.Context, query string, args []any, dest ...any) (found bool, err error) {
+	err = db.ask(ctx, func(ctx context.Context) error {
+		found = false
+		stmt, err := db.reads.get(ctx, query, db.dialect.rebind)
+		if err != nil {
+			return err
+		}
+		switch err := stmt.QueryRowContext(ctx, args...).Scan(dest...); err {
+		case nil:
+			found = true
+			return nil
+		case sql.ErrNoRows:
+			return nil
+		default:
+			return err
+		}
+	})
+	return found, err
+}
+
+// anys makes arguments of keys.
+func anys(keys []string) []any {
+	out := make([]any, len(keys))
+	for i, key := range keys {
+		out[i] = key
+	}
+	return out
+}
