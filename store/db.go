@@ -33,6 +33,18 @@ var _ authcore.Store = (*DB)(nil)
 // Open opens the database of a configuration, creating a SQLite file where
 // there is none, and brings its schema up to date. The errors say what to do.
 func Open(ctx context.Context, c Config) (*DB, error) {
+	db, err := connect(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	if err := db.migrate(ctx); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+// connect opens the database with whatever schema it has.
+func connect(ctx context.Context, c Config) (*DB, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
@@ -44,18 +56,14 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	case MySQL:
 		err = db.openMySQL(ctx)
 	default:
-		err = db.openSQLite(ctx)
+		if err = db.openSQLite(ctx); err == nil {
+			db.background.Go(db.checkpoints)
+		}
 	}
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	db.writes.pool, db.reads.pool, db.heard.pool = db.write, db.read, db.pulse
-	if err := db.migrate(ctx); err != nil {
-		return nil, errors.Join(err, db.Close())
-	}
-	if c.Driver == SQLite {
-		db.background.Go(db.checkpoints)
-	}
 	return db, nil
 }
 

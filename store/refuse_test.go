@@ -14,22 +14,6 @@ import (
 	"github.com/gatehouse-auth/gatehouse/store"
 )
 
-func TestNewerSchemaIsRefused(t *testing.T) {
-	t.Parallel()
-	path := filepath.Join(t.TempDir(), "gate.db")
-	if err := tryOpen(t, path); err != nil {
-		t.Fatal(err)
-	}
-	look := outside(t, path)
-	newest := query[int](t, look, "SELECT max(version_id) FROM gate_schema")
-	exec(t, look, "INSERT INTO gate_schema (version_id, is_applied) VALUES (9999, 1)")
-	says(t, "newer", tryOpen(t, path), "made by a newer Gatehouse", "version 9999", fmt.Sprintf("version %d", newest), "install that version again")
-	exec(t, look, "DELETE FROM gate_schema WHERE version_id = 9999")
-	if err := tryOpen(t, path); err != nil {
-		t.Error(err)
-	}
-}
-
 // What cannot be our database is refused with what to do, and is left as it was.
 func TestForeignFilesAreRefused(t *testing.T) {
 	t.Parallel()

@@ -234,20 +234,3 @@ func TestCommandGivenUp(t *testing.T) {
 		t.Error(err)
 	}
 }
-
-// Two processes that start at once on a new file both work.
-func TestOpenAtOnce(t *testing.T) {
-	t.Parallel()
-	for range 3 {
-		path := filepath.Join(t.TempDir(), "gate.db")
-		errs := make(chan error)
-		for range 4 {
-			go func() { errs <- tryOpen(t, path) }()
-		}
-		for range 4 {
-			if err := <-errs; err != nil {
-				t.Error(err)
-			}
-		}
-	}
-}

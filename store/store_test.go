@@ -1,22 +1,36 @@
 package store_test
 
 import (
+	"context"
+	"fmt"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/gatehouse-auth/gatehouse/authcore"
 	"github.com/gatehouse-auth/gatehouse/store"
 	"github.com/gatehouse-auth/gatehouse/store/storetest"
+	"github.com/gatehouse-auth/gatehouse/store/storetest/dbserver"
 )
 
-// open opens a database, which must work, and closes it when the test ends.
-func open(t testing.TB, path string) *store.DB {
-	t.Helper()
-	return openConfig(t, store.Config{Driver: "sqlite", Path: path})
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if err := dbserver.CloseShared(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
 }
 
 // patience is for tests that are about what happens, not about how soon.
 const patience = time.Minute
+
+// open opens a SQLite file, which must work, and closes it when the test ends.
+func open(t testing.TB, path string) *store.DB {
+	t.Helper()
+	return openConfig(t, store.Config{Driver: store.SQLite, Path: path})
+}
 
 func openConfig(t testing.TB, c store.Config) *store.DB {
 	t.Helper()
@@ -32,10 +46,55 @@ func openConfig(t testing.TB, c store.Config) *store.DB {
 	return db
 }
 
-func TestSQLite(t *testing.T) {
-	t.Parallel()
-	storetest.Run(t, func(t testing.TB) [2]storetest.Store {
-		c := store.Config{Driver: "sqlite", Path: filepath.Join(t.TempDir(), "gate.db"), Wait: patience}
-		return [2]storetest.Store{openConfig(t, c), openConfig(t, c)}
+// kinds are the databases that every test of what a database does runs on. Each
+// gives a new and empty one.
+var kinds = map[string]func(t testing.TB) store.Config{
+	"SQLite": func(t testing.TB) store.Config {
+		return store.Config{Driver: store.SQLite, Path: filepath.Join(t.TempDir(), "gate.db"), Wait: patience}
+	},
+	"PostgreSQL": func(t testing.TB) store.Config { return onServer(t, dbserver.PostgreSQL, store.Postgres) },
+	"MariaDB":    func(t testing.TB) store.Config { return onServer(t, dbserver.MariaDB, store.MySQL) },
+}
+
+// onServer makes a database on the server that all tests share.
+func onServer(t testing.TB, kind dbserver.Kind, driver string) store.Config {
+	t.Helper()
+	s, err := dbserver.Shared(kind)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, err := s.NewDatabase(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.DropDatabase(context.Background(), name); err != nil {
+			t.Error(err)
+		}
 	})
+	return store.Config{Driver: driver, DSN: authcore.Secret(s.DSN(name, dbserver.User)), Wait: patience}
+}
+
+// eachKind runs a test on every database.
+func eachKind(t *testing.T, test func(t *testing.T, c store.Config)) {
+	t.Parallel()
+	for name, fresh := range kinds {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, fresh(t))
+		})
+	}
+}
+
+func TestStore(t *testing.T) {
+	t.Parallel()
+	for name, fresh := range kinds {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			storetest.Run(t, func(t testing.TB) [2]storetest.Store {
+				c := fresh(t)
+				return [2]storetest.Store{openConfig(t, c), openConfig(t, c)}
+			})
+		})
+	}
 }

@@ -255,6 +255,9 @@ func (db *DB) SetStatus(ctx context.Context, id authcore.UserID, status authcore
 			if err := db.notLastOwner(tx, id); err != nil {
 				return err
 			}
+			if err := db.lockUser(tx, id); err != nil { // a sign-in waits here, or is seen
+				return err
+			}
 			if _, err := deleteSessions(tx, id, ""); err != nil {
 				return err
 			}

@@ -26,6 +26,8 @@ type Store interface {
 	RootSessions(ctx context.Context, user authcore.UserID, after string, now, idleBefore time.Time, limit int) ([]store.RootSession, error)
 	OwnerExists(ctx context.Context) (bool, error)
 	BindKey(ctx context.Context, id string) error
+	TakeLease(ctx context.Context, name, holder string, d time.Duration) (bool, error)
+	DropLease(ctx context.Context, name, holder string) error
 	Ping(ctx context.Context) error
 }
 
@@ -34,7 +36,7 @@ var _ Store = (*store.DB)(nil)
 // Run runs the suite. open gives two connections of their own to one database
 // that is new and empty; it closes them when its test ends.
 func Run(t *testing.T, open func(t testing.TB) [2]Store) {
-	for _, tests := range []map[string]func(*world){userTests, ownerTests, sessionTests, codeTests, eventTests, raceTests} {
+	for _, tests := range []map[string]func(*world){userTests, ownerTests, sessionTests, codeTests, eventTests, leaseTests, raceTests} {
 		for name, test := range tests {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()

@@ -1,0 +1,48 @@
+package store
+
+import "context"
+
+// Steps gives the versions of the schema, a step each.
+func Steps() []int64 {
+	all, err := steps(migrations)
+	if err != nil {
+		panic(err)
+	}
+	var out []int64
+	for _, s := range all {
+		out = append(out, s.version)
+	}
+	return out
+}
+
+// OpenAt opens a database and takes the first n steps only.
+func OpenAt(ctx context.Context, c Config, n int) (*DB, error) {
+	db, err := connect(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	all, err := steps(migrations)
+	if err == nil && n > 0 {
+		err = db.migrateTo(ctx, all[:n])
+	}
+	if err != nil {
+		db.Close()
+		return nil, err
+	}
+	return db, nil
+}
+
+// Exec carries out a statement as it is.
+func (db *DB) Exec(ctx context.Context, statement string) error {
+	_, err := db.write.ExecContext(ctx, statement)
+	return err
+}
+
+// TakeStep carries out a step without noting that it was taken.
+func (db *DB) TakeStep(ctx context.Context, n int) error {
+	all, err := steps(migrations)
+	if err == nil {
+		err = db.Exec(ctx, db.dialect.ddl(all[n].statement))
+	}
+	return err
+}

@@ -1,0 +1,1 @@
+INSERT INTO leases VALUES ('cleanup', 'node', 0);
