@@ -239,6 +239,9 @@ func (r *resolver) database(s DatabaseSettings) store.Config {
 	if r.expand == nil && (isPlaceholder(s.Driver) || isPlaceholder(s.TLS) || isPlaceholder(s.TLSCA) || slices.ContainsFunc(s.TLSClient, isPlaceholder)) {
 		return c
 	}
+	if r.expand == nil { // certificates need not be where a Caddyfile is read
+		c.TLS.CA, c.TLS.Cert, c.TLS.Key = "", "", ""
+	}
 	if err := c.Validate(); err != nil {
 		r.fail("%w", err)
 	}
