@@ -12,6 +12,8 @@ look() { # fills missing (what, in words) and packages (Debian's names)
 	need fonts fonts-dejavu-core "a font for the browser"
 	need compiler gcc "a C compiler for the race detector"
 	need libc libc6-dev "the C library's headers for the race detector"
+	need postgresql postgresql "PostgreSQL, of which the tests start servers of their own"
+	need mariadb "mariadb-server-core mariadb-client-core" "MariaDB or MySQL, likewise"
 }
 
 # need NAME PACKAGES WHAT: unless have_NAME finds it, note the Debian packages
@@ -57,6 +59,30 @@ have_libc() { # a compiler may be there without them
 	case $(uname -s) in Linux) [ -e /usr/include/stdlib.h ] ;; esac
 }
 
+have_postgresql() { # Debian keeps it out of PATH, a folder for each version
+	compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || have_command initdb
+}
+
+have_mariadb() { # in folders that only root may have in PATH
+	local PATH=$PATH:/usr/sbin:/usr/local/sbin
+	if have_command mariadbd; then
+		have_command mariadb-install-db && have_command my_print_defaults
+	else
+		have_command mysqld
+	fi
+}
+
+# install PACKAGES: as apt-get does, but removes nothing, and has no system server
+# of PostgreSQL set up and started. (Of MariaDB, the core packages have none.)
+install() {
+	local folder=/etc/postgresql-common/createcluster.d
+	local setting=$folder/gatehouse-tests.conf
+	mkdir -p "$folder"
+	trap "rm -f $setting; rmdir --ignore-fail-on-non-empty -p $folder" EXIT
+	echo 'create_main_cluster = false' >"$setting"
+	apt-get install -q -y --no-install-recommends --no-remove "$@" </dev/null
+}
+
 say() { printf 'setup: %s\n' "$*"; }
 
 if ! have_command go; then
@@ -85,7 +111,7 @@ fi
 say "installing ${packages[*]} with apt-get"
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -q </dev/null
-apt-get install -q -y --no-install-recommends "${packages[@]}" </dev/null
+install "${packages[@]}"
 
 look
 if [ ${#missing[@]} -gt 0 ]; then
