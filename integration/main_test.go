@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+
+	"github.com/gatehouse-auth/gatehouse/store/storetest/dbserver"
 )
 
 // workDir holds what all tests share: the binary and the folders of shared
@@ -26,6 +28,10 @@ func TestMain(m *testing.M) {
 		code = 1
 	}
 	killLeftovers()
+	if err := dbserver.CloseShared(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
 	_ = os.RemoveAll(workDir)
 	os.Exit(code)
 }
