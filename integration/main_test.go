@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+
+	"github.com/gatehouse-auth/gatehouse/store/storetest/dbserver"
 )
 
 // workDir holds what all tests share: the binary and the folders of shared
@@ -23,6 +25,10 @@ func TestMain(m *testing.M) {
 	code := m.Run()
 	for _, complaint := range stopShared() {
 		fmt.Fprintln(os.Stderr, complaint)
+		code = 1
+	}
+	if err := dbserver.CloseShared(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		code = 1
 	}
 	killLeftovers()
