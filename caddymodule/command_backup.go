@@ -58,7 +58,7 @@ the sessions in the backup may have been revoked since.`,
 			if err := t.mayRestore(cmd.Context(), args[0]); err != nil {
 				return err
 			}
-			kept, err := store.Restore(cmd.Context(), t.values.database, args[0])
+			kept, err := store.Restore(cmd.Context(), t.values.database, args[0], time.Now())
 			if err != nil {
 				return err
 			}

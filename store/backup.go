@@ -43,10 +43,10 @@ func Backup(ctx context.Context, c Config, file string) (err error) {
 }
 
 // Restore makes a backup the database, in the place of one that is there, which
-// it keeps beside under the name that it returns. Everybody is signed out: the
+// it keeps beside under the name that it returns, made of now. Everybody is signed out: the
 // backup's sessions and one-time codes may have been revoked or used since.
 // Nobody may be using the database.
-func Restore(ctx context.Context, c Config, file string) (kept string, err error) {
+func Restore(ctx context.Context, c Config, file string, now time.Time) (kept string, err error) {
 	if c.Driver != SQLite {
 		return "", fmt.Errorf("%s is restored by its own tools; a backup in a SQLite file goes into an empty one by: caddy gate copy --from sqlite:FILE", c)
 	}
@@ -74,7 +74,7 @@ func Restore(ctx context.Context, c Config, file string) (kept string, err error
 		if err := closeForGood(ctx, c.Path); err != nil {
 			return "", err
 		}
-		kept = c.Path + ".before-" + time.Now().UTC().Format("20060102T150405Z")
+		kept = c.Path + ".before-" + now.UTC().Format("20060102T150405Z")
 		if err := mustBeNew(kept); err != nil {
 			return "", err
 		}

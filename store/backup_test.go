@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -44,13 +45,13 @@ func TestBackupAndRestore(t *testing.T) {
 		t.Errorf("%v, %v", info.Mode(), err)
 	}
 	says(t, "a file that is there", store.Backup(t.Context(), c, file), "is there already")
-	says(t, "a database in use", second(store.Restore(t.Context(), c, file)), "is in use", "stop Caddy first")
+	says(t, "a database in use", second(store.Restore(t.Context(), c, file, time.Now())), "is in use", "stop Caddy first")
 	wantUsers, _ := all(t, db)
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
 
-	kept, err := store.Restore(t.Context(), c, file)
+	kept, err := store.Restore(t.Context(), c, file, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,17 +102,17 @@ func TestRestoreRefuses(t *testing.T) {
 	for name, content := range map[string][]byte{"damaged": damaged, "cut": body[:len(body)/2], "text": []byte(strings.Repeat("text ", 1000)), "empty": nil} {
 		file := filepath.Join(dir, name)
 		write(t, file, content)
-		if _, err := store.Restore(t.Context(), c, file); err == nil || !strings.Contains(err.Error(), file) {
+		if _, err := store.Restore(t.Context(), c, file, time.Now()); err == nil || !strings.Contains(err.Error(), file) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := store.Restore(t.Context(), c, filepath.Join(dir, "missing")); err == nil {
+	if _, err := store.Restore(t.Context(), c, filepath.Join(dir, "missing"), time.Now()); err == nil {
 		t.Error("a missing file was restored")
 	}
 	if _, err := os.Stat(c.Path); err == nil {
 		t.Error("something was made of it")
 	}
-	if _, err := store.Restore(t.Context(), c, good); err != nil { // where nothing was
+	if _, err := store.Restore(t.Context(), c, good, time.Now()); err != nil { // where nothing was
 		t.Error(err)
 	}
 	says(t, "another database", store.Backup(t.Context(), store.Config{Driver: store.Postgres, DSN: "postgres://u:p@h/db"}, filepath.Join(dir, "x")), "pg_dump", "caddy gate copy")
