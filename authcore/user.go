@@ -8,9 +8,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/uuid"
-	"golang.org/x/text/cases"
-	"golang.org/x/text/secure/precis"
-	"golang.org/x/text/unicode/norm"
+
+	"github.com/gatehouse-auth/gatehouse/authcore/access"
 )
 
 // UserID is a UUIDv7 (RFC 9562 section 5.7) in its text form.
@@ -75,33 +74,22 @@ const (
 	maxUsername = 64  // characters
 	maxName     = 128 // characters
 	maxEmail    = 254 // bytes, RFC 5321 section 4.5.3.1.3
-	maxGroup    = 64  // characters
 	maxLogin    = 512 // bytes: the longest username or address, decomposed
 )
 
-// UsernameKey is the form in which usernames are compared and kept unique:
-// PRECIS UsernameCaseMapped (RFC 8265 section 3.3), which folds case and width and
-// normalises. It is empty for what can never be a username.
-func UsernameKey(username string) string {
-	key, err := precis.UsernameCaseMapped.String(strings.TrimSpace(username))
-	if err != nil {
-		return ""
-	}
-	return key
-}
+// UsernameKey is the form in which usernames are compared and kept unique, of
+// what a person typed. It is empty for what can never be a username.
+func UsernameKey(username string) string { return access.UsernameKey(strings.TrimSpace(username)) }
 
-// EmailKey is the form in which addresses are compared and kept unique: NFKC
-// and case folding, to where both change nothing any more. Strictly only the domain is case-insensitive (RFC 5321
-// section 2.4), but no mail provider people use tells two such boxes apart.
-func EmailKey(email string) string {
-	return strings.TrimSpace(norm.NFKC.String(cases.Fold().String(norm.NFKC.String(email))))
-}
+// EmailKey is the form in which addresses are compared and kept unique.
+func EmailKey(email string) string { return strings.TrimSpace(access.FoldAddress(email)) }
 
 // LoginKey is the key for what a person typed to sign in, and whether it is
-// an email address. Usernames never hold an @, so the two cannot be confused.
+// an email address. Usernames never hold an @, so the two cannot be confused. It
+// is empty for what nobody can be called, and what no database takes as text.
 func LoginKey(login string) (key string, isEmail bool) {
-	if len(login) > maxLogin {
-		return "", false // nobody's, and not worth folding
+	if len(login) > maxLogin || !utf8.ValidString(login) || strings.ContainsRune(login, 0) {
+		return "", false
 	}
 	if strings.Contains(login, "@") {
 		return EmailKey(login), true
@@ -110,8 +98,7 @@ func LoginKey(login string) (key string, isEmail bool) {
 }
 
 // CheckUsername refuses names that cannot be told apart, put in a header or
-// typed: letters, digits and . _ - + only, at most 64 characters, a letter or
-// digit first, so that no program takes a name for an option or a path.
+// typed: see access.ValidUsername. They have at most 64 characters.
 func CheckUsername(username string) error {
 	bad := func(msg string) error {
 		return &Error{Kind: Invalid, Code: "username_invalid", Field: "username", Message: msg}
@@ -121,17 +108,8 @@ func CheckUsername(username string) error {
 		return bad("Please choose a username.")
 	case n > maxUsername:
 		return bad("A username can have 64 characters at most.")
-	}
-	for _, r := range username {
-		if !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.IsMark(r) && !strings.ContainsRune("._-+", r) {
-			return bad("A username can have letters, digits and . _ - + only.")
-		}
-	}
-	if first, _ := utf8.DecodeRuneInString(username); !unicode.IsLetter(first) && !unicode.IsDigit(first) {
-		return bad("A username begins with a letter or a digit.")
-	}
-	if UsernameKey(username) == "" {
-		return bad("This username mixes characters that cannot go together.")
+	case !access.ValidUsername(username):
+		return bad("A username can have letters, digits and . _ - + only, and begins with a letter or a digit.")
 	}
 	return nil
 }
@@ -146,7 +124,7 @@ func CheckEmail(email string) error {
 	if len(email) > maxEmail || hasControl(email) || !utf8.ValidString(email) {
 		return bad
 	}
-	if key := EmailKey(email); strings.Count(key, "@") != 1 || strings.ContainsFunc(key, unicode.IsSpace) {
+	if key := EmailKey(email); len(key) > maxEmail || strings.Count(key, "@") != 1 || strings.ContainsFunc(key, unicode.IsSpace) {
 		return bad // folding makes another address of it
 	}
 	a, err := mail.ParseAddress(email)
@@ -170,13 +148,8 @@ func CheckName(name string) error {
 func CheckGroup(group string) error {
 	bad := &Error{Kind: Invalid, Code: "group_invalid", Field: "group",
 		Message: "A group name can have up to 64 lower-case letters, digits and . _ - : / @ only."}
-	if group == "" || utf8.RuneCountInString(group) > maxGroup {
+	if !access.ValidGroup(group) {
 		return bad
-	}
-	for _, r := range group {
-		if !(unicode.IsLetter(r) && !unicode.IsUpper(r)) && !unicode.IsDigit(r) && !strings.ContainsRune("._-:/@", r) {
-			return bad
-		}
 	}
 	return nil
 }

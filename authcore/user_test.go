@@ -105,6 +105,12 @@ func TestLoginKey(t *testing.T) {
 			t.Errorf("%+q: %+q, %v, want %+q, %v", test.login, key, isEmail, test.key, test.isEmail)
 		}
 	}
+	// What no database takes as text is nobody's.
+	for _, login := range []string{"a\x00@example.com", "a\xff@example.com", "alice\x00", "\xff", "\xed\xa0\x80@example.com"} {
+		if key, _ := LoginKey(login); key != "" {
+			t.Errorf("%+q is looked up as %+q", login, key)
+		}
+	}
 	// What folds to the sign is no way around it: no username has one.
 	for _, login := range []string{"alice\uff20example.com", "alice\ufe6bexample.com"} {
 		if key, isEmail := LoginKey(login); !isEmail && key != "" && CheckUsername(key) == nil {
@@ -128,7 +134,7 @@ func TestCheckEmail(t *testing.T) {
 		"space before": " alice@example.com", "space inside": "al ice@example.com", "line": "alice@example.com\nBcc: bob@example.net",
 		"return": "alice@example.com\r", "NUL": "a\x00@example.com", "direction": "\u202ealice@example.com", "dots": "a..b@example.com",
 		"dot at the end": "alice.@example.com", "comment": "alice(x)@example.com", "not UTF-8": "a\xff@example.com",
-		"too long": strings.Repeat("a", 250) + "@example.com", "two ats": "alice@evil.example@example.com",
+		"too long": strings.Repeat("a", 250) + "@example.com", "longer when folded": strings.Repeat("\ufdfa", 20) + "@example.com", "two ats": "alice@evil.example@example.com",
 		"full-width at": "alice\uff20evil.example@example.com",
 	}
 	for name, email := range bad {

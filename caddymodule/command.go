@@ -21,15 +21,15 @@ func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "gate",
 		Usage: "<command>",
-		Short: "Manages users and sessions of the gate",
-		Long: `Manages users and sessions of the gate.
+		Short: "Manages users, sessions and the database of the gate",
+		Long: `Manages users, sessions and the database of the gate.
 
 Works whether or not a server runs: through Caddy's admin endpoint where one runs
 with this configuration, else on the database itself.`,
 		CobraFunc: func(cmd *cobra.Command) {
 			cmd.PersistentFlags().StringP("config", "c", "Caddyfile", "the Caddyfile (or JSON configuration) of the server")
 			cmd.SilenceUsage = true
-			parent(cmd, userCommand(), sessionCommand(), doctorCommand())
+			parent(cmd, userCommand(), sessionCommand(), backupCommand(), restoreCommand(), copyCommand(), doctorCommand())
 		},
 	})
 }

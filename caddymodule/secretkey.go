@@ -35,7 +35,7 @@ func loadKey(c store.Config, configured authcore.Secret, bound bool) (authcore.S
 	if c.Driver != store.SQLite {
 		return authcore.SecretKey{}, errors.New("with a database that several nodes may use, secret_key is needed")
 	}
-	path := c.Path + ".key"
+	path := keyFile(c)
 	text, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) && !bound {
 		return makeKey(path)
@@ -49,6 +49,10 @@ func loadKey(c store.Config, configured authcore.Secret, bound bool) (authcore.S
 	}
 	return key, nil
 }
+
+// keyFile is where the secret key of a SQLite database is, where the
+// configuration names none.
+func keyFile(c store.Config) string { return c.Path + ".key" }
 
 // makeKey writes a new key, whole or not at all. Of two processes that make one
 // at the same time, both use the one that came first.

@@ -150,13 +150,13 @@ func TestNewerDatabase(t *testing.T) {
 	s := start(t, cottage)
 	s.createOwner(t, alice)
 	s.Stop(t)
-	in("gate.db", "INSERT INTO goose_db_version (version_id, is_applied) VALUES (20990101, 1)")(s)
+	in("gate.db", "INSERT INTO gate_schema (version_id, is_applied) VALUES (20990101, 1)")(s)
 	err := s.run()
 	complains(t, s, err, "was made by a newer Gatehouse", "version 20990101", "install that version again, or restore a backup made before the upgrade")
 	if _, errs, exit := s.CLI(t, "", "user", "list"); exit == 0 || !strings.Contains(errs, "newer Gatehouse") {
 		t.Errorf("the command line exits with %d and says %s", exit, errs)
 	}
-	in("gate.db", "DELETE FROM goose_db_version WHERE version_id = 20990101")(s)
+	in("gate.db", "DELETE FROM gate_schema WHERE version_id = 20990101")(s)
 	s.Restart(t)
 	s.Client(t).signIn(s.at("app.localhost", ""), alice)
 }

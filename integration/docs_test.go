@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/gatehouse-auth/gatehouse/store/storetest/dbserver"
 )
 
 // block is a fenced block of a document.
@@ -68,11 +70,16 @@ func TestCaddyfilesInDocuments(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			// A secret that a document reads from a file has to be there.
-			key := filepath.Join(dir, "gate.key")
-			if err := os.WriteFile(key, []byte("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n"), 0o600); err != nil {
-				t.Fatal(err)
+			for name, secret := range map[string]string{
+				"gate.key":   "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n",
+				"gate.dsn":   "postgres://gatehouse:choose-one@db.example.com:5432/gatehouse?sslmode=verify-full\n",
+				"gate.mysql": "mysql://gatehouse:choose-one@db.example.com:3306/gatehouse\n",
+			} {
+				if err := os.WriteFile(filepath.Join(dir, name), []byte(secret), 0o600); err != nil {
+					t.Fatal(err)
+				}
 			}
-			text := strings.ReplaceAll(b.text, "/run/secrets/gate.key", key)
+			text := strings.ReplaceAll(b.text, "/run/secrets", dir)
 			file := filepath.Join(dir, "Caddyfile")
 			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 				t.Fatal(err)
@@ -121,6 +128,7 @@ func TestCommandsInDocuments(t *testing.T) {
 	for name, text := range map[string]string{
 		"Caddyfile":    "{\n\tadmin off\n\tgate {\n\t\tdatabase sqlite gate.db\n\t\tregister invite\n\t}\n}\n",
 		"password.txt": "a long password for the documents\n",
+		"gate.dsn":     urlOf(t, dbserver.PostgreSQL),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -144,6 +152,7 @@ func TestCommandsInDocuments(t *testing.T) {
 		}
 		for line := range strings.Lines(b.text) {
 			ran++
+			line = strings.ReplaceAll(line, "/run/secrets", dir)
 			cmd := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", line)
 			cmd.Dir = dir
 			if strings.HasPrefix(line, "./xcaddy.sh") || strings.HasPrefix(line, "bin/") {

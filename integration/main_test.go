@@ -27,6 +27,10 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, complaint)
 		code = 1
 	}
+	if err := dbserver.CloseShared(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
 	killLeftovers()
 	if err := dbserver.CloseShared(); err != nil {
 		fmt.Fprintln(os.Stderr, err)

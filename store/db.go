@@ -3,10 +3,10 @@ package store
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -165,7 +165,9 @@ const askTries = 3
 // process that waits for the same. It tells whether there is time for one.
 func pause(ctx context.Context, try int) bool {
 	most := min(5*time.Millisecond<<min(try, 10), 250*time.Millisecond)
-	t := time.NewTimer(most/2 + rand.N(most/2))
+	var chance [1]byte
+	_, _ = rand.Read(chance[:])
+	t := time.NewTimer(most/2 + most/2*time.Duration(chance[0])/256)
 	defer t.Stop()
 	select {
 	case <-ctx.Done():

@@ -260,21 +260,25 @@ func (db *DB) CheckIntegrity(ctx context.Context) error {
 	if db.config.Driver != SQLite {
 		return nil
 	}
-	rows, err := db.read.QueryContext(ctx, "PRAGMA integrity_check")
+	return db.failure(integrity(ctx, db.read))
+}
+
+func integrity(ctx context.Context, db *sql.DB) error {
+	rows, err := db.QueryContext(ctx, "PRAGMA integrity_check")
 	if err != nil {
-		return db.failure(err)
+		return err
 	}
 	defer rows.Close()
 	var found []string
 	for rows.Next() {
 		var line string
 		if err := rows.Scan(&line); err != nil {
-			return db.failure(err)
+			return err
 		}
 		found = append(found, line)
 	}
 	if err := rows.Err(); err != nil {
-		return db.failure(err)
+		return err
 	}
 	if len(found) != 1 || found[0] != "ok" {
 		return errors.New(strings.Join(found, "; "))

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,6 +18,12 @@ import (
 
 func TestMain(m *testing.M) {
 	code := m.Run()
+	if file := os.Getenv("GATE_COUNTS"); file != "" && suites.text.Len() > 0 {
+		if err := os.WriteFile(file, []byte(suites.text.String()), 0o600); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
 	if err := dbserver.CloseShared(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1
@@ -86,14 +94,30 @@ func eachKind(t *testing.T, test func(t *testing.T, c store.Config)) {
 	}
 }
 
+// suites says how many tests of the suite passed on each database, for
+// `make test` to show.
+var suites struct {
+	sync.Mutex
+	text strings.Builder
+}
+
 func TestStore(t *testing.T) {
 	t.Parallel()
 	for name, fresh := range kinds {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			storetest.Run(t, func(t testing.TB) [2]storetest.Store {
+			n := storetest.Run(t, func(t testing.TB) [2]storetest.Store {
 				c := fresh(t)
 				return [2]storetest.Store{openConfig(t, c), openConfig(t, c)}
+			})
+			t.Cleanup(func() {
+				suites.Lock()
+				defer suites.Unlock()
+				result := "passed"
+				if t.Failed() {
+					result = "FAILED"
+				}
+				fmt.Fprintf(&suites.text, "store: %d tests on %s %s\n", n, name, result)
 			})
 		})
 	}

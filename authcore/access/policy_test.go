@@ -69,6 +69,8 @@ func TestParseErrors(t *testing.T) {
 		{"user with a space", line("deny", "user:bob b"), 1, "not a username"},
 		{"user not UTF-8", line("deny", "user:\xff"), 1, "not a username"},
 		{"placeholder as user", line("deny", "user:{env.HOME}"), 1, "not a username"},
+		{"user with a sign first", line("deny", "user:-bob"), 1, "a letter or digit first"},
+		{"group too long", line("deny", "group:"+strings.Repeat("a", 65)), 1, "up to 64"},
 		{"group in upper case", line("deny", "group:Ops"), 1, "lower-case"},
 		{"group with a comma", line("deny", "group:a,b"), 1, "not a group"},
 		{"domain with @", line("deny", "domain:@example.com"), 1, "as it stands after the @"},

@@ -4,10 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
-
-	"golang.org/x/text/cases"
-	"golang.org/x/text/secure/precis"
-	"golang.org/x/text/unicode/norm"
 )
 
 // The kinds of term, as they are written.
@@ -168,46 +164,28 @@ func parseTerm(arg string) (term, error) {
 	return term{kind, name}, err
 }
 
-// userKey maps a username to its key: PRECIS UsernameCaseMapped (RFC 8265,
-// section 3.3), as everywhere else.
+// userKey gives the form in which a username is compared.
 func userKey(name string) (string, error) {
-	key, err := precis.UsernameCaseMapped.String(name)
-	if err != nil || !consistsOf(key, "._-+", unicode.IsLetter, unicode.IsDigit, unicode.IsMark) {
-		return "", fmt.Errorf("%q is not a username; it has letters, digits and . _ - + only (not an email address)", name)
+	if !ValidUsername(name) {
+		return "", fmt.Errorf("%q is not a username; it has letters, digits and . _ - + only, a letter or digit first (not an email address)", name)
 	}
-	return key, nil
+	return UsernameKey(name), nil
 }
 
-// checkGroup accepts the names that a group can have. They are compared as
-// they are.
 func checkGroup(name string) error {
-	if consistsOf(name, "._-:/@", unicode.IsLetter, unicode.IsDigit) && !strings.ContainsFunc(name, unicode.IsUpper) {
-		return nil
+	if !ValidGroup(name) {
+		return fmt.Errorf("%q is not a group; it has up to %d lower-case letters, digits and . _ - : / @ only", name, maxGroup)
 	}
-	return fmt.Errorf("%q is not a group; it has lower-case letters, digits and . _ - : / @ only", name)
+	return nil
 }
 
-// domainKey folds a domain as email addresses are folded: NFKC, then case.
+// domainKey gives the form in which the domain of an address is compared.
 func domainKey(name string) (string, error) {
-	key := cases.Fold().String(norm.NFKC.String(name))
+	key := FoldAddress(name)
 	for label := range strings.SplitSeq(key, ".") {
 		if label == "" || !consistsOf(label, "-", unicode.IsLetter, unicode.IsDigit, unicode.IsMark) {
 			return "", fmt.Errorf("%q is not a domain; write it as it stands after the @, e.g. example.com", name)
 		}
 	}
 	return key, nil
-}
-
-// consistsOf reports whether each rune of s is among extra or one of classes.
-func consistsOf(s, extra string, classes ...func(rune) bool) bool {
-	for _, r := range s {
-		allowed := strings.ContainsRune(extra, r)
-		for _, class := range classes {
-			allowed = allowed || class(r)
-		}
-		if !allowed {
-			return false
-		}
-	}
-	return true
 }

@@ -24,7 +24,7 @@ func TestLocalPath(t *testing.T) {
 	bad := []string{"", "app", "//evil.example", "///evil.example", "/\\evil.example", "\\\\evil.example", "/\t/evil.example", "/\n/evil.example",
 		"\t//evil.example", " /app", "/%09/evil.example\x00", "https://evil.example", "https:evil.example", "https:/evil.example", "HTTPS://evil.example",
 		"javascript:alert(1)", "data:text/html,x", "user@evil.example", "/%5cevil.example", "/%5Cevil.example", "/a\\b", "/%0d%0aSet-Cookie:x",
-		"/a b", "/a\x7f", "/%00", "/%zz", "/%2f/evil.example/..%0a", "/%2F%2Fevil.example\n", "/%2fevil.example",
+		"/a b", "/a\x7f", "/\xff", "/a?x=\xff", "/%00", "/%zz", "/%2f/evil.example/..%0a", "/%2F%2Fevil.example\n", "/%2fevil.example",
 		"/.gate/login", "/.gate/logout", "/.gate/callback?code=x", "/.gate", "/.GATE/login", "/%2egate/login", "/x/../.gate/login",
 		"/.gate/account/../logout", "/.gate/account/..%2flogout", "/" + strings.Repeat("a", maxReturn)}
 	for _, path := range bad {

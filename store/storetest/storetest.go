@@ -33,17 +33,19 @@ type Store interface {
 
 var _ Store = (*store.DB)(nil)
 
-// Run runs the suite. open gives two connections of their own to one database
+// Run runs the suite, and tells how many tests that are. open gives two connections of their own to one database
 // that is new and empty; it closes them when its test ends.
-func Run(t *testing.T, open func(t testing.TB) [2]Store) {
+func Run(t *testing.T, open func(t testing.TB) [2]Store) (n int) {
 	for _, tests := range []map[string]func(*world){userTests, ownerTests, sessionTests, codeTests, eventTests, leaseTests, raceTests} {
 		for name, test := range tests {
+			n++
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				test(&world{T: t, nodes: open(t), now: time.Date(2026, 1, 2, 3, 4, 5, 678901000, time.UTC)})
 			})
 		}
 	}
+	return n
 }
 
 // world is one database under test. Helpers that cannot do their work end the

@@ -3,9 +3,9 @@ package dbserver
 import (
 	"context"
 	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
-	mathrand "math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -267,7 +267,9 @@ func (s *Server) command(name string, args ...string) *exec.Cmd {
 // for connections, which would block the restart of a server.
 func freePort() int {
 	for {
-		port := 10000 + mathrand.IntN(20000)
+		var chance [2]byte
+		_, _ = rand.Read(chance[:])
+		port := 10000 + int(binary.BigEndian.Uint16(chance[:]))%20000
 		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 		if err != nil {
 			continue

@@ -1,0 +1,191 @@
+package caddymodule
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gatehouse-auth/gatehouse/store"
+)
+
+func backupCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "backup FILE",
+		Short: "Writes the SQLite database into a new file, also while Caddy runs",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			t, err := readTarget(cmd)
+			if err != nil {
+				return err
+			}
+			if err := store.Backup(cmd.Context(), t.values.database, args[0]); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "Wrote %s.\n%s\n", args[0], keepKey(t))
+			return err
+		},
+	}
+}
+
+// keepKey says where the secret key is, without which a backup is of little use.
+func keepKey(t *target) string {
+	where := "which the configuration names"
+	if t.values.secretKey == "" {
+		where = "in " + keyFile(t.values.database)
+	}
+	return "The secret key (" + where + ") is not part of it: keep a copy of that apart."
+}
+
+func restoreCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "restore FILE",
+		Short: "Makes a backup the SQLite database; Caddy must be stopped",
+		Long: `Makes a backup the SQLite database; Caddy must be stopped.
+
+The database that is there now is kept beside it. Everybody has to sign in again:
+the sessions in the backup may have been revoked since.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			t, err := readTarget(cmd)
+			if err != nil {
+				return err
+			}
+			if err := t.mayRestore(cmd.Context(), args[0]); err != nil {
+				return err
+			}
+			kept, err := store.Restore(cmd.Context(), t.values.database, args[0], time.Now())
+			if err != nil {
+				return err
+			}
+			out := cmd.OutOrStdout()
+			fmt.Fprintf(out, "Restored %s from %s. Everybody has to sign in again.\n", t.values.database.Path, args[0])
+			if kept != "" {
+				fmt.Fprintf(out, "What was there before is in %s.\n", kept)
+			}
+			return nil
+		},
+	}
+}
+
+// mayRestore makes sure that no server runs on the database, that the server
+// will be able to read it, and that the backup's secret key is there.
+func (t *target) mayRestore(ctx context.Context, file string) error {
+	if t.admin != "" && listens(t.admin) {
+		if _, found, err := ask(t.admin, call{Database: t.values.database.Key()}); err != nil || found {
+			return errors.Join(err, errors.New("Caddy runs on this database: stop it first"))
+		}
+	}
+	if t.values.database.Driver != store.SQLite {
+		return nil // Restore says what to do instead
+	}
+	if err := mayCreate(t.values.database.Path); err != nil {
+		return err
+	}
+	id, err := store.KeyOf(ctx, file)
+	if err != nil || id == "" {
+		return err
+	}
+	key, err := loadKey(t.values.database, t.values.secretKey, true)
+	if err != nil {
+		return err
+	}
+	if key.ID() != id {
+		return fmt.Errorf("%s was made with another secret key: put that key into %s first, or name it with \"secret_key\"", file, keyFile(t.values.database))
+	}
+	return nil
+}
+
+func copyCommand() *cobra.Command {
+	var from, to string
+	cmd := &cobra.Command{
+		Use:   "copy --to DATABASE [--from DATABASE]",
+		Short: "Copies everything into a new database of any kind",
+		Long: `Copies everything into a new database of any kind, and reads it back to compare.
+
+A database is written sqlite:FILE, postgres://user:password@host:5432/database or
+mysql://user:password@host:3306/database; {env.X} and {file.X} keep passwords out
+of the list of processes. Without --from it is the one of the configuration.
+Stop Caddy before: what changes meanwhile stays behind.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			source, err := databaseOf(cmd, "from", from)
+			if err != nil {
+				return err
+			}
+			target, err := databaseOf(cmd, "to", to)
+			if err != nil {
+				return err
+			}
+			return copyDatabase(cmd, source, target)
+		},
+	}
+	cmd.Flags().StringVar(&from, "from", "", "the database to read")
+	cmd.Flags().StringVar(&to, "to", "", "the database to fill, new and empty")
+	return cmd
+}
+
+// databaseOf reads a database that a flag names; the source may be left to the
+// configuration.
+func databaseOf(cmd *cobra.Command, flag, text string) (store.Config, error) {
+	if text == "" && flag == "from" {
+		t, err := readTarget(cmd)
+		if err != nil {
+			return store.Config{}, err
+		}
+		return t.values.database, nil
+	}
+	text, err := expander()(text)
+	if err != nil {
+		return store.Config{}, err
+	}
+	c, err := store.ParseConfig(text)
+	if err != nil {
+		err = fmt.Errorf("--%s: %w", flag, err)
+	}
+	return c, err
+}
+
+func copyDatabase(cmd *cobra.Command, source, target store.Config) error {
+	ctx := cmd.Context()
+	if source.Driver == store.SQLite {
+		if _, err := os.Stat(source.Path); err != nil {
+			return err
+		}
+	}
+	if target.Driver == store.SQLite {
+		if err := mayCreate(target.Path); err != nil {
+			return err
+		}
+	}
+	from, err := openPatient(ctx, source)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	to, err := openPatient(ctx, target)
+	if err != nil {
+		return err
+	}
+	out := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 4, 2, ' ', 0)
+	fmt.Fprintln(out, "TABLE\tROWS\tCHECKSUM")
+	err = store.Copy(ctx, from, to, func(c store.Copied) { fmt.Fprintf(out, "%s\t%d\t%s\n", c.Table, c.Rows, c.Checksum) })
+	if err = errors.Join(err, to.Close()); err != nil {
+		return err
+	}
+	if err := out.Flush(); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "Copied to %s, and compared. It belongs to the same secret key: name that with secret_key, or put it beside a SQLite file.\n", target)
+	return err
+}
+
+// openPatient opens a database for work that may take long.
+func openPatient(ctx context.Context, c store.Config) (*store.DB, error) {
+	c.Wait = time.Minute
+	return store.Open(ctx, c)
+}
