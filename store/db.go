@@ -142,7 +142,7 @@ func (db *DB) transact(ctx context.Context, d durability, f func(tx *tx) error) 
 	return true, this.Commit()
 }
 
-// ask reads, and once more where the connection was lost: a database that was
+// ask reads, and again where the connection was lost: a database that was
 // restarted leaves dead ones in the pool. It takes no longer than the configured
 // wait.
 func (db *DB) ask(ctx context.Context, f func(ctx context.Context) error) error {
@@ -153,7 +153,7 @@ func (db *DB) ask(ctx context.Context, f func(ctx context.Context) error) error 
 		if err == nil {
 			return nil
 		}
-		if t := db.dialect.sort(err); t != again && t != lost || try == askTries || !pause(ctx, try) {
+		if t := db.dialect.sort(err); t != again && (t != lost || try >= askTries) || !pause(ctx, try) {
 			return db.failure(err)
 		}
 	}
@@ -186,7 +186,7 @@ func (db *DB) failure(err error) error {
 		return err
 	case errors.Is(err, context.Canceled):
 		return err
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, sql.ErrConnDone), db.dialect.sort(err) != broken:
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, sql.ErrConnDone), errors.Is(err, sql.ErrTxDone), db.dialect.sort(err) != broken:
 		return authcore.ErrUnavailable.With(err)
 	}
 	return fmt.Errorf("database: %w", err)

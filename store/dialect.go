@@ -54,6 +54,7 @@ const (
 	// lost: the connection broke. A command that was not being committed has not
 	// happened.
 	lost
-	// again: the database undid the transaction for the sake of another one.
+	// again: the database undid the transaction for the sake of another one, or has
+	// no connection left for us while others have them.
 	again
 )

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"embed"
@@ -80,10 +81,15 @@ func (db *DB) migrateTo(ctx context.Context, all []step) error {
 		return err
 	}
 	newest := all[len(all)-1].version
+	var first error // goose makes its table with the first try: what later ones say is that it is not there
 	for try := 1; ; try++ {
 		err := migrateOnce(ctx, p, newest)
-		if err == nil || try == migrateTries || errors.Is(err, errNewer) || !pause(ctx, try) {
+		if err == nil || errors.Is(err, errNewer) {
 			return err
+		}
+		first = cmp.Or(first, err)
+		if try == migrateTries || db.dialect.sort(first) == away || !pause(ctx, try) {
+			return first
 		}
 	}
 }
@@ -135,7 +141,7 @@ var errNewer = errors.New("was made by a newer Gatehouse than this one")
 func migrateOnce(ctx context.Context, p *goose.Provider, newest int64) error {
 	has, err := p.GetDBVersion(ctx)
 	if err != nil {
-		return fmt.Errorf("database: its schema version cannot be read: %w; its user must be allowed to create tables", err)
+		return fmt.Errorf("database: its schema version cannot be read: %w; its user must be allowed to create and alter tables, and it must not be read-only", err)
 	}
 	if has > newest {
 		return fmt.Errorf("database: its schema (version %d) %w (version %d); "+
@@ -145,7 +151,7 @@ func migrateOnce(ctx context.Context, p *goose.Provider, newest int64) error {
 		return nil
 	}
 	if _, err := p.Up(ctx); err != nil {
-		return fmt.Errorf("database: its schema cannot be brought up to date: %w; its user must be allowed to create and alter tables", err)
+		return fmt.Errorf("database: its schema cannot be brought up to date: %w; its user must be allowed to create and alter tables, and it must not be read-only", err)
 	}
 	return nil
 }

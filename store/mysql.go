@@ -134,7 +134,7 @@ func (db *DB) openMySQL(ctx context.Context) error {
 		fmt.Sprintf("SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', SESSION time_zone = '+00:00', SESSION innodb_lock_wait_timeout = %d",
 			max(1, int(db.wait/time.Second))),
 	}
-	return db.openServer(ctx, func() *sql.DB { return sql.OpenDB(sessionConnector{connector, session}) })
+	return db.openServer(ctx, func() *sql.DB { return sql.OpenDB(sessionConnector{connector, session, db.wait}) })
 }
 
 // sessionConnector sets up each connection that it makes: what a DSN can set
@@ -142,22 +142,32 @@ func (db *DB) openMySQL(ctx context.Context) error {
 type sessionConnector struct {
 	driver.Connector
 	statements []string
+	wait       time.Duration
 }
 
-// Connect implements driver.Connector.
+// Connect implements driver.Connector. A pool makes some of its connections one
+// after the other and without a limit, so that a server which accepts and says
+// nothing would keep it from all others.
 func (c sessionConnector) Connect(ctx context.Context) (driver.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.wait)
+	defer cancel()
 	conn, err := c.Connector.Connect(ctx)
 	if err != nil {
-		return nil, err
+		return nil, &refusedError{err}
 	}
 	for _, s := range c.statements {
 		if _, err := conn.(driver.ExecerContext).ExecContext(ctx, s, nil); err != nil {
 			conn.Close()
-			return nil, err
+			return nil, &refusedError{err}
 		}
 	}
 	return conn, nil
 }
+
+// refusedError is why there is no connection.
+type refusedError struct{ error }
+
+func (e *refusedError) Unwrap() error { return e.error }
 
 func (mysqlDialect) goose() goose.Dialect { return goose.DialectMySQL }
 
@@ -213,6 +223,7 @@ const (
 	mysqlTableFull         = 1114
 	mysqlNoCommandAccess   = 1142
 	mysqlUserConnections   = 1203
+	mysqlUserLimit         = 1226
 	mysqlLockWait          = 1205
 	mysqlDeadlock          = 1213
 	mysqlOption            = 1290 // read-only, above all
@@ -265,15 +276,19 @@ func (mysqlDialect) sort(err error) trouble {
 	if !errors.As(err, &e) {
 		return sortNetwork(err)
 	}
+	refused := new(refusedError)
 	switch e.Number {
-	case mysqlDeadlock, tidbWriteConflict, tidbSchemaChanged:
+	case mysqlDeadlock, mysqlTooMany, mysqlUserConnections, mysqlUserLimit, tidbWriteConflict, tidbSchemaChanged:
 		return again
 	case mysqlShutdown, mysqlKilled, mysqlInterrupted:
 		return lost
-	case mysqlDiskFull, mysqlTooMany, mysqlNoDatabaseAccess, mysqlNoAccess, mysqlNoDatabase, mysqlTableFull, mysqlNoCommandAccess,
-		mysqlUserConnections, mysqlLockWait, mysqlOption, mysqlReadOnlyTx, mysqlReadOnlyMode, mysqlStatementTime, mysqlExecutionTime,
+	case mysqlDiskFull, mysqlNoDatabaseAccess, mysqlNoAccess, mysqlNoDatabase, mysqlTableFull, mysqlNoCommandAccess,
+		mysqlLockWait, mysqlOption, mysqlReadOnlyTx, mysqlReadOnlyMode, mysqlStatementTime, mysqlExecutionTime,
 		mysqlInnoDBForced, mysqlConnectionRefused:
 		return away
+	}
+	if errors.As(err, &refused) {
+		return away // whatever keeps us out
 	}
 	return broken
 }

@@ -90,6 +90,8 @@ func (db *DB) openPostgres(ctx context.Context) error {
 		p.RuntimeParams["application_name"] = "gatehouse"
 	}
 	setUp := stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
+		ctx, cancel := context.WithTimeout(ctx, db.wait)
+		defer cancel()
 		_, err := conn.Exec(ctx, fmt.Sprintf("SET lock_timeout = %d", db.wait.Milliseconds()))
 		return err
 	})
@@ -163,7 +165,7 @@ func (postgresDialect) sort(err error) trouble {
 		return sortNetwork(err)
 	}
 	switch e.Code {
-	case "40001", "40P01": // serialization_failure, deadlock_detected
+	case "40001", "40P01", "53300": // serialization_failure, deadlock_detected, too_many_connections
 		return again
 	case "57P01", "57P02", "57P03": // the server shuts down, crashed, or starts
 		return lost
@@ -173,6 +175,9 @@ func (postgresDialect) sort(err error) trouble {
 	switch e.Code[:min(2, len(e.Code))] {
 	case "08", "28", "3D", "53", "58": // connection, credentials, no such database, resources, system
 		return away
+	}
+	if connect := new(pgconn.ConnectError); errors.As(err, &connect) {
+		return away // whatever keeps us out
 	}
 	return broken
 }
