@@ -195,3 +195,15 @@ func (tr *traffic) table() string {
 	}
 	return out.String()
 }
+
+// total is how many requests of a kind were sent.
+func (tr *traffic) total(kind string) (n int) {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	for m, count := range tr.answers {
+		if m.kind == kind {
+			n += count
+		}
+	}
+	return n
+}
