@@ -27,6 +27,8 @@ type traffic struct {
 	tokens  []string // of sign-ins that were answered
 	odd     []string // answers that may never come
 	slowest map[string]time.Duration
+	mortal  bool   // the server may be killed, so that some get no answer
+	host    string // where people sign in
 }
 
 // moment is what answers are counted by. No status is no answer.
@@ -37,7 +39,7 @@ type moment struct {
 }
 
 func newTraffic(t testing.TB) *traffic {
-	tr := &traffic{t: t, began: time.Now(), stop: make(chan struct{}), answers: make(map[moment]int), slowest: make(map[string]time.Duration)}
+	tr := &traffic{t: t, began: time.Now(), stop: make(chan struct{}), answers: make(map[moment]int), slowest: make(map[string]time.Duration), host: "app.localhost"}
 	t.Cleanup(tr.end)
 	return tr
 }
@@ -88,7 +90,7 @@ func (tr *traffic) one(c *http.Client, kind string, r *http.Request) {
 	tr.answers[moment{int(time.Since(tr.began) / time.Second), kind, status}]++
 	tr.slowest[kind] = max(tr.slowest[kind], took)
 	switch {
-	case status >= 200 && status < 400, status == 401, status == 429, status == 503:
+	case status >= 200 && status < 400, status == 401, status == 429, status == 503, status == 0 && tr.mortal:
 	default:
 		tr.odd = append(tr.odd, fmt.Sprintf("%s after %s: %d %.300s", kind, time.Since(tr.began), status, body))
 	}
@@ -106,7 +108,7 @@ const signInKind = "sign-in"
 // readers ask for a path with a session.
 func (tr *traffic) readers(s *server, n int, kind, path, token string, every time.Duration) {
 	tr.members(s, n, kind, every, func() *http.Request {
-		r, _ := http.NewRequest("GET", s.at("app.localhost", path), nil)
+		r, _ := http.NewRequest("GET", s.at(tr.host, path), nil)
 		r.Header.Set("Cookie", "gate="+token)
 		return r
 	})
@@ -116,7 +118,7 @@ func (tr *traffic) readers(s *server, n int, kind, path, token string, every tim
 func (tr *traffic) signIns(s *server, n int, p person, every time.Duration) {
 	form := url.Values{"username": {p.Username}, "password": {p.Password}}.Encode()
 	tr.members(s, n, signInKind, every, func() *http.Request {
-		r, _ := http.NewRequest("POST", s.at("app.localhost", "/.gate/login"), strings.NewReader(form))
+		r, _ := http.NewRequest("POST", s.at(tr.host, "/.gate/login"), strings.NewReader(form))
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		r.Header.Set("Accept", "text/html")
 		return r
