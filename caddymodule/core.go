@@ -107,7 +107,7 @@ func (c *core) serve() {
 	report := func(err error) { c.log().Error("the database does not answer", zap.Error(err)) }
 	c.ended.Go(func() { c.sessions.Listen(ctx, report) })
 	c.ended.Go(func() { c.sessions.Run(ctx, report) })
-	c.ended.Go(func() { c.clean(ctx) })
+	c.ended.Go(func() { c.clean(ctx, cleanEvery) })
 }
 
 // attach makes a configuration's settings count from now on.
@@ -158,11 +158,11 @@ const (
 )
 
 // clean deletes what has ended, every so often, as the only node that does.
-func (c *core) clean(ctx context.Context) {
-	tick := time.NewTicker(cleanEvery)
+func (c *core) clean(ctx context.Context, every time.Duration) {
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
-		if err := c.cleanAll(ctx); err != nil && ctx.Err() == nil {
+		if err := c.cleanAll(ctx, every); err != nil && ctx.Err() == nil {
 			c.log().Warn("cleanup of ended sessions failed, it will be tried again", zap.Error(err))
 		}
 		select {
@@ -175,9 +175,9 @@ func (c *core) clean(ctx context.Context) {
 
 // cleanAll deletes batch by batch while this node has the lease, which it keeps
 // until the next cleanup is due. If it dies, another node takes over by then.
-func (c *core) cleanAll(ctx context.Context) error {
+func (c *core) cleanAll(ctx context.Context, every time.Duration) error {
 	for {
-		ours, err := c.db.TakeLease(ctx, cleanupLease, c.node, cleanEvery-time.Second)
+		ours, err := c.db.TakeLease(ctx, cleanupLease, c.node, every-every/600)
 		if err != nil || !ours {
 			return err
 		}
