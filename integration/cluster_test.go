@@ -155,28 +155,6 @@ func (c *cluster) open(user string) *sql.DB {
 	return db
 }
 
-// column reads the strings that a query gives.
-func column(t testing.TB, db *sql.DB, query string) map[string]int {
-	t.Helper()
-	rows, err := db.Query(query)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rows.Close()
-	found := make(map[string]int)
-	for rows.Next() {
-		var text string
-		if err := rows.Scan(&text); err != nil {
-			t.Fatal(err)
-		}
-		found[text]++
-	}
-	if err := rows.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return found
-}
-
 // asks is how a node answers a GET with a session, or without where token is empty.
 func (s *server) asks(t testing.TB, host, path, token string, more ...header) page {
 	t.Helper()
