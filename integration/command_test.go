@@ -135,7 +135,7 @@ func TestCommands(t *testing.T) {
 			}
 			out, errs, exit := s.CLI(t, "", "doctor")
 			for _, line := range []string{`ok +configuration +.*gate\.db`, `ok +server +` + reach.server, `ok +database +opens, schema version \d+`,
-				`ok +integrity `, `ok +owner `, `ok +clock `, `ok +hashing `, `ok +files `, `ok +sites +[a-z]`} {
+				`ok +connection `, `ok +integrity `, `ok +owner `, `ok +clock `, `ok +hashing `, `ok +files `, `ok +sites +[a-z]`} {
 				if !regexp.MustCompile(`(?m)^` + line).MatchString(out) {
 					t.Errorf("the doctor exits with %d and does not say %s but\n%s%s", exit, line, out, errs)
 				}
