@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
+	"github.com/gatehouse-auth/gatehouse/store"
 )
 
 // finding is one line of what the doctor says.
@@ -37,7 +38,7 @@ func wrong(check, format string, args ...any) finding {
 
 // examine looks at what an open database and its services can tell.
 func examine(ctx context.Context, c *console, _ struct{}) (any, error) {
-	return []finding{c.examineSchema(ctx), c.examineIntegrity(ctx), c.examineOwner(ctx), c.examineClock(ctx), c.examineHashing(ctx)}, nil
+	return []finding{c.examineSchema(ctx), c.examineConnection(ctx), c.examineIntegrity(ctx), c.examineOwner(ctx), c.examineClock(ctx), c.examineHashing(ctx)}, nil
 }
 
 func (c *console) examineSchema(ctx context.Context) finding {
@@ -48,7 +49,26 @@ func (c *console) examineSchema(ctx context.Context) finding {
 	return fine("database", "opens, schema version %d", version)
 }
 
+// examineConnection looks whether somebody could read along.
+func (c *console) examineConnection(ctx context.Context) finding {
+	on, err := c.db.Encrypted(ctx)
+	switch {
+	case err != nil:
+		return wrong("connection", "cannot be looked at: %v", err)
+	case !on && !c.db.Config().Local():
+		return warn("connection", "the connection to the database is not encrypted: add \"tls on\" to its block, unless the network is yours alone")
+	case !on:
+		return fine("connection", "stays on this machine")
+	case c.db.Config().Driver == store.SQLite:
+		return fine("connection", "none: the database is a file")
+	}
+	return fine("connection", "encrypted")
+}
+
 func (c *console) examineIntegrity(ctx context.Context) finding {
+	if c.db.Config().Driver != store.SQLite {
+		return fine("integrity", "left to the database server")
+	}
 	if err := c.db.CheckIntegrity(ctx); err != nil {
 		return wrong("integrity", "the database is damaged: %v; restore a backup", err)
 	}

@@ -57,7 +57,7 @@ var steps = []step{
 	{long, "user add bob --email bob@example.com --name Bob_B. --group staff --group ops --password-stdin", 0, `Added user bob\.\n`},
 	{long, "user add BOB --password-stdin", 1, `Error: This username is taken\.\n`},
 	{long, "user add carl --email BOB@example.com --password-stdin", 1, `Error: This email address belongs to another account\.\n`},
-	{long, "user add car_l --password-stdin", 1, `Error: A username can have letters, digits and \. _ - \+ only\.\n`},
+	{long, "user add car_l --password-stdin", 1, `Error: A username can have letters, digits and \. _ - \+ only, and begins with a letter or a digit\.\n`},
 	{long, "user add carl --email nonsense --password-stdin", 1, `Error: This does not look like an email address\.\n`},
 	{long, "user add carl --group Bad --password-stdin", 1, `Error: A group name can have .*\n`},
 	{"short\n", "user add carl --password-stdin", 1, `Error: .*at least \d+ characters.*\n`},
@@ -135,7 +135,7 @@ func TestCommands(t *testing.T) {
 			}
 			out, errs, exit := s.CLI(t, "", "doctor")
 			for _, line := range []string{`ok +configuration +.*gate\.db`, `ok +server +` + reach.server, `ok +database +opens, schema version \d+`,
-				`ok +integrity `, `ok +owner `, `ok +clock `, `ok +hashing `, `ok +files `, `ok +sites +[a-z]`} {
+				`ok +connection `, `ok +integrity `, `ok +owner `, `ok +clock `, `ok +hashing `, `ok +files `, `ok +sites +[a-z]`} {
 				if !regexp.MustCompile(`(?m)^` + line).MatchString(out) {
 					t.Errorf("the doctor exits with %d and does not say %s but\n%s%s", exit, line, out, errs)
 				}

@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net"
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"time"
@@ -128,4 +130,27 @@ func (c Config) String() string {
 		}
 	}
 	return c.Driver + " " + place
+}
+
+// Local tells whether the database is on this machine, so that there is no way to
+// it on which somebody could listen.
+func (c Config) Local() bool {
+	host := ""
+	switch c.Driver {
+	case Postgres:
+		if p, err := c.postgres(); err == nil {
+			host = p.Host
+		}
+	case MySQL:
+		if m, err := c.mysql(); err == nil {
+			host = m.Addr
+			if h, _, err := net.SplitHostPort(m.Addr); err == nil {
+				host = h
+			}
+		}
+	default:
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return strings.HasPrefix(host, "/") || host == "localhost" || err == nil && ip.IsLoopback()
 }

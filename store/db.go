@@ -83,11 +83,35 @@ func (db *DB) Close() error {
 	return errors.Join(errs...)
 }
 
+// Config is what the database was opened with.
+func (db *DB) Config() Config { return db.config }
+
 // Ping asks the database for a sign of life.
 func (db *DB) Ping(ctx context.Context) error {
 	var one int
 	_, err := db.first(ctx, "SELECT 1", nil, &one)
 	return err
+}
+
+// Encrypted tells whether nobody can read on the way to the database.
+func (db *DB) Encrypted(ctx context.Context) (bool, error) {
+	rows, err := db.write.QueryContext(ctx, db.dialect.encrypted())
+	if err != nil {
+		return false, db.failure(err)
+	}
+	defer rows.Close()
+	columns, err := rows.Columns()
+	if err != nil || !rows.Next() {
+		return false, db.failure(errors.Join(err, rows.Err()))
+	}
+	texts := make([]any, len(columns)) // MySQL puts the name of the variable before it
+	for i := range texts {
+		texts[i] = new(string)
+	}
+	if err := rows.Scan(texts...); err != nil {
+		return false, db.failure(err)
+	}
+	return *texts[len(texts)-1].(*string) != "", nil
 }
 
 // A durability says what a commit must survive.

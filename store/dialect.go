@@ -32,6 +32,9 @@ type dialect interface {
 	// orNothing is appended to an INSERT so that rows whose key exists are left
 	// out. column is one of the table, which MySQL wants named.
 	orNothing(column string) string
+	// encrypted is a query that gives a text, which is empty where the connection
+	// to the database can be read on the way.
+	encrypted() string
 	// durability sets what the next transaction on the connection must survive.
 	durability(ctx context.Context, conn *sql.Conn, d durability) error
 	// snapshot is how a transaction begins that reads one state of all tables.

@@ -262,6 +262,8 @@ func (mysqlDialect) orNothing(column string) string {
 	return " ON DUPLICATE KEY UPDATE " + column + " = " + column
 }
 
+func (mysqlDialect) encrypted() string { return "SHOW SESSION STATUS LIKE 'Ssl_version'" }
+
 func (mysqlDialect) durability(context.Context, *sql.Conn, durability) error { return nil }
 
 func (mysqlDialect) snapshot() *sql.TxOptions {

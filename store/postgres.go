@@ -152,6 +152,10 @@ func (postgresDialect) forUpdate() string { return " FOR UPDATE" }
 
 func (postgresDialect) orNothing(string) string { return " ON CONFLICT DO NOTHING" }
 
+func (postgresDialect) encrypted() string {
+	return "SELECT COALESCE(version, '') FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
+}
+
 func (postgresDialect) durability(context.Context, *sql.Conn, durability) error { return nil }
 
 func (postgresDialect) snapshot() *sql.TxOptions {

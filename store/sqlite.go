@@ -214,6 +214,8 @@ func (*sqliteDialect) forUpdate() string { return "" }
 
 func (*sqliteDialect) orNothing(string) string { return " ON CONFLICT DO NOTHING" }
 
+func (*sqliteDialect) encrypted() string { return "SELECT 'a file'" }
+
 func (*sqliteDialect) snapshot() *sql.TxOptions { return nil }
 
 const (

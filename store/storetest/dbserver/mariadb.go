@@ -69,7 +69,7 @@ func (p mariadb) command(s *Server) []string {
 	if s.durable {
 		flush = "1"
 	}
-	return []string{
+	args := []string{
 		p.server, "--no-defaults", "--datadir=" + s.data(), "--tmpdir=" + s.dir,
 		"--bind-address=127.0.0.1", "--port=" + strconv.Itoa(s.port), "--skip-name-resolve", "--loose-mysqlx=OFF",
 		"--socket=" + filepath.Join(s.dir, "socket"), "--pid-file=" + filepath.Join(s.dir, "pid"), "--init-file=" + initFile(s),
@@ -77,6 +77,10 @@ func (p mariadb) command(s *Server) []string {
 		"--innodb-buffer-pool-size=64M", "--innodb-flush-log-at-trx-commit=" + flush,
 		"--innodb-use-native-aio=0", // of which the system grants all servers together only so much
 	}
+	if s.tls {
+		args = append(args, "--ssl-ca="+s.CAFile(), "--ssl-cert="+s.certFile(), "--ssl-key="+s.keyFile())
+	}
+	return args
 }
 
 func (mariadb) dsn(s *Server, database, user string) string {

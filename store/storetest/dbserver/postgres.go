@@ -64,6 +64,9 @@ func (p postgres) command(s *Server) []string {
 	} {
 		args = append(args, "-c", setting)
 	}
+	if s.tls {
+		args = append(args, "-c", "ssl=on", "-c", "ssl_cert_file="+s.certFile(), "-c", "ssl_key_file="+s.keyFile())
+	}
 	return args
 }
 

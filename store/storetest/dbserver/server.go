@@ -31,6 +31,7 @@ type Server struct {
 	port      int
 	password  string
 	durable   bool
+	tls       bool
 	databases atomic.Int64
 
 	mu   sync.Mutex // held by whoever starts or ends the process
@@ -72,6 +73,11 @@ func (s *Server) firstRun() error {
 	}
 	if err := s.owner.give(s.dir); err != nil {
 		return err
+	}
+	if s.tls {
+		if err := s.createCertificates(); err != nil {
+			return err
+		}
 	}
 	if err := s.product.create(s); err != nil {
 		return err
