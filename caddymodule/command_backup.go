@@ -77,7 +77,7 @@ the sessions in the backup may have been revoked since.`,
 func (t *target) mayRestore(ctx context.Context, file string) error {
 	if t.admin != "" && listens(t.admin) {
 		if _, found, err := ask(t.admin, call{Database: t.values.database.Key()}); err != nil || found {
-			return errors.Join(err, errors.New("Caddy runs on this database: stop it first"))
+			return errors.Join(err, errors.New("stop Caddy first: it runs on this database"))
 		}
 	}
 	if t.values.database.Driver != store.SQLite {

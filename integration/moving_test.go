@@ -137,7 +137,7 @@ func TestBackupCommand(t *testing.T) {
 		}
 	}
 	refused("a backup into a file that is there", "is there already", "backup", "backup.db")
-	refused("a restore while Caddy runs", "stop it first", "restore", "backup.db")
+	refused("a restore while Caddy runs", "stop Caddy first", "restore", "backup.db")
 	s.Stop(t)
 	key := filepath.Join(s.Dir, "gate.db.key")
 	right, err := os.ReadFile(key)

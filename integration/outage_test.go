@@ -23,7 +23,7 @@ func TestOutageUnderLoad(t *testing.T) {
 	before, away, after, words := 2*time.Second, 4*time.Second, 2*time.Second, []string{"silence 2s", "wait 1s"}
 	ways := []outage{{"stopped", (*dbserver.Server).Stop, (*dbserver.Server).Start}}
 	if times(t, "GATE_OUTAGE", 0) > 0 {
-		before, away, after, words = 5*time.Second, 15*time.Second, 10*time.Second, nil // as by default
+		before, away, after, words = 5*time.Second, 30*time.Second, 10*time.Second, nil // as by default
 		ways = append(ways, outage{"killed", (*dbserver.Server).Kill, (*dbserver.Server).Start},
 			outage{"frozen", (*dbserver.Server).Pause, (*dbserver.Server).Resume})
 	}
