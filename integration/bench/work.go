@@ -74,7 +74,6 @@ func (w workSlice) throughput() float64 {
 
 // run puts the task on a database for some time. An error ends it.
 func (t task) run(ctx context.Context, db filled, d time.Duration) (workSlice, error) {
-	// As the context of a request: it can be given up.
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	cpu, err := processTime(os.Getpid())
@@ -86,12 +85,14 @@ func (t task) run(ctx context.Context, db filled, d time.Duration) (workSlice, e
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	var out workSlice
-	start := func(n int, timed bool, do func() error) {
+	start := func(n int, timed bool, do func(ctx context.Context) error) {
 		for range n {
 			wg.Go(func() {
+				ctx, giveUp := context.WithCancel(ctx) // as the context of a request, which can be given up
+				defer giveUp()
 				var mine []time.Duration
 				for at := time.Now(); at.Before(end); {
-					if err := do(); err != nil {
+					if err := do(ctx); err != nil {
 						cancel(err)
 						return
 					}
@@ -107,8 +108,8 @@ func (t task) run(ctx context.Context, db filled, d time.Duration) (workSlice, e
 			})
 		}
 	}
-	start(t.readers, t.reads, func() error { return db.readOne(ctx) })
-	start(t.writers, !t.reads, func() error { return db.writeOne(ctx) })
+	start(t.readers, t.reads, db.readOne)
+	start(t.writers, !t.reads, db.writeOne)
 	wg.Wait()
 	out.elapsed = time.Since(began)
 	after, err := processTime(os.Getpid())
