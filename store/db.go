@@ -57,7 +57,7 @@ func connect(ctx context.Context, c Config) (*DB, error) {
 		err = db.openMySQL(ctx)
 	default:
 		if err = db.openSQLite(ctx); err == nil {
-			db.background.Go(db.checkpoints)
+			db.background.Go(func() { db.checkpoints(checkpointEvery, walLimit) })
 		}
 	}
 	if err != nil {
