@@ -105,7 +105,7 @@ func (o *openDatabase) addRaw(ctx context.Context, write, read *sql.DB, rebind f
 func sqlitePool(path string, size int, more string) *sql.DB {
 	name := (&url.URL{Scheme: "file", Opaque: filepath.ToSlash(path)}).String()
 	db, err := sql.Open("sqlite", name+"?_pragma=busy_timeout(3000)&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)"+
-		"&_pragma=wal_autocheckpoint(8192)&_pragma=journal_size_limit(67108864)&_pragma=cache_size(-16384)&_pragma=temp_store(MEMORY)"+more)
+		"&_pragma=wal_autocheckpoint(8192)&_pragma=journal_size_limit(67108864)&_pragma=cache_size(-4096)&_pragma=temp_store(MEMORY)"+more)
 	if err != nil {
 		panic(err) // the driver is there
 	}
