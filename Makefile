@@ -62,7 +62,7 @@ cross: ## build for the other systems, into bin/
 		echo "built $$output"; \
 	done
 
-bench: build ## measure the gate against Caddy without it (some minutes)
+bench: build ## measure the gate against Caddy without it, and the store (ten minutes)
 	go run ./integration/bench $(BENCHFLAGS)
 
 clean: ## remove what was built

@@ -57,13 +57,15 @@ func connect(ctx context.Context, c Config) (*DB, error) {
 		err = db.openMySQL(ctx)
 	default:
 		if err = db.openSQLite(ctx); err == nil {
-			db.background.Go(db.checkpoints)
+			db.background.Go(func() { db.checkpoints(checkpointEvery, walLimit) })
 		}
 	}
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	db.writes.pool, db.reads.pool, db.heard.pool = db.write, db.read, db.pulse
+	for into, pool := range map[*statements]*sql.DB{&db.writes: db.write, &db.reads: db.read, &db.heard: db.pulse} {
+		into.pool, into.dialect = pool, db.dialect
+	}
 	return db, nil
 }
 

@@ -14,6 +14,8 @@ const eventColumns = "(id, occurred_at, actor_kind, actor_id, session_id, action
 // eventRow is one row of placeholders for eventColumns.
 const eventRow = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
+const insertEvent = "INSERT INTO events " + eventColumns + " VALUES " + eventRow
+
 // InsertEvents writes a batch in one statement, leaving out what is there
 // already.
 func (db *DB) InsertEvents(ctx context.Context, events []authcore.Event) error {
@@ -34,12 +36,11 @@ func writeEvents(tx *tx, suffix string, events []authcore.Event) error {
 		args = append(args, e.ID, micros(e.Time), e.Actor.Kind, e.Actor.User, e.Actor.Session, e.Action, e.Target,
 			e.Outcome, e.Details, e.Actor.Client.Address, e.Actor.Client.Agent, e.Actor.Client.RequestID)
 	}
-	query := "INSERT INTO events " + eventColumns + " VALUES " + eventRow + strings.Repeat(", "+eventRow, len(events)-1) + suffix
 	if len(events) == 1 {
-		_, err := tx.exec(query, args...)
+		_, err := tx.exec(insertEvent+suffix, args...)
 		return err
 	}
-	_, err := tx.once(query, args...)
+	_, err := tx.once(insertEvent+strings.Repeat(", "+eventRow, len(events)-1)+suffix, args...)
 	return err
 }
 

@@ -1,6 +1,9 @@
 package store
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Steps gives the versions of the schema, a step each.
 func Steps() []int64 {
@@ -45,4 +48,9 @@ func (db *DB) TakeStep(ctx context.Context, n int) error {
 		err = db.Exec(ctx, db.dialect.ddl(all[n].statement))
 	}
 	return err
+}
+
+// CutLog keeps the log of a SQLite file shorter than the product does.
+func (db *DB) CutLog(every time.Duration, limit int64) {
+	db.background.Go(func() { db.checkpoints(every, limit) })
 }

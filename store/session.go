@@ -26,8 +26,9 @@ type sessionRow struct {
 	auth, created, seen, expires int64
 }
 
-func (r *sessionRow) fields() []any {
-	return []any{&r.s.ID, &r.s.Root, &r.s.UserID, &r.s.Host, &r.amr, &r.auth, &r.created, &r.seen, &r.expires, &r.s.Address, &r.s.Agent}
+func (r *sessionRow) fields(more ...any) []any {
+	return append([]any{(*string)(&r.s.ID), (*string)(&r.s.Root), (*string)(&r.s.UserID), &r.s.Host, &r.amr, &r.auth, &r.created, &r.seen, &r.expires,
+		&r.s.Address, &r.s.Agent}, more...)
 }
 
 func (r *sessionRow) session() authcore.Session {
@@ -40,36 +41,19 @@ func (r *sessionRow) session() authcore.Session {
 
 // SessionByToken implements authcore.SessionReader.
 func (db *DB) SessionByToken(ctx context.Context, token authcore.TokenHash) (authcore.Session, authcore.User, error) {
-	type found struct {
-		sessionRow
-		user  authcore.User
-		group sql.NullString
-	}
-	rows, err := collect(db, ctx, func(row scanner, f *found) error {
-		return scanUser(prefixed{row, f.fields()}, &f.user, &f.group)
-	}, sessionByToken, token.Hex())
+	var r sessionRow
+	var of userRow
+	groups, n, err := db.withGroups(ctx, sessionByToken, token.Hex(), r.fields(of.fields()...))
 	if err != nil {
 		return authcore.Session{}, authcore.User{}, err
 	}
-	if len(rows) == 0 {
+	if n == 0 {
 		return authcore.Session{}, authcore.User{}, authcore.ErrNoSession
 	}
-	user := rows[0].user
-	for _, row := range rows {
-		if row.group.Valid {
-			user.Groups = append(user.Groups, row.group.String)
-		}
-	}
-	return rows[0].session(), user, nil
+	u := of.user()
+	u.Groups = groups
+	return r.session(), u, nil
 }
-
-// prefixed scans columns of its own before those it is asked for.
-type prefixed struct {
-	row   scanner
-	first []any
-}
-
-func (p prefixed) Scan(dest ...any) error { return p.row.Scan(append(p.first, dest...)...) }
 
 // CreateSession implements authcore.SessionStore. A power cut may take the last
 // of the sign-ins: those users sign in again.
@@ -226,7 +210,7 @@ func (db *DB) RootSessions(ctx context.Context, user authcore.UserID, after stri
 	}
 	return collect(db, ctx, func(row scanner, s *RootSession) error {
 		var r sessionRow
-		if err := row.Scan(append(r.fields(), &s.Username)...); err != nil {
+		if err := row.Scan(r.fields(&s.Username)...); err != nil {
 			return err
 		}
 		s.Session = r.session()

@@ -100,7 +100,7 @@ func sqliteURI(path string) string {
 func sqliteDSN(path string, wait time.Duration, more string) string {
 	return sqliteURI(path) + fmt.Sprintf("?_pragma=busy_timeout(%d)", wait.Milliseconds()) + "&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)" +
 		fmt.Sprintf("&_pragma=wal_autocheckpoint(%d)", checkpointPages) +
-		"&_pragma=journal_size_limit(67108864)&_pragma=cache_size(-16384)&_pragma=temp_store(MEMORY)" + more
+		fmt.Sprintf("&_pragma=journal_size_limit(%d)&_pragma=cache_size(-%d)", walLimit, cacheKiB) + "&_pragma=temp_store(MEMORY)" + more
 }
 
 // prepareFile makes the folder and the file readable for their owner alone.
@@ -218,6 +218,7 @@ func (*sqliteDialect) encrypted() string { return "SELECT 'a file'" }
 
 func (*sqliteDialect) snapshot() *sql.TxOptions { return nil }
 
+// Measured: docs/adr/0008-sqlite.md.
 const (
 	// checkpointEvery is how often what the log holds is put into the file. The
 	// writer's own checkpoint, at checkpointPages, is for when that is not enough.
@@ -227,19 +228,22 @@ const (
 	// for readers, for walWait at most.
 	walLimit = 64 << 20
 	walWait  = 200 * time.Millisecond
+	// cacheKiB is each connection's cache. More is slower: the system has the pages
+	// in memory as well, and what is in both takes room from the processor's caches.
+	cacheKiB = 4 << 10
 )
 
 // checkpoints keeps the write-ahead log short without making commits wait for
 // it, until the database is closed. A log that grows although its pages are in the
-// file has readers who always overlap: then it is cut off.
-func (db *DB) checkpoints() {
+// file has readers who always overlap: at the limit, in bytes, it is cut off.
+func (db *DB) checkpoints(every time.Duration, limit int64) {
 	pool, err := sql.Open("sqlite", sqliteDSN(db.config.Path, walWait, ""))
 	if err != nil {
 		return // the name is one that was opened before
 	}
 	defer pool.Close()
 	pool.SetMaxOpenConns(1)
-	tick := time.NewTicker(checkpointEvery)
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
 		select {
@@ -247,13 +251,29 @@ func (db *DB) checkpoints() {
 			return
 		case <-tick.C:
 		}
-		mode := "PASSIVE"
-		if info, err := os.Stat(db.config.Path + "-wal"); err == nil && info.Size() > walLimit {
-			mode = "TRUNCATE"
+		if info, err := os.Stat(db.config.Path + "-wal"); err == nil && info.Size() > limit {
+			db.cutLog(pool)
+		} else {
+			checkpoint(pool, "PASSIVE")
 		}
-		var busy, logged, moved int // what is not moved now is moved later
-		_ = pool.QueryRow("PRAGMA wal_checkpoint("+mode+")").Scan(&busy, &logged, &moved)
 	}
+}
+
+// cutLog makes the log empty, which takes that nobody writes and that readers look
+// at the file alone. Our writers queue for their connection meanwhile: those who
+// write without rest would hardly ever leave the lock to a checkpoint.
+func (db *DB) cutLog(pool *sql.DB) {
+	ctx, cancel := context.WithTimeout(context.Background(), db.wait)
+	defer cancel()
+	if conn, err := db.write.Conn(ctx); err == nil {
+		defer conn.Close()
+	}
+	checkpoint(pool, "TRUNCATE")
+}
+
+func checkpoint(pool *sql.DB, mode string) {
+	var busy, logged, moved int // what is not moved now is moved later
+	_ = pool.QueryRow("PRAGMA wal_checkpoint("+mode+")").Scan(&busy, &logged, &moved)
 }
 
 // CheckIntegrity reads the whole database and reports damage. PostgreSQL and

@@ -234,3 +234,77 @@ func TestCommandGivenUp(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Where one reader always begins before the other ends, and a writer never rests,
+// SQLite alone cannot use the log again from its beginning: it would grow for ever.
+func TestLogStaysShort(t *testing.T) {
+	t.Parallel()
+	const limit = 1 << 20
+	path := filepath.Join(t.TempDir(), "gate.db")
+	db := openConfig(t, store.Config{Driver: store.SQLite, Path: path, Wait: patience})
+	db.CutLog(5*time.Millisecond, limit)
+	defer overlap(t, path)()
+	size := func() int64 {
+		info, err := os.Stat(path + "-wal")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Size()
+	}
+	write := func(n int) {
+		t.Helper()
+		var events []authcore.Event
+		for range n {
+			events = append(events, authcore.NewEvent(time.Now(), authcore.CommandLine(), authcore.UserLogin, "alice", authcore.Success, strings.Repeat("x", 500)))
+		}
+		if err := db.InsertEvents(t.Context(), events); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for cut := range 3 {
+		for size() <= limit {
+			write(100)
+		}
+		for end := time.Now().Add(patience); size() > limit; write(1) {
+			if time.Now().After(end) {
+				t.Fatalf("the log was cut off %d times, and has %d bytes now", cut, size())
+			}
+		}
+	}
+}
+
+// overlap reads from a file in transactions of which the next one always begins
+// before the last ends, until the function that it gives is called.
+func overlap(t testing.TB, path string) (stop func()) {
+	t.Helper()
+	look := outside(t, path)
+	look.SetMaxOpenConns(2)
+	begin := func() *sql.Tx {
+		tx, err := look.Begin()
+		if err != nil {
+			t.Error(err)
+			return nil
+		}
+		var n int
+		if err := tx.QueryRow("SELECT count(*) FROM settings").Scan(&n); err != nil {
+			t.Error(err)
+		}
+		return tx
+	}
+	ended, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for last := begin(); last != nil; {
+			select {
+			case <-ended:
+				_ = last.Rollback()
+				return
+			default:
+			}
+			next := begin()
+			_ = last.Rollback()
+			last = next
+		}
+	}()
+	return func() { close(ended); <-done }
+}

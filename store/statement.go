@@ -9,15 +9,16 @@ import (
 // statements keeps the prepared statements of one pool. Only queries whose text
 // is fixed come here, so that there are few.
 type statements struct {
-	pool *sql.DB
-	kept sync.Map // query as it is written: *sql.Stmt
+	pool    *sql.DB
+	dialect dialect
+	kept    sync.Map // query as it is written: *sql.Stmt
 }
 
-func (s *statements) get(ctx context.Context, query string, rebind func(string) string) (*sql.Stmt, error) {
+func (s *statements) get(ctx context.Context, query string) (*sql.Stmt, error) {
 	if stmt := s.find(query); stmt != nil {
 		return stmt, nil
 	}
-	stmt, err := s.pool.PrepareContext(ctx, rebind(query))
+	stmt, err := s.pool.PrepareContext(ctx, s.dialect.rebind(query))
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +63,7 @@ func (t *tx) prepared(query string) (*sql.Stmt, error) {
 // keep prepares what the transaction missed, for the next one.
 func (t *tx) keep() {
 	for _, query := range t.missed {
-		if _, err := t.db.writes.get(t.ctx, query, t.db.dialect.rebind); err != nil {
+		if _, err := t.db.writes.get(t.ctx, query); err != nil {
 			return // then it is missed again
 		}
 	}
@@ -120,9 +121,24 @@ func collect[T any](db *DB, ctx context.Context, scan func(scanner, *T) error, q
 
 func collectFrom[T any](db *DB, from *statements, ctx context.Context, scan func(scanner, *T) error, query string, args ...any) ([]T, error) {
 	var all []T
-	err := db.ask(ctx, func(ctx context.Context) error {
-		all = nil
-		stmt, err := from.get(ctx, query, db.dialect.rebind)
+	n, err := db.each(ctx, from, query, args, func(n int, row scanner) error {
+		var one T
+		if err := scan(row, &one); err != nil {
+			return err
+		}
+		all = append(all[:n], one)
+		return nil
+	})
+	return all[:n], err
+}
+
+// each gives the rows of a query whose text is fixed to row, with their numbers,
+// and tells how many there were. Number 0 begins anew: rows that came before it
+// are those of a connection that was lost.
+func (db *DB) each(ctx context.Context, from *statements, query string, args []any, row func(n int, s scanner) error) (n int, err error) {
+	err = db.ask(ctx, func(ctx context.Context) error {
+		n = 0
+		stmt, err := from.get(ctx, query)
 		if err != nil {
 			return err
 		}
@@ -131,16 +147,14 @@ func collectFrom[T any](db *DB, from *statements, ctx context.Context, scan func
 			return err
 		}
 		defer rows.Close()
-		for rows.Next() {
-			var one T
-			if err := scan(rows, &one); err != nil {
+		for ; rows.Next(); n++ {
+			if err := row(n, rows); err != nil {
 				return err
 			}
-			all = append(all, one)
 		}
 		return rows.Err()
 	})
-	return all, err
+	return n, err
 }
 
 // first reads the first row of a query whose text is fixed into dest; found is
@@ -148,7 +162,7 @@ func collectFrom[T any](db *DB, from *statements, ctx context.Context, scan func
 func (db *DB) first(ctx context.Context, query string, args []any, dest ...any) (found bool, err error) {
 	err = db.ask(ctx, func(ctx context.Context) error {
 		found = false
-		stmt, err := db.reads.get(ctx, query, db.dialect.rebind)
+		stmt, err := db.reads.get(ctx, query)
 		if err != nil {
 			return err
 		}

@@ -11,14 +11,22 @@ import (
 
 const userColumns = "u.id, u.username, u.email, u.email_verified, u.name, u.status, u.owner, u.created_at, u.updated_at"
 
-// scanUser scans userColumns into u, and more columns behind them.
-func scanUser(row scanner, u *authcore.User, more ...any) error {
-	var created, updated int64
-	var verified, owner int
-	err := row.Scan(append([]any{&u.ID, &u.Username, &u.Email, &verified, &u.Name, &u.Status, &owner, &created, &updated}, more...)...)
-	u.EmailVerified, u.Owner = verified != 0, owner != 0
-	u.CreatedAt, u.UpdatedAt = fromMicros(created), fromMicros(updated)
-	return err
+// userRow receives userColumns. The targets of a scan are plain strings and
+// int64: for any other type, database/sql takes its long way round.
+type userRow struct {
+	u                                 authcore.User
+	verified, owner, created, updated int64
+}
+
+func (r *userRow) fields(more ...any) []any {
+	return append([]any{(*string)(&r.u.ID), &r.u.Username, &r.u.Email, &r.verified, &r.u.Name, (*string)(&r.u.Status), &r.owner, &r.created, &r.updated}, more...)
+}
+
+func (r *userRow) user() authcore.User {
+	u := r.u
+	u.EmailVerified, u.Owner = r.verified != 0, r.owner != 0
+	u.CreatedAt, u.UpdatedAt = fromMicros(r.created), fromMicros(r.updated)
+	return u
 }
 
 // CreateUser implements authcore.UserStore.
@@ -95,41 +103,61 @@ func emailKey(email string) sql.NullString {
 	return sql.NullString{String: authcore.EmailKey(email), Valid: email != ""}
 }
 
+// One row for each group of the user.
+const (
+	userBy = "SELECT " + userColumns + ", p.hash, g.name FROM users u LEFT JOIN passwords p ON p.user_id = u.id" +
+		" LEFT JOIN user_groups g ON g.user_id = u.id WHERE "
+	userByID       = userBy + "u.id = ? ORDER BY g.name"
+	userByUsername = userBy + "u.username_key = ? ORDER BY g.name"
+	userByEmail    = userBy + "u.email_key = ? ORDER BY g.name"
+)
+
 // UserByLogin implements authcore.UserStore.
 func (db *DB) UserByLogin(ctx context.Context, key string, isEmail bool) (authcore.User, password.Hash, error) {
 	if isEmail {
-		return db.user(ctx, "u.email_key = ?", key)
+		return db.user(ctx, userByEmail, key)
 	}
-	return db.user(ctx, "u.username_key = ?", key)
+	return db.user(ctx, userByUsername, key)
 }
 
 // UserByID implements authcore.UserStore.
 func (db *DB) UserByID(ctx context.Context, id authcore.UserID) (authcore.User, password.Hash, error) {
-	return db.user(ctx, "u.id = ?", id)
+	return db.user(ctx, userByID, string(id))
 }
 
-func (db *DB) user(ctx context.Context, where string, key any) (authcore.User, password.Hash, error) {
-	type found struct {
-		user  authcore.User
-		hash  sql.NullString
-		group sql.NullString
-	}
-	rows, err := collect(db, ctx, func(row scanner, f *found) error { return scanUser(row, &f.user, &f.hash, &f.group) },
-		"SELECT "+userColumns+", p.hash, g.name FROM users u LEFT JOIN passwords p ON p.user_id = u.id"+
-			" LEFT JOIN user_groups g ON g.user_id = u.id WHERE "+where+" ORDER BY g.name", key)
+func (db *DB) user(ctx context.Context, query, key string) (authcore.User, password.Hash, error) {
+	var r userRow
+	var hash sql.NullString
+	groups, n, err := db.withGroups(ctx, query, key, r.fields(&hash))
 	if err != nil {
 		return authcore.User{}, "", err
 	}
-	if len(rows) == 0 {
+	if n == 0 {
 		return authcore.User{}, "", authcore.ErrUserNotFound
 	}
-	u := rows[0].user
-	for _, row := range rows {
-		if row.group.Valid {
-			u.Groups = append(u.Groups, row.group.String)
+	u := r.user()
+	u.Groups = groups
+	return u, password.Hash(hash.String), nil
+}
+
+// withGroups carries out a query that gives one row for each group of a user,
+// with the group in the last column and the rest always the same.
+func (db *DB) withGroups(ctx context.Context, query, key string, dest []any) (groups []string, n int, err error) {
+	var group sql.NullString
+	dest = append(dest, &group)
+	n, err = db.each(ctx, &db.reads, query, []any{key}, func(n int, row scanner) error {
+		if err := row.Scan(dest...); err != nil {
+			return err
 		}
-	}
-	return u, password.Hash(rows[0].hash.String), nil
+		if n == 0 {
+			groups = nil
+		}
+		if group.Valid {
+			groups = append(groups, group.String)
+		}
+		return nil
+	})
+	return groups, n, err
 }
 
 func (db *DB) groups(ctx context.Context, id authcore.UserID) ([]string, error) {
@@ -139,7 +167,12 @@ func (db *DB) groups(ctx context.Context, id authcore.UserID) ([]string, error) 
 
 // Users implements authcore.UserStore.
 func (db *DB) Users(ctx context.Context, after string, limit int) ([]authcore.User, error) {
-	users, err := collect(db, ctx, func(row scanner, u *authcore.User) error { return scanUser(row, u) },
+	users, err := collect(db, ctx, func(row scanner, u *authcore.User) error {
+		var r userRow
+		err := row.Scan(r.fields()...)
+		*u = r.user()
+		return err
+	},
 		"SELECT "+userColumns+" FROM users u WHERE u.username_key > ? ORDER BY u.username_key LIMIT ?", after, limit)
 	if err != nil {
 		return nil, err

@@ -53,6 +53,14 @@ func measure(ctx context.Context, opts options, progress io.Writer) (*report, er
 			fmt.Fprintf(progress, "round %d/%d  %s\n", round+1, opts.rounds, rep.Scenarios[i].lastRound())
 		}
 	}
+	if rep.Databases, err = measureDatabases(ctx, b.dir, opts, progress); err != nil {
+		return nil, err
+	}
+	if opts.sessions > 0 {
+		if rep.Sizes, err = measureSizes(ctx, b.dir, opts, progress); err != nil {
+			return nil, err
+		}
+	}
 	rep.finish()
 	return rep, nil
 }
@@ -60,14 +68,18 @@ func measure(ctx context.Context, opts options, progress io.Writer) (*report, er
 // setUp makes everything ready to measure. The bench it returns is to be torn
 // down even when there is an error.
 func setUp(ctx context.Context, opts options) (*bench, error) {
-	caddy, err := filepath.Abs(opts.caddy)
-	if err != nil {
-		return nil, err
+	b := &bench{}
+	if len(opts.scenarios) > 0 {
+		caddy, err := filepath.Abs(opts.caddy)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := os.Stat(caddy); err != nil {
+			return nil, fmt.Errorf("no Caddy to measure; build it first (`make build` or ./xcaddy.sh build): %w", err)
+		}
+		b.caddy = caddy
 	}
-	if _, err := os.Stat(caddy); err != nil {
-		return nil, fmt.Errorf("no Caddy to measure; build it first (`make build` or ./xcaddy.sh build): %w", err)
-	}
-	b := &bench{caddy: caddy}
+	var err error
 	if b.cores, err = usableCores(); err != nil {
 		return nil, err
 	}
@@ -85,6 +97,9 @@ func setUp(ctx context.Context, opts options) (*bench, error) {
 // startAll starts the upstreams and each variant, free and pinned, as far as
 // the scenarios ask for it and the cores suffice.
 func (b *bench) startAll(ctx context.Context, opts options) (err error) {
+	if len(opts.scenarios) == 0 {
+		return nil
+	}
 	if b.upstream, err = b.startUpstream(ctx, "upstream", nil); err != nil {
 		return err
 	}

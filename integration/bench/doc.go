@@ -1,6 +1,7 @@
 // Command bench is the load harness behind `make bench`. It measures what a
 // login costs: the same Caddy, once bare, once with `gate` and a signed-in
-// client, once with Caddy's own `basic_auth` (bcrypt of cost 10, its cache on).
+// client, once with Caddy's own `basic_auth` (bcrypt of cost 10, its cache on);
+// and what the store adds to the databases that it runs on.
 //
 // # What runs
 //
@@ -20,6 +21,20 @@
 //	respond    64 connections on the site without an upstream
 //	open210    210 requests/s, open loop
 //	open2000   2,000 requests/s, open loop
+//
+// Then each database that the store runs on is used in two ways, both on the
+// same tables: `store` is the product's store, `raw` the same statements with the
+// same settings on database/sql, prepared once, without anything around them.
+//
+//	sqlite     a new file, in the system's temporary folder
+//	postgres   a server of our own, which waits for the disk at each commit
+//	mariadb    likewise
+//
+// The load runs in this process. What is timed is a session looked up by its
+// token with its user and two groups; a session created, in a transaction that
+// also checks the password and writes the event; and look-ups of one client
+// beside one that creates sessions without rest. --sessions N adds a comparison of
+// a SQLite file of N sessions with one of 10,000.
 //
 // In a closed loop every connection sends its next request when the answer to
 // the last has come: it measures throughput, and its latencies only say how
@@ -46,6 +61,9 @@
 //	           open one
 //	caddy, rest, others   cores kept busy by Caddy, by load and upstream, and
 //	           by everybody else (kernel threads and stolen time included)
+//
+// For databases the ratio is to raw in the same turn, and CPU µs is that of this
+// process for one call, without that of a server.
 //
 // A target is judged by the median alone; "within the margin" says that this
 // run could not tell. Take a quieter machine or more --rounds then.

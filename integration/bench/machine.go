@@ -39,6 +39,14 @@ func newReport(ctx context.Context, b *bench, opts options) (*report, error) {
 		GOMAXPROCS: runtime.GOMAXPROCS(0), Go: runtime.Version(),
 	}
 	m.Kernel, m.Processor, m.LoadBefore = machineFacts()
+	for _, name := range []string{"GOMAXPROCS", "GOGC", "GOMEMLIMIT", "GODEBUG"} {
+		if value, ok := os.LookupEnv(name); ok {
+			m.GoSettings = append(m.GoSettings, name+"="+value)
+		}
+	}
+	if len(opts.scenarios) == 0 {
+		return &report{Machine: m, Rounds: opts.rounds}, nil
+	}
 	version, err := runTool(ctx, "", os.Environ(), b.caddy, "version")
 	if err != nil {
 		return nil, err
@@ -46,11 +54,6 @@ func newReport(ctx context.Context, b *bench, opts options) (*report, error) {
 	m.Caddy = strings.TrimSpace(version)
 	if info, err := buildinfo.ReadFile(b.caddy); err == nil {
 		m.CaddyGo = info.GoVersion
-	}
-	for _, name := range []string{"GOMAXPROCS", "GOGC", "GOMEMLIMIT", "GODEBUG"} {
-		if value, ok := os.LookupEnv(name); ok {
-			m.GoSettings = append(m.GoSettings, name+"="+value)
-		}
 	}
 	m.Pinning = "none"
 	if b.pinnedUpstream != nil {
@@ -93,7 +96,11 @@ func (m *machine) measureHarness(ctx context.Context, b *bench) error {
 func (m machine) print(w io.Writer) {
 	fmt.Fprintf(w, "Gatehouse bench, %s\n", m.Time.Format(time.RFC3339))
 	fmt.Fprintf(w, "machine  %s, %d cores, %s; load average %s before, %s after\n", m.Processor, len(m.Cores), m.Kernel, m.LoadBefore, m.LoadAfter)
-	fmt.Fprintf(w, "caddy    %s, %s; load generator %s, GOMAXPROCS %d %s\n", m.Caddy, m.CaddyGo, m.Go, m.GOMAXPROCS, strings.Join(m.GoSettings, " "))
+	fmt.Fprintf(w, "go       %s, GOMAXPROCS %d %s\n", m.Go, m.GOMAXPROCS, strings.Join(m.GoSettings, " "))
+	if m.Caddy == "" {
+		return
+	}
+	fmt.Fprintf(w, "caddy    %s, %s\n", m.Caddy, m.CaddyGo)
 	fmt.Fprintf(w, "setup    %s\n", m.Setup)
 	fmt.Fprintf(w, "pinning  %s\n", m.Pinning)
 	fmt.Fprintf(w, "mix      %s\n", m.Mix)

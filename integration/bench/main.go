@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -22,6 +23,8 @@ type options struct {
 	duration  time.Duration
 	scenarios []scenario
 	variants  []variant
+	databases []database
+	sessions  int // in the big SQLite file; 0: none is made
 }
 
 func main() {
@@ -92,7 +95,8 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	fs.StringVar(&o.json, "json", "", "also write the report to this `file` as JSON")
 	fs.IntVar(&o.rounds, "rounds", 6, "how many `times` to go through all scenarios (1 to 99)")
 	fs.DurationVar(&o.duration, "duration", 2*time.Second, "measured `time` of a variant in a scenario in each round (100ms to 1m); open210 takes twice that")
-	fs.StringVar(&only, "only", "", "comma-separated `scenarios`: "+scenarioNames())
+	fs.StringVar(&only, "only", "", "comma-separated `scenarios`: "+scenarioNames()+"; and databases: "+databaseNames())
+	fs.IntVar(&o.sessions, "sessions", 0, "also compare a SQLite file of this `many` sessions with one of "+strconv.Itoa(smallSize)+"; 5000000 take some minutes and 5 GB")
 	fs.StringVar(&variants, "variants", "bare,gate,basic_auth", "comma-separated `variants`: bare, gate, basic_auth, control (a second bare one, to see the noise)")
 	if err := fs.Parse(args); err != nil {
 		return o, err
@@ -106,8 +110,11 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	if o.duration < 100*time.Millisecond || o.duration > time.Minute {
 		return o, fmt.Errorf("--duration %v: take 100ms to 1m", o.duration)
 	}
+	if o.sessions != 0 && o.sessions < smallSize {
+		return o, fmt.Errorf("--sessions %d: take 0 or at least %d", o.sessions, smallSize)
+	}
 	var err error
-	if o.scenarios, err = pickScenarios(only); err != nil {
+	if o.scenarios, o.databases, err = pick(only); err != nil {
 		return o, err
 	}
 	o.variants, err = pickVariants(variants)
@@ -121,7 +128,14 @@ func (o options) planned() time.Duration {
 	for _, sc := range o.scenarios {
 		round += time.Duration(len(o.variants)) * sc.planned(o.duration)
 	}
-	return time.Duration(o.rounds) * round
+	for range o.databases {
+		round += time.Duration(len(tasks)*len(databaseVariants)) * workTime(o.duration)
+	}
+	planned := time.Duration(o.rounds) * round
+	if o.sessions > 0 { // the file is filled with 25,000 a second, and read through
+		planned += time.Duration(o.sessions)*40*time.Microsecond + time.Minute + time.Duration(o.rounds)*4*workTime(o.duration)
+	}
+	return planned
 }
 
 // splitList splits a comma-separated flag and drops empty parts.

@@ -133,3 +133,16 @@ func machineFacts() (kernel, model, loadAverage string) {
 	}
 	return kernel, model, loadAverage
 }
+
+// forget has the system put a file on the disk and keep none of it in memory.
+func forget(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	return unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED)
+}

@@ -42,6 +42,9 @@ const (
 	byThroughput measureKind = "requests/s over bare"
 	byCPU        measureKind = "CPU µs added per request"
 	byP95        measureKind = "p95 over bare"
+	byRaw        measureKind = "per second, over raw"
+	bySize       measureKind = "time of a read, big over small file"
+	byOpening    measureKind = "seconds"
 )
 
 // target is what the gate has to reach in a scenario. The zero value is none.
@@ -50,9 +53,12 @@ type target struct {
 	Limit float64     `json:"limit"`
 }
 
+// more tells whether more is better.
+func (t target) more() bool { return t.Kind == byThroughput || t.Kind == byRaw }
+
 // reached reports whether a figure is as good as the target asks.
 func (t target) reached(v float64) bool {
-	if t.Kind == byThroughput {
+	if t.more() {
 		return v >= t.Limit
 	}
 	return v <= t.Limit
@@ -61,7 +67,7 @@ func (t target) reached(v float64) bool {
 // String says the target as in "≥ 0.95 (requests/s over bare)".
 func (t target) String() string {
 	sign := "≤"
-	if t.Kind == byThroughput {
+	if t.more() {
 		sign = "≥"
 	}
 	return fmt.Sprintf("%s %.2f (%s)", sign, t.Limit, t.Kind)
@@ -137,17 +143,21 @@ func scenarioNames() string {
 	return strings.Join(names, ", ")
 }
 
-// pickScenarios returns those that --only names, in the order of the list
-// above; all of them when it is empty.
-func pickScenarios(only string) ([]scenario, error) {
+// databaseNames lists the names for messages.
+func databaseNames() string {
+	var names []string
+	for _, d := range databases {
+		names = append(names, d.name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// pick returns the scenarios and databases that --only names, in the order of
+// their lists; all of them when it is empty.
+func pick(only string) ([]scenario, []database, error) {
 	names := splitList(only)
 	if len(names) == 0 {
-		return scenarios, nil
-	}
-	for _, n := range names {
-		if !slices.ContainsFunc(scenarios, func(sc scenario) bool { return sc.name == n }) {
-			return nil, fmt.Errorf("--only: no scenario %q; there are %s", n, scenarioNames())
-		}
+		return scenarios, databases, nil
 	}
 	var picked []scenario
 	for _, sc := range scenarios {
@@ -155,7 +165,20 @@ func pickScenarios(only string) ([]scenario, error) {
 			picked = append(picked, sc)
 		}
 	}
-	return picked, nil
+	var from []database
+	for _, d := range databases {
+		if slices.Contains(names, d.name) {
+			from = append(from, d)
+		}
+	}
+	for _, n := range names {
+		known := slices.ContainsFunc(picked, func(sc scenario) bool { return sc.name == n }) ||
+			slices.ContainsFunc(from, func(d database) bool { return d.name == n })
+		if !known {
+			return nil, nil, fmt.Errorf("--only: no scenario or database %q; there are %s, %s", n, scenarioNames(), databaseNames())
+		}
+	}
+	return picked, from, nil
 }
 
 // pickVariants returns the variants that --variants names, bare always first:

@@ -16,6 +16,12 @@ func (r *report) print(w io.Writer) error {
 	for i := range r.Scenarios {
 		r.Scenarios[i].print(&b)
 	}
+	for i := range r.Databases {
+		r.Databases[i].print(&b)
+	}
+	if r.Sizes != nil {
+		r.Sizes.print(&b)
+	}
 	r.printTargets(&b)
 	if r.Failed > 0 {
 		fmt.Fprintf(&b, "\nFAILED REQUESTS: %d. These figures are not valid. The first: %s\n", r.Failed, r.Failure)
@@ -58,11 +64,17 @@ func (r *report) printTargets(w io.Writer) {
 		}
 		fmt.Fprintf(t, "%s\t%s\tgate %.3f ± %.3f\t%s\n", s.Name, s.Verdict.Target, s.Verdict.Value, s.Verdict.Margin, word)
 	}
+	for _, v := range r.storeVerdicts() {
+		if !v.Reached {
+			missed++
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s %.3f ± %.3f\t%s\n", v.about, v.Target, v.who, v.Value, v.Margin, v.word())
+	}
 	t.Flush() // into a buffer: it cannot fail
 	if b.Len() == 0 {
 		return
 	}
-	fmt.Fprintf(w, "\nTargets of the gate\n%s", b.Bytes())
+	fmt.Fprintf(w, "\nTargets\n%s", b.Bytes())
 	if missed > 0 {
 		fmt.Fprintf(w, "*** %d target(s) missed ***\n", missed)
 	}
@@ -70,10 +82,14 @@ func (r *report) printTargets(w io.Writer) {
 
 // verdictWord says what became of a target, and whether that is certain.
 func (s *scenarioReport) verdictWord() string {
-	v := s.Verdict
-	switch unsure := math.Abs(v.Value-v.Target.Limit) <= v.Margin; {
-	case !s.measured():
+	if !s.measured() {
 		return "NOT MEASURED"
+	}
+	return s.Verdict.word()
+}
+
+func (v verdict) word() string {
+	switch unsure := math.Abs(v.Value-v.Target.Limit) <= v.Margin; {
 	case v.Reached && unsure:
 		return "reached, but within the margin"
 	case v.Reached:

@@ -13,6 +13,8 @@ type report struct {
 	Machine   machine          `json:"machine"`
 	Rounds    int              `json:"rounds"`
 	Scenarios []scenarioReport `json:"scenarios"`
+	Databases []databaseReport `json:"databases,omitempty"`
+	Sizes     *sizeReport      `json:"sizes,omitempty"`
 	Failed    int              `json:"failed_requests"`
 	Failure   string           `json:"first_failure,omitempty"`
 }
