@@ -110,6 +110,9 @@ func (a *Accounts) FindUser(ctx context.Context, login string) (User, error) {
 // Revoke ends a session by its root, with its children. A user can end only
 // their own; the command line any.
 func (a *Accounts) Revoke(ctx context.Context, actor Actor, root SessionID) error {
+	if !root.plausible() {
+		return ErrSessionNotFound
+	}
 	action := SessionRevoke
 	if root == actor.Session {
 		action = UserLogout
@@ -129,6 +132,15 @@ func (a *Accounts) RevokeAll(ctx context.Context, actor Actor, id UserID) (int, 
 	}
 	a.changed(ChangeUser, string(id))
 	return n, nil
+}
+
+// RevokeEverything signs everybody out, on every node.
+func (a *Accounts) RevokeEverything(ctx context.Context, actor Actor) (int, error) {
+	n, err := a.Store.RevokeEverySession(ctx, a.event(actor, SessionRevoke, "", Success, "all of everybody"))
+	if err == nil {
+		a.changed(ChangeAll, "")
+	}
+	return n, err
 }
 
 // SessionsOf lists a user's sessions that live, with the last-seen times that

@@ -60,6 +60,8 @@ type SessionStore interface {
 	RevokeSession(ctx context.Context, root SessionID, user UserID, ev Event) error
 	// RevokeSessionsOf ends all sessions of a user but those under keep.
 	RevokeSessionsOf(ctx context.Context, user UserID, keep SessionID, ev Event) (int, error)
+	// RevokeEverySession ends all sessions that began before the event.
+	RevokeEverySession(ctx context.Context, ev Event) (int, error)
 }
 
 // CodeStore keeps one-time codes.

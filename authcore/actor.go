@@ -34,9 +34,13 @@ type Client struct {
 	RequestID string
 }
 
-const maxAgent = 256
+// The most bytes that are kept.
+const (
+	maxAgent = 256
+	maxShort = 64
+)
 
 // NewClient cuts what is too long and drops control characters.
 func NewClient(address, agent, requestID string) Client {
-	return Client{Address: address, Agent: clean(agent, maxAgent), RequestID: requestID}
+	return Client{Address: clean(address, maxShort), Agent: clean(agent, maxAgent), RequestID: clean(requestID, maxShort)}
 }

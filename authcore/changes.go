@@ -15,8 +15,8 @@ const (
 	// lateEvery a reading reaches back lateOverlap, for a commit that a database
 	// in trouble held up for longer.
 	changeOverlap = 10 * time.Second
-	lateOverlap   = 3 * time.Minute
-	lateEvery     = 5 * time.Second
+	lateOverlap   = ChangesKept - 10*time.Minute
+	lateEvery     = 30 * time.Second
 	// askLimit is how long a request of a deaf node may wait for the database,
 	// askAgain how long after a failure the next one asks.
 	askLimit = time.Second
@@ -37,6 +37,14 @@ type heartbeat struct {
 	applied  map[string]time.Time
 }
 
+// ChangesKept is how long the records of changes stay in the database. Who has not
+// read for longer knows nothing any more.
+const ChangesKept = time.Hour
+
+// MaxMaxSilence bounds the setting of MaxSilence, so that no record of a change is
+// gone before it was read.
+const MaxMaxSilence = 5 * time.Minute
+
 // DefaultSilence is how long a node may hear nothing from the database before it
 // answers nobody from memory any more.
 const DefaultSilence = 10 * time.Second
@@ -47,8 +55,12 @@ func (h *heartbeat) init() {
 	h.applied = make(map[string]time.Time)
 }
 
+// deaf tells whether too long has passed since the database was heard. The wall
+// clock counts, which goes on while a machine sleeps; when it was set back, nobody
+// knows how long it has been. A request may be a moment older than the last reading.
 func (h *heartbeat) deaf(now time.Time) bool {
-	return now.UnixMicro()-h.last.Load() >= h.silence.Load()
+	since := now.UnixMicro() - h.last.Load()
+	return since >= h.silence.Load() || since < -time.Second.Microseconds()
 }
 
 // since tells from when on the next reading wants changes, and whether it reaches
@@ -107,6 +119,9 @@ func (s *Sessions) poll(ctx context.Context, needed func() bool) error {
 	if err != nil {
 		return err
 	}
+	if away := at.Sub(h.at); !h.at.IsZero() && (away > lateOverlap || away < -time.Second) {
+		s.Apply(Change{Kind: ChangeAll}) // changes may be gone, or the database is another one
+	}
 	if h.at = at; late {
 		h.late = at
 	}
@@ -117,7 +132,7 @@ func (s *Sessions) poll(ctx context.Context, needed func() bool) error {
 		}
 	}
 	for id, at := range h.applied {
-		if h.at.Sub(at) > 2*lateOverlap {
+		if h.at.Sub(at) > ChangesKept {
 			delete(h.applied, id)
 		}
 	}
@@ -146,10 +161,12 @@ func (s *Sessions) Run(ctx context.Context, report func(error)) {
 	}, report)
 }
 
-// repeat calls f every so often until ctx ends, and reports its errors.
+// repeat calls f every so often until ctx ends. It reports errors, and nil for
+// the first success after one.
 func repeat(ctx context.Context, every time.Duration, f func(context.Context) error, report func(error)) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
+	failing := false
 	for {
 		select {
 		case <-ctx.Done():
@@ -157,8 +174,9 @@ func repeat(ctx context.Context, every time.Duration, f func(context.Context) er
 		case <-tick.C:
 		}
 		limited, cancel := context.WithTimeout(ctx, 2*time.Second)
-		if err := f(limited); err != nil && ctx.Err() == nil {
+		if err := f(limited); ctx.Err() == nil && (err != nil || failing) {
 			report(err)
+			failing = err != nil
 		}
 		cancel()
 	}
@@ -187,4 +205,5 @@ type ChangeKind string
 const (
 	ChangeSession ChangeKind = "session"
 	ChangeUser    ChangeKind = "user"
+	ChangeAll     ChangeKind = "all" // of every session; there is no subject
 )

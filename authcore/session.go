@@ -1,6 +1,10 @@
 package authcore
 
-import "time"
+import (
+	"time"
+
+	"github.com/google/uuid"
+)
 
 // SessionID is a UUIDv7 in its text form. It is not a secret: the token is.
 type SessionID string
@@ -40,4 +44,10 @@ type Lifetime struct {
 type Seen struct {
 	Session SessionID // a root
 	At      time.Time
+}
+
+// plausible tells whether an id can be one: anything else no database is asked
+// for, since they differ in what they make of it.
+func (id SessionID) plausible() bool {
+	return uuid.Validate(string(id)) == nil && len(id) == len(uuid.Nil.String())
 }

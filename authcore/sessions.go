@@ -201,11 +201,14 @@ func (s *Sessions) keep(hash TokenHash, session Session, user User, gen uint64) 
 	defer s.mu.Unlock()
 	live := &Live{Session: session, expires: session.ExpiresAt.UnixMicro(), host: unique.Make(session.Host).Value()}
 	root := s.roots[session.Root]
-	if root == nil || root.stale.Load() {
+	if before := root; before == nil || before.stale.Load() {
 		root = &live.own
 		root.id = session.Root
 		root.lastSeen.Store(session.LastSeen.UnixMicro())
 		root.written.Store(session.LastSeen.UnixMicro())
+		if before != nil && before.lastSeen.Load() > root.lastSeen.Load() { // which may not be written yet
+			root.lastSeen.Store(before.lastSeen.Load())
+		}
 	} else if seen := session.LastSeen.UnixMicro(); seen > root.lastSeen.Load() {
 		root.lastSeen.Store(seen) // another node saw it later than we did
 	}
@@ -277,6 +280,10 @@ func (s *Sessions) Apply(c Change) {
 	case ChangeUser:
 		if user := s.users[UserID(c.Subject)]; user != nil {
 			user.stale.Store(true)
+		}
+	case ChangeAll:
+		for _, root := range s.roots {
+			root.stale.Store(true)
 		}
 	}
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
 	"github.com/gatehouse-auth/gatehouse/authcore/access"
+	"github.com/gatehouse-auth/gatehouse/store"
 )
 
 func init() {
@@ -107,7 +108,7 @@ func (a *App) compilePolicies(expand func(string) (string, error)) (map[string]*
 func (a *App) Start() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	if err := a.core.open(ctx, a.values); err != nil {
+	if err := a.open(ctx); err != nil {
 		return err
 	}
 	a.core.serve()
@@ -117,6 +118,23 @@ func (a *App) Start() error {
 	}
 	a.core.attach(a, a.values)
 	return a.core.offerSetup(ctx, rt, a.log)
+}
+
+// open opens the database. One that is a server may be starting as well: it is
+// waited for, as long as ctx allows.
+func (a *App) open(ctx context.Context) error {
+	for said := false; ; said = true {
+		err := a.core.open(ctx, a.values)
+		if err == nil || !store.NotYet(err) {
+			return err
+		}
+		if !said {
+			a.log.Warn("waiting for the database", zap.Error(err))
+		}
+		if !sleep(ctx, 500*time.Millisecond) {
+			return err
+		}
+	}
 }
 
 // Stop has nothing to end: requests may still run, and what they need goes with

@@ -173,7 +173,7 @@ func copyDatabase(cmd *cobra.Command, source, target store.Config) error {
 	}
 	out := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 4, 2, ' ', 0)
 	fmt.Fprintln(out, "TABLE\tROWS\tCHECKSUM")
-	err = store.Copy(ctx, from, to, func(c store.Copied) { fmt.Fprintf(out, "%s\t%d\t%s\n", c.Table, c.Rows, c.Checksum) })
+	err = store.Copy(ctx, from, to, store.CopyOptions{Report: func(c store.Copied) { fmt.Fprintf(out, "%s\t%d\t%s\n", c.Table, c.Rows, c.Checksum) }})
 	if err = errors.Join(err, to.Close()); err != nil {
 		return err
 	}

@@ -32,19 +32,26 @@ func sessionRevoke() *cobra.Command {
 	var a sessionArgs
 	cmd := &cobra.Command{
 		Use:     "revoke [ID]",
-		Short:   "Ends a session, or all of a user",
+		Short:   "Ends a session, all of a user, or everybody's",
 		Example: "  caddy gate session revoke --user alice",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				a.ID = args[0]
 			}
-			if (a.ID == "") == (a.User == "") {
-				return errors.New("give the id of a session (see: caddy gate session list), or --user NAME for all of a user")
+			chosen := 0
+			for _, given := range []bool{a.ID != "", a.User != "", a.All} {
+				if given {
+					chosen++
+				}
+			}
+			if chosen != 1 {
+				return errors.New("give the id of a session (see: caddy gate session list), --user NAME for all of a user, or --all for everybody's")
 			}
 			return once(cmd, false, "session.revoke", a, func(done map[string]int) string { return fmt.Sprintf("Revoked: %d.", done["revoked"]) })
 		},
 	}
 	cmd.Flags().StringVar(&a.User, "user", "", "all sessions of this user")
+	cmd.Flags().BoolVar(&a.All, "all", false, "all sessions of everybody")
 	return cmd
 }

@@ -85,7 +85,7 @@ func (c *core) open(ctx context.Context, v values) error {
 	}
 	c.db = db
 	c.sessions = authcore.NewSessions(db, time.Now, web.Prepare)
-	c.audit = audit.New(db, func(err error) { c.log().Error("audit events wait: they cannot be written", zap.Error(err)) })
+	c.audit = audit.New(db, c.complaint("audit events wait: they cannot be written").report)
 	c.hashing = password.NewGate(v.permits)
 	c.address = limit.New(v.address.burst, v.address.every, time.Now)
 	c.notices = limit.New(5, time.Minute, time.Now)
@@ -104,9 +104,8 @@ func (c *core) serve() {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	c.cancel = cancel
-	report := func(err error) { c.log().Error("the database does not answer", zap.Error(err)) }
-	c.ended.Go(func() { c.sessions.Listen(ctx, report) })
-	c.ended.Go(func() { c.sessions.Run(ctx, report) })
+	c.ended.Go(func() { c.sessions.Listen(ctx, c.complaint("the database does not answer").report) })
+	c.ended.Go(func() { c.sessions.Run(ctx, c.complaint("last-seen times wait: they cannot be written").report) })
 	c.ended.Go(func() { c.clean(ctx, cleanEvery) })
 }
 
@@ -131,6 +130,7 @@ func (c *core) detach(a *App) {
 
 // apply sets what configurations on one core share. c.mu is held.
 func (c *core) apply(v values) {
+	c.db.Configure(v.database)
 	c.hashing.SetPermits(v.permits)
 	c.hashing.SetWait(v.wait)
 	c.sessions.WriteEvery(v.writeEvery)
@@ -154,6 +154,7 @@ const (
 	// cleanEvery is how often what has ended is deleted, by the node that has the
 	// lease.
 	cleanEvery   = 10 * time.Minute
+	cleanPause   = 50 * time.Millisecond
 	cleanupLease = "cleanup"
 )
 
@@ -174,22 +175,22 @@ func (c *core) clean(ctx context.Context, every time.Duration) {
 }
 
 // cleanAll deletes batch by batch while this node has the lease, which it keeps
-// until the next cleanup is due. If it dies, another node takes over by then.
+// until just before the next cleanup is due. If it dies, another node takes over.
 func (c *core) cleanAll(ctx context.Context, every time.Duration) error {
-	for {
+	for after, more := "", true; more; {
 		ours, err := c.db.TakeLease(ctx, cleanupLease, c.node, every-every/600)
 		if err != nil || !ours {
 			return err
 		}
 		now := time.Now()
-		more, err := c.db.DeleteEnded(ctx, now, now.Add(-time.Duration(c.idle.Load())))
-		if err != nil || !more {
+		if after, more, err = c.db.DeleteEnded(ctx, now, now.Add(-time.Duration(c.idle.Load())), after); err != nil {
 			return err
 		}
-		if !sleep(ctx, 100*time.Millisecond) { // let others have the writer
+		if more && !sleep(ctx, cleanPause) { // let others have the writer
 			return nil
 		}
 	}
+	return nil
 }
 
 func sleep(ctx context.Context, d time.Duration) bool {

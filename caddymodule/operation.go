@@ -154,7 +154,10 @@ func invite(ctx context.Context, c *console, a inviteArgs) (any, error) {
 	return map[string]string{"link": c.origin + path}, nil
 }
 
-type sessionArgs struct{ User, ID, After string }
+type sessionArgs struct {
+	User, ID, After string
+	All             bool
+}
 
 // sessionLine is a session as the command line shows it.
 type sessionLine struct {
@@ -192,6 +195,10 @@ func listSessions(ctx context.Context, c *console, a sessionArgs) (any, error) {
 const pageSize = 500
 
 func revokeSessions(ctx context.Context, c *console, a sessionArgs) (any, error) {
+	if a.All {
+		n, err := c.accounts.RevokeEverything(ctx, authcore.CommandLine())
+		return map[string]int{"revoked": n}, err
+	}
 	if a.User == "" {
 		return map[string]int{"revoked": 1}, c.accounts.Revoke(ctx, authcore.CommandLine(), authcore.SessionID(a.ID))
 	}

@@ -28,7 +28,7 @@ func Backup(ctx context.Context, c Config, file string) (err error) {
 		return err
 	}
 	defer os.Remove(partial)
-	db, err := openFor(c.Path, "")
+	db, err := openFor(c.Path, "rw", "")
 	if err != nil {
 		return err
 	}
@@ -48,7 +48,7 @@ func Backup(ctx context.Context, c Config, file string) (err error) {
 // Nobody may be using the database.
 func Restore(ctx context.Context, c Config, file string, now time.Time) (kept string, err error) {
 	if c.Driver != SQLite {
-		return "", fmt.Errorf("%s is restored by its own tools; a backup in a SQLite file goes into an empty one by: caddy gate copy --from sqlite:FILE", c)
+		return "", fmt.Errorf("%s is restored by its own tools; a backup in a SQLite file goes into a new and empty one by: caddy gate copy --from sqlite:FILE --to DATABASE --without-sessions", c)
 	}
 	if err := lookAtOurs(ctx, file); err != nil {
 		return "", fmt.Errorf("%s: %w", file, err)
@@ -74,15 +74,35 @@ func Restore(ctx context.Context, c Config, file string, now time.Time) (kept st
 		if err := closeForGood(ctx, c.Path); err != nil {
 			return "", err
 		}
-		kept = c.Path + ".before-" + now.UTC().Format("20060102T150405Z")
-		if err := mustBeNew(kept); err != nil {
+	}
+	if kept, err = moveAway(c.Path, c.Path+".before-"+now.UTC().Format("20060102T150405Z")); err != nil {
+		return "", err
+	}
+	if err := put(partial, c.Path); err != nil {
+		if kept != "" {
+			err = fmt.Errorf("%w; what was there is in %s", err, kept)
+		}
+		return kept, err
+	}
+	return kept, nil
+}
+
+// moveAway gives a database another name, with what may be left beside it even
+// where it is gone itself: SQLite would take an old log for that of a new file. It
+// tells under which name the database is kept, or none.
+func moveAway(path, to string) (kept string, err error) {
+	for _, end := range []string{"-wal", "-shm", "-journal", ""} {
+		if err := mustBeNew(to + end); err != nil {
 			return "", err
 		}
-		if err := os.Rename(c.Path, kept); err != nil {
+		err := os.Rename(path+end, to+end)
+		if err == nil {
+			kept = to
+		} else if !errors.Is(err, os.ErrNotExist) {
 			return "", err
 		}
 	}
-	return kept, put(partial, c.Path)
+	return kept, nil
 }
 
 // prepareRestored brings the schema up to date, and ends what must not come back.
@@ -113,9 +133,9 @@ func prepareRestored(ctx context.Context, path string) error {
 // into the file.
 func closeForGood(ctx context.Context, path string) error {
 	if err := lookAtOurs(ctx, path); err != nil {
-		return fmt.Errorf("what is at %s now: %w; move it away yourself", path, err)
+		return fmt.Errorf("what is at %s now: %w; move it away yourself, with the files beside it that end in -wal and -shm", path, err)
 	}
-	db, err := openFor(path, "&_pragma=locking_mode(EXCLUSIVE)")
+	db, err := openFor(path, "rw", "&_pragma=locking_mode(EXCLUSIVE)")
 	if err != nil {
 		return err
 	}
@@ -127,9 +147,9 @@ func closeForGood(ctx context.Context, path string) error {
 	return nil
 }
 
-// openFor opens one connection to a SQLite file that exists.
-func openFor(path, options string) (*sql.DB, error) {
-	db, err := sql.Open("sqlite", sqliteURI(path)+"?mode=rw&_pragma=busy_timeout(1000)"+options)
+// openFor opens one connection to a SQLite file that exists, in mode ro or rw.
+func openFor(path, mode, options string) (*sql.DB, error) {
+	db, err := sql.Open("sqlite", sqliteURI(path)+"?mode="+mode+"&_pragma=busy_timeout(1000)"+options)
 	if err == nil {
 		db.SetMaxOpenConns(1)
 	}
@@ -144,7 +164,7 @@ func lookAtOurs(ctx context.Context, path string) error {
 	if err := lookAt(ctx, path); err != nil {
 		return err
 	}
-	db, err := openFor(path, "&_pragma=query_only(1)")
+	db, err := openFor(path, "ro", "")
 	if err != nil {
 		return err
 	}
@@ -166,7 +186,7 @@ func KeyOf(ctx context.Context, file string) (string, error) {
 	if err := lookAtOurs(ctx, file); err != nil {
 		return "", fmt.Errorf("%s: %w", file, err)
 	}
-	db, err := openFor(file, "&_pragma=query_only(1)")
+	db, err := openFor(file, "ro", "")
 	if err != nil {
 		return "", err
 	}
@@ -181,7 +201,7 @@ func KeyOf(ctx context.Context, file string) (string, error) {
 
 // whole reads all of a file and reports damage.
 func whole(ctx context.Context, path string) error {
-	db, err := openFor(path, "&_pragma=query_only(1)")
+	db, err := openFor(path, "ro", "")
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -100,11 +101,11 @@ func (t TLS) validate() error {
 // on tells whether TLS is asked for, whatever the DSN says.
 func (t TLS) on() bool { return t.Mode == "on" || t.CA != "" || t.Cert != "" }
 
-// Key identifies the database and how it is used: two configurations with one
-// key mean the same. It gives no secret away.
+// Key identifies the database and the way to it: two configurations with one key
+// mean the same, whatever their Wait and Connections. It gives no secret away.
 func (c Config) Key() string {
 	if c.Driver != SQLite {
-		sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%d\x00%d\x00%q", c.Driver, c.DSN.Reveal(), c.Connections, c.Wait, c.TLS))
+		sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%q", c.Driver, c.DSN.Reveal(), c.TLS))
 		return c.Driver + ":" + hex.EncodeToString(sum[:16])
 	}
 	path, err := filepath.Abs(c.Path)
@@ -135,22 +136,45 @@ func (c Config) String() string {
 // Local tells whether the database is on this machine, so that there is no way to
 // it on which somebody could listen.
 func (c Config) Local() bool {
-	host := ""
+	var hosts []string
 	switch c.Driver {
 	case Postgres:
 		if p, err := c.postgres(); err == nil {
-			host = p.Host
+			hosts = append(hosts, p.Host)
+			for _, f := range p.Fallbacks {
+				hosts = append(hosts, f.Host)
+			}
 		}
 	case MySQL:
 		if m, err := c.mysql(); err == nil {
-			host = m.Addr
-			if h, _, err := net.SplitHostPort(m.Addr); err == nil {
-				host = h
+			host, _, err := net.SplitHostPort(m.Addr)
+			if err != nil {
+				host = m.Addr
 			}
+			hosts = append(hosts, host)
 		}
-	default:
-		return true
 	}
-	ip, err := netip.ParseAddr(host)
-	return strings.HasPrefix(host, "/") || host == "localhost" || err == nil && ip.IsLoopback()
+	return !slices.ContainsFunc(hosts, func(host string) bool {
+		ip, err := netip.ParseAddr(host)
+		return !strings.HasPrefix(host, "/") && host != "localhost" && (err != nil || !ip.IsLoopback())
+	})
+}
+
+// ParseConfig reads a database from one text: sqlite:FILE, postgres://… or
+// mysql://….
+func ParseConfig(text string) (Config, error) {
+	c := Config{}
+	kind, rest, _ := strings.Cut(text, ":")
+	isURL := strings.HasPrefix(rest, "//")
+	switch {
+	case kind == SQLite && rest != "":
+		c.Driver, c.Path = SQLite, rest
+	case isURL && (kind == Postgres || kind == "postgresql"):
+		c.Driver, c.DSN = Postgres, authcore.Secret(text)
+	case isURL && kind == MySQL:
+		c.Driver, c.DSN = MySQL, authcore.Secret(text)
+	default:
+		return c, errors.New("a database is written sqlite:FILE, postgres://user:password@host:5432/database or mysql://user:password@host:3306/database")
+	}
+	return c, c.Validate()
 }

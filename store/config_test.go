@@ -3,6 +3,7 @@ package store_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
 	"github.com/gatehouse-auth/gatehouse/store"
@@ -22,14 +23,15 @@ func TestConfigShowsNoSecret(t *testing.T) {
 		if key := c.Key(); strings.Contains(key, "hunter2") || strings.Contains(key, "gatehouse") {
 			t.Errorf("the key is %s", key)
 		}
-		other := c
-		other.Connections = 7
-		if c.Local() || other.Key() == c.Key() {
-			t.Errorf("%s: local, or one key for two uses", c)
+		same, other := c, c
+		same.Connections, same.Wait = 7, time.Second
+		other.TLS.Mode = "on"
+		if c.Local() || other.Key() == c.Key() || same.Key() != c.Key() {
+			t.Errorf("%s: local, or a wrong key", c)
 		}
 	}
 	for dsn, local := range map[string]bool{"postgres://u:p@localhost/db": true, "postgres://u:p@127.0.0.1:1/db": true, "postgres://u:p@[::1]/db": true,
-		"host=/run/postgresql user=u dbname=db": true, "postgres://u:p@192.0.2.1/db": false, "postgres://u:p@localhost.example.com/db": false} {
+		"host=/run/postgresql user=u dbname=db": true, "postgres://u:p@192.0.2.1/db": false, "postgres://u:p@localhost,db.example.com/db": false, "postgres://u:p@localhost.example.com/db": false} {
 		if c := (store.Config{Driver: store.Postgres, DSN: authcore.Secret(dsn)}); c.Local() != local {
 			t.Errorf("%s: local %v", dsn, !local)
 		}

@@ -10,8 +10,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/gatehouse-auth/gatehouse/authcore"
 )
 
 // Copied says what was copied of one table.
@@ -21,11 +19,26 @@ type Copied struct {
 	Checksum string // of all rows, in whatever order
 }
 
+// CopyOptions say how to copy.
+type CopyOptions struct {
+	// WithoutSessions leaves sessions and one-time codes behind: what was revoked
+	// or used since does not come back.
+	WithoutSessions bool
+	// Report is told of each table.
+	Report func(Copied)
+}
+
+// copying is the setting of a database into which a copy is under way. One in
+// which it stayed is not used.
+const copying = "copy_unfinished"
+
+var errUnfinished = errors.New("a copy into it was not finished: drop it, make it anew and copy again")
+
 // Copy copies everything from one database to another, which must be new, and
 // reads it back to compare. The source may be in use: what is copied is its state
-// at the beginning. report is told of each table.
-func Copy(ctx context.Context, from, to *DB, report func(Copied)) error {
-	tables, err := to.ourTables(ctx)
+// at the beginning. Until all is there and compared, nothing opens the target.
+func Copy(ctx context.Context, from, to *DB, o CopyOptions) error {
+	tables, err := to.dataTables(ctx)
 	if err != nil {
 		return err
 	}
@@ -34,72 +47,101 @@ func Copy(ctx context.Context, from, to *DB, report func(Copied)) error {
 			return err
 		}
 	}
-	there, err := from.ourTables(ctx)
+	there, err := from.dataTables(ctx)
 	if err != nil {
 		return err
 	}
 	if !slices.Equal(tables, there) {
 		return errors.New("the two databases have different tables, although both are up to date: do not use either before this is understood")
 	}
+	if o.WithoutSessions {
+		tables = slices.DeleteFunc(tables, func(t string) bool { return t == "sessions" || t == "codes" || t == "changes" })
+	}
+	if err := to.mark(ctx, "INSERT INTO settings (name, value) VALUES (?, '')"); err != nil {
+		return err
+	}
+	copied, err := copyTables(ctx, from, to, tables)
+	if err == nil {
+		err = to.compare(ctx, tables, copied)
+	}
+	if err == nil {
+		err = to.mark(ctx, "DELETE FROM settings WHERE name = ?")
+	}
+	if err != nil {
+		return fmt.Errorf("%w; drop what is in %s and begin anew", err, to.config)
+	}
+	for _, table := range tables {
+		o.Report(copied[table])
+	}
+	return nil
+}
+
+func (db *DB) mark(ctx context.Context, statement string) error {
+	return db.command(ctx, durable, func(tx *tx) error {
+		_, err := tx.exec(statement, copying)
+		return err
+	})
+}
+
+func copyTables(ctx context.Context, from, to *DB, tables []string) (map[string]Copied, error) {
 	source, err := from.snapshot(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer source.Rollback()
 	copied := make(map[string]Copied)
 	for _, table := range tables {
-		c, err := copyTable(ctx, source, to, table)
-		if err != nil {
-			return fmt.Errorf("table %s: %w; drop what is in %s and begin anew", table, err, to.config)
+		if copied[table], err = copyTable(ctx, source, to, table); err != nil {
+			return nil, fmt.Errorf("table %s: %w", table, err)
 		}
-		copied[table] = c
 	}
-	target, err := to.snapshot(ctx)
+	return copied, nil
+}
+
+// compare reads back what was copied.
+func (db *DB) compare(ctx context.Context, tables []string, copied map[string]Copied) error {
+	target, err := db.snapshot(ctx)
 	if err != nil {
 		return err
 	}
 	defer target.Rollback()
 	for _, table := range tables {
 		sum := newChecksum(table)
-		if err := eachRow(ctx, target, table, func(_ []string, row []any) error { sum.add(row); return nil }); err != nil {
+		if err := eachRow(ctx, target, table, func(_ []string, row []any) error {
+			if table != "settings" || row[0] != copying {
+				sum.add(row)
+			}
+			return nil
+		}); err != nil {
 			return fmt.Errorf("table %s: %w", table, err)
 		}
-		if sum.copied() != copied[table] {
-			return fmt.Errorf("table %s: %d rows with checksum %s were copied, but %s holds %d with %s: do not use it; was something else writing to it?",
-				table, copied[table].Rows, copied[table].Checksum, to.config, sum.rows, sum.copied().Checksum)
+		if got, want := sum.copied(), copied[table]; got != want {
+			return fmt.Errorf("table %s: %d rows with checksum %s were copied, but it holds %d with %s: was something else writing to it?",
+				table, want.Rows, want.Checksum, got.Rows, got.Checksum)
 		}
-		report(sum.copied())
 	}
 	return nil
 }
 
-// ourTables names the tables with data, in order.
-func (db *DB) ourTables(ctx context.Context) ([]string, error) {
-	rows, err := db.write.QueryContext(ctx, db.dialect.tables())
+// dataTables names the tables with data, in order.
+func (db *DB) dataTables(ctx context.Context) ([]string, error) {
+	all, err := db.tables(ctx)
 	if err != nil {
-		return nil, db.failure(err)
+		return nil, err
 	}
-	defer rows.Close()
-	var names []string
-	for rows.Next() {
-		var name string
-		if err := rows.Scan(&name); err != nil {
-			return nil, db.failure(err)
-		}
-		// Which steps were taken, and who does what now, is each database's own.
-		if name != versions && name != "leases" && !strings.HasPrefix(name, "sqlite_") {
-			names = append(names, name)
-		}
-	}
+	// Which steps were taken, and who does what now, is each database's own.
+	names := slices.DeleteFunc(all, func(name string) bool {
+		return name == versions || name == "leases" || strings.HasPrefix(name, "sqlite_")
+	})
 	slices.Sort(names)
-	return names, db.failure(rows.Err())
+	return names, nil
 }
 
 func (db *DB) mustBeEmpty(ctx context.Context, table string) error {
 	var one int
 	found, err := db.first(ctx, "SELECT 1 FROM "+table+" LIMIT 1", nil, &one)
 	if err == nil && found {
-		err = fmt.Errorf("database %s is not empty (table %s): copy into a new one, in which no Caddy has started yet", db.config, table)
+		err = fmt.Errorf("database %s is not empty (table %s): copy into a new one, which nothing has used yet", db.config, table)
 	}
 	return err
 }
@@ -225,23 +267,4 @@ func (c *checksum) add(row []any) {
 
 func (c *checksum) copied() Copied {
 	return Copied{Table: c.table, Rows: c.rows, Checksum: hex.EncodeToString(c.sum[:8])}
-}
-
-// ParseConfig reads a database from one text: sqlite:FILE, postgres://… or
-// mysql://….
-func ParseConfig(text string) (Config, error) {
-	c := Config{}
-	kind, rest, _ := strings.Cut(text, ":")
-	isURL := strings.HasPrefix(rest, "//")
-	switch {
-	case kind == SQLite && rest != "":
-		c.Driver, c.Path = SQLite, rest
-	case isURL && (kind == Postgres || kind == "postgresql"):
-		c.Driver, c.DSN = Postgres, authcore.Secret(text)
-	case isURL && kind == MySQL:
-		c.Driver, c.DSN = MySQL, authcore.Secret(text)
-	default:
-		return c, errors.New("a database is written sqlite:FILE, postgres://user:password@host:5432/database or mysql://user:password@host:3306/database")
-	}
-	return c, c.Validate()
 }

@@ -78,7 +78,7 @@ func TestCopy(t *testing.T) {
 	for _, kind := range []string{"PostgreSQL", "MariaDB", "PostgreSQL", "SQLite", "MariaDB", "SQLite"} {
 		to := openConfig(t, kinds[kind](t))
 		var copied []store.Copied
-		if err := store.Copy(t.Context(), from, to, func(c store.Copied) { copied = append(copied, c) }); err != nil {
+		if err := store.Copy(t.Context(), from, to, store.CopyOptions{Report: func(c store.Copied) { copied = append(copied, c) }}); err != nil {
 			t.Fatalf("to %s: %v", kind, err)
 		}
 		if sums != nil && !cmp.Equal(sums, copied) {
@@ -112,8 +112,8 @@ func TestCopyRefuses(t *testing.T) {
 		if err := to.BindKey(t.Context(), "key"); err != nil {
 			t.Fatal(err)
 		}
-		err := store.Copy(t.Context(), from, to, func(store.Copied) { t.Error("something was copied") })
-		says(t, "a database in use", err, "not empty", "settings", "no Caddy has started")
+		err := store.Copy(t.Context(), from, to, store.CopyOptions{Report: func(store.Copied) { t.Error("something was copied") }})
+		says(t, "a database in use", err, "not empty", "settings", "nothing has used")
 		if users, _ := all(t, to); len(users) != 0 {
 			t.Error("it was changed")
 		}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
@@ -17,7 +18,7 @@ import (
 type DB struct {
 	dialect dialect
 	config  Config
-	wait    time.Duration
+	limit   atomic.Int64 // Config.Wait, which may change
 
 	// On SQLite, one writer and its readers; elsewhere one pool for both. pulse is
 	// a connection for the changes of other nodes, which wait for nobody.
@@ -37,10 +38,23 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := db.migrate(ctx); err != nil {
+	err = db.migrate(ctx)
+	if err == nil {
+		err = db.notUnfinished(ctx)
+	}
+	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
+}
+
+// notUnfinished refuses a database that only a part of another was copied into.
+func (db *DB) notUnfinished(ctx context.Context) error {
+	_, found, err := db.setting(ctx, copying)
+	if err == nil && found {
+		err = fmt.Errorf("database %s cannot be used: %w", db.config, errUnfinished)
+	}
+	return err
 }
 
 // connect opens the database with whatever schema it has.
@@ -48,7 +62,8 @@ func connect(ctx context.Context, c Config) (*DB, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	db := &DB{config: c, wait: cmp.Or(c.Wait, DefaultWait), ended: make(chan struct{})}
+	db := &DB{config: c, ended: make(chan struct{})}
+	db.Configure(c)
 	var err error
 	switch c.Driver {
 	case Postgres:
@@ -69,10 +84,42 @@ func connect(ctx context.Context, c Config) (*DB, error) {
 	return db, nil
 }
 
-// Close closes all connections.
+// Configure changes what a configuration can change while the database is open:
+// Wait and Connections.
+func (db *DB) Configure(c Config) {
+	db.limit.Store(int64(cmp.Or(c.Wait, DefaultWait)))
+	if db.write != nil && db.read == db.write {
+		size := cmp.Or(c.Connections, DefaultConnections)
+		db.write.SetMaxOpenConns(size)
+		db.write.SetMaxIdleConns(size)
+	}
+}
+
+func (db *DB) wait() time.Duration { return time.Duration(db.limit.Load()) }
+
+// closeLimit is how long Close waits for a server that does not answer.
+const closeLimit = time.Second
+
+// Close closes all connections. A server that does not answer is not waited for.
 func (db *DB) Close() error {
 	close(db.ended)
 	db.background.Wait()
+	closed := make(chan error, 1)
+	go func() { closed <- db.closePools() }()
+	if db.config.Driver == SQLite {
+		return <-closed
+	}
+	t := time.NewTimer(closeLimit)
+	defer t.Stop()
+	select {
+	case err := <-closed:
+		return err
+	case <-t.C:
+		return nil
+	}
+}
+
+func (db *DB) closePools() error {
 	for _, s := range []*statements{&db.writes, &db.reads, &db.heard} {
 		s.close()
 	}
@@ -131,7 +178,7 @@ const (
 // connection was lost before it was being committed: f may be called more than
 // once. It takes no longer than the configured wait.
 func (db *DB) command(ctx context.Context, d durability, f func(tx *tx) error) error {
-	ctx, cancel := context.WithTimeout(ctx, db.wait)
+	ctx, cancel := context.WithTimeout(ctx, db.wait())
 	defer cancel()
 	for try := 1; ; try++ {
 		committing, err := db.transact(ctx, d, f)
@@ -172,7 +219,7 @@ func (db *DB) transact(ctx context.Context, d durability, f func(tx *tx) error) 
 // restarted leaves dead ones in the pool. It takes no longer than the configured
 // wait.
 func (db *DB) ask(ctx context.Context, f func(ctx context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, db.wait)
+	ctx, cancel := context.WithTimeout(ctx, db.wait())
 	defer cancel()
 	for try := 1; ; try++ {
 		err := f(ctx)
@@ -221,8 +268,6 @@ func (db *DB) failure(err error) error {
 // conflict turns a violated unique index on users into the error for it.
 func (db *DB) conflict(err error) error {
 	switch db.dialect.violated(err) {
-	case "":
-		return err
 	case "users_username_key":
 		return authcore.ErrUsernameTaken.With(err)
 	case "users_email_key":

@@ -115,25 +115,42 @@ func (db *DB) provider(all []step) (*goose.Provider, error) {
 	return goose.NewProvider(db.dialect.goose(), db.write, nil, options...)
 }
 
+// Made tells whether a database has a schema of ours, without making anything. A
+// SQLite file must be there.
+func Made(ctx context.Context, c Config) (bool, error) {
+	db, err := connect(ctx, c)
+	if err != nil {
+		return false, err
+	}
+	tables, err := db.tables(ctx)
+	return slices.Contains(tables, versions), errors.Join(err, db.Close())
+}
+
 // isOurs refuses a database that holds tables of another program.
 func (db *DB) isOurs(ctx context.Context) error {
+	tables, err := db.tables(ctx)
+	if err == nil && len(tables) > 0 && !slices.Contains(tables, versions) {
+		err = fmt.Errorf("database %s belongs to another program: it has a table %s; give Gatehouse a database of its own", db.config, tables[0])
+	}
+	return err
+}
+
+// tables names all tables.
+func (db *DB) tables(ctx context.Context) ([]string, error) {
 	rows, err := db.write.QueryContext(ctx, db.dialect.tables())
 	if err != nil {
-		return fmt.Errorf("database %s: its tables cannot be listed: %w", db.config, err)
+		return nil, fmt.Errorf("database %s: its tables cannot be listed: %w", db.config, err)
 	}
 	defer rows.Close()
 	var tables []string
 	for rows.Next() {
 		var name string
 		if err := rows.Scan(&name); err != nil {
-			return err
+			return nil, err
 		}
 		tables = append(tables, name)
 	}
-	if len(tables) > 0 && !slices.Contains(tables, versions) {
-		return fmt.Errorf("database %s belongs to another program: it has a table %s; give Gatehouse a database of its own", db.config, tables[0])
-	}
-	return rows.Err()
+	return tables, rows.Err()
 }
 
 var errNewer = errors.New("was made by a newer Gatehouse than this one")

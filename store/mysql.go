@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -23,7 +22,7 @@ import (
 type mysqlDialect struct{}
 
 var errMySQLDSN = errors.New("the DSN of the database cannot be read; it looks like mysql://user:password@host:3306/database " +
-	"or user:password@tcp(host:3306)/database")
+	"or user:password@tcp(host:3306)/database" + percent)
 
 // mysql reads the DSN. Its errors do not hold it.
 func (c Config) mysql() (*mysql.Config, error) {
@@ -54,7 +53,9 @@ func (c Config) mysql() (*mysql.Config, error) {
 		m.AllowFallbackToPlaintext = true
 	}
 	if err == nil {
-		err = m.Apply(mysql.Charset("utf8mb4", "utf8mb4_bin"))
+		// Without something to do before each connection, the driver gives up TLS
+		// for good once a server did not offer it.
+		err = m.Apply(mysql.Charset("utf8mb4", "utf8mb4_bin"), mysql.BeforeConnect(func(context.Context, *mysql.Config) error { return nil }))
 	}
 	return m, err
 }
@@ -64,7 +65,7 @@ func mysqlDSN(dsn string) (string, error) {
 	if !strings.HasPrefix(dsn, "mysql://") {
 		return dsn, nil
 	}
-	u, err := url.Parse(dsn)
+	u, err := parseURL(dsn)
 	if err != nil || u.Hostname() == "" {
 		return "", errMySQLDSN
 	}
@@ -122,7 +123,7 @@ func (db *DB) openMySQL(ctx context.Context) error {
 		return err
 	}
 	if m.Timeout == 0 {
-		m.Timeout = db.wait
+		m.Timeout = db.wait()
 	}
 	m.Logger = &mysql.NopLogger{} // it would write to the standard error
 	connector, err := mysql.NewConnector(m)
@@ -132,9 +133,9 @@ func (db *DB) openMySQL(ctx context.Context) error {
 	session := []string{
 		"SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
 		fmt.Sprintf("SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', SESSION time_zone = '+00:00', SESSION innodb_lock_wait_timeout = %d",
-			max(1, int(db.wait/time.Second))),
+			max(1, int(db.wait()/time.Second))),
 	}
-	return db.openServer(ctx, func() *sql.DB { return sql.OpenDB(sessionConnector{connector, session, db.wait}) })
+	return db.openServer(ctx, func() *sql.DB { return sql.OpenDB(sessionConnector{connector, session, db.wait()}) })
 }
 
 // sessionConnector sets up each connection that it makes: what a DSN can set
@@ -161,7 +162,59 @@ func (c sessionConnector) Connect(ctx context.Context) (driver.Conn, error) {
 			return nil, &refusedError{err}
 		}
 	}
-	return conn, nil
+	// MariaDB ends the transaction of a node that stopped in the middle of it; MySQL
+	// has no such setting.
+	idle := fmt.Sprintf("SET SESSION idle_transaction_timeout = %d", max(2, int(2*c.wait/time.Second)))
+	var unknown *mysql.MySQLError
+	if _, err := conn.(driver.ExecerContext).ExecContext(ctx, idle, nil); err != nil && (!errors.As(err, &unknown) || unknown.Number != mysqlNoVariable) {
+		conn.Close()
+		return nil, &refusedError{err}
+	}
+	return watchedConn{conn.(mysqlConn)}, nil
+}
+
+// mysqlConn is what the driver's connections can do.
+type mysqlConn interface {
+	driver.Conn
+	driver.ConnBeginTx
+	driver.ConnPrepareContext
+	driver.ExecerContext
+	driver.NamedValueChecker
+	driver.Pinger
+	driver.QueryerContext
+	driver.SessionResetter
+	driver.Validator
+}
+
+// watchedConn has transactions that end when their context does. The driver's
+// own wait for a server to answer a COMMIT for ever.
+type watchedConn struct{ mysqlConn }
+
+// BeginTx implements driver.ConnBeginTx.
+func (c watchedConn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
+	if _, err := c.mysqlConn.BeginTx(ctx, opts); err != nil {
+		return nil, err
+	}
+	return watchedTx{c.mysqlConn, ctx}, nil
+}
+
+type watchedTx struct {
+	conn mysqlConn
+	ctx  context.Context
+}
+
+// Commit implements driver.Tx.
+func (t watchedTx) Commit() error {
+	_, err := t.conn.ExecContext(t.ctx, "COMMIT", nil)
+	return err
+}
+
+// Rollback implements driver.Tx.
+func (t watchedTx) Rollback() error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), closeLimit)
+	defer cancel()
+	_, err := t.conn.ExecContext(ctx, "ROLLBACK", nil)
+	return err
 }
 
 // refusedError is why there is no connection.
@@ -220,6 +273,7 @@ const (
 	mysqlIndexExists       = 1061
 	mysqlDuplicate         = 1062
 	mysqlCannotDrop        = 1091
+	mysqlNoVariable        = 1193
 	mysqlTableFull         = 1114
 	mysqlNoCommandAccess   = 1142
 	mysqlUserConnections   = 1203

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -19,7 +20,9 @@ import (
 // postgresDialect is PostgreSQL, and what speaks its protocol.
 type postgresDialect struct{}
 
-var errPostgresDSN = errors.New("the DSN of the database cannot be read; it looks like postgres://user:password@host:5432/database")
+var errPostgresDSN = errors.New("the DSN of the database cannot be read; it looks like postgres://user:password@host:5432/database" + percent)
+
+const percent = "; in a URL, characters such as @ / : # ? % in the user or password are written %40 %2F %3A %23 %3F %25"
 
 // postgres reads the DSN. Its errors do not hold it.
 func (c Config) postgres() (*pgx.ConnConfig, error) {
@@ -65,7 +68,7 @@ func withSettings(dsn string, more map[string]string) (string, error) {
 		}
 		return dsn, nil
 	}
-	u, err := url.Parse(dsn)
+	u, err := parseURL(dsn)
 	if err != nil {
 		return "", errPostgresDSN
 	}
@@ -77,6 +80,17 @@ func withSettings(dsn string, more map[string]string) (string, error) {
 	return u.String(), nil
 }
 
+// parseURL reads a DSN that is a URL. One whose password was not encoded may be
+// read as another host: it is refused.
+func parseURL(dsn string) (*url.URL, error) {
+	u, err := url.Parse(dsn)
+	if err == nil && (strings.Contains(dsn, "#") || strings.Count(dsn, "@") > 1 || u.User == nil && strings.Contains(dsn, "@") ||
+		strings.Count(u.Path, "/") > 1) {
+		err = errors.New("not encoded")
+	}
+	return u, err
+}
+
 func (db *DB) openPostgres(ctx context.Context) error {
 	db.dialect = postgresDialect{}
 	p, err := db.config.postgres()
@@ -84,15 +98,19 @@ func (db *DB) openPostgres(ctx context.Context) error {
 		return err
 	}
 	if p.ConnectTimeout == 0 {
-		p.ConnectTimeout = db.wait
+		p.ConnectTimeout = db.wait()
 	}
 	if _, named := p.RuntimeParams["application_name"]; !named {
 		p.RuntimeParams["application_name"] = "gatehouse"
 	}
 	setUp := stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
-		ctx, cancel := context.WithTimeout(ctx, db.wait)
+		ctx, cancel := context.WithTimeout(ctx, db.wait())
 		defer cancel()
-		_, err := conn.Exec(ctx, fmt.Sprintf("SET lock_timeout = %d", db.wait.Milliseconds()))
+		wait := db.wait().Milliseconds()
+		// Whatever the database's own defaults are. A node that stops in the middle
+		// of a transaction holds nobody up for long.
+		_, err := conn.Exec(ctx, fmt.Sprintf("SET lock_timeout = %d; SET idle_in_transaction_session_timeout = %d;"+
+			" SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED", wait, 2*wait))
 		return err
 	})
 	return db.openServer(ctx, func() *sql.DB { return stdlib.OpenDB(*p, setUp) })
@@ -111,16 +129,10 @@ func (postgresDialect) locker() lock.SessionLocker {
 
 // ddl compares all text by its bytes, as the other databases do.
 func (postgresDialect) ddl(statement string) string {
-	var out strings.Builder
-	for line := range strings.Lines(statement) {
-		if i := strings.Index(line, " VARCHAR("); i >= 0 {
-			end := i + strings.IndexByte(line[i:], ')') + 1
-			line = line[:end] + ` COLLATE "C"` + line[end:]
-		}
-		out.WriteString(line)
-	}
-	return out.String()
+	return textType.ReplaceAllString(statement, `$0 COLLATE "C"`)
 }
+
+var textType = regexp.MustCompile(`\bVARCHAR\(\d+\)|\bTEXT\b`)
 
 func (postgresDialect) tables() string {
 	return "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() ORDER BY tablename"

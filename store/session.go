@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -152,43 +153,130 @@ func (db *DB) TouchSessions(ctx context.Context, seen []authcore.Seen) error {
 	})
 }
 
-// cleanupBatch bounds how many rows one transaction of DeleteEnded deletes.
-const cleanupBatch = 500
+const (
+	// cleanupBatch bounds how many rows one transaction of a cleanup deletes.
+	cleanupBatch = 500
+	// cleanupPage is how many sessions one reading of a cleanup looks at.
+	cleanupPage = 5000
+	// cleanupEnd comes after every id.
+	cleanupEnd = "~"
+)
 
-// DeleteEnded deletes sessions that ended, codes that expired and change records
-// that every node has read, a batch at a time, and tells whether more is left.
-// idleBefore is the last-seen time before which a session has ended. Readers find
-// the rows, so that the writer is held for the deletion only.
-func (db *DB) DeleteEnded(ctx context.Context, now, idleBefore time.Time) (more bool, err error) {
+// DeleteEnded deletes a batch each of the sessions that ended, the codes that
+// expired and the changes that every node has read by now. idleBefore is the
+// last-seen time before which a session has ended; those are looked for after an id,
+// a page at a time. It gives the id to go on after, and tells whether more is left.
+// Readers find the rows, so that the writer is held for the deletion only, and
+// nothing here grows with the size of a table.
+func (db *DB) DeleteEnded(ctx context.Context, now, idleBefore time.Time, after string) (next string, more bool, err error) {
+	next, idle, err := db.deleteIdle(ctx, idleBefore, after)
+	errs := []error{err}
+	more = idle
 	for _, c := range []struct {
 		find, remove string
-		before       time.Time
+		args         []any
 	}{
-		{"SELECT id FROM sessions WHERE expires_at <= ? LIMIT ?", "DELETE FROM sessions WHERE expires_at <= ? AND id IN ", now},
-		// The roots go, and with the next round what lost its root.
-		{"SELECT id FROM sessions WHERE id = root_id AND last_seen_at < ? LIMIT ?", "DELETE FROM sessions WHERE last_seen_at < ? AND id IN ", idleBefore},
-		{"SELECT s.id FROM sessions s LEFT JOIN sessions r ON r.id = s.root_id WHERE r.id IS NULL AND s.created_at < ? LIMIT ?",
-			"DELETE FROM sessions WHERE created_at < ? AND id IN ", now},
-		{"SELECT hash FROM codes WHERE expires_at <= ? LIMIT ?", "DELETE FROM codes WHERE expires_at <= ? AND hash IN ", now},
-		{"SELECT id FROM changes WHERE changed_at < ? LIMIT ?", "DELETE FROM changes WHERE changed_at < ? AND id IN ", now.Add(-time.Hour)},
+		{"SELECT id FROM sessions WHERE expires_at <= ? LIMIT ?", "DELETE FROM sessions WHERE id IN ", []any{micros(now), cleanupBatch}},
+		{"SELECT hash FROM codes WHERE expires_at <= ? LIMIT ?", "DELETE FROM codes WHERE hash IN ", []any{micros(now), cleanupBatch}},
+		{"SELECT id FROM changes WHERE changed_at < " + db.dialect.now() + fmt.Sprintf(" - %d LIMIT ?", authcore.ChangesKept.Microseconds()), "DELETE FROM changes WHERE id IN ", []any{cleanupBatch}},
 	} {
-		keys, err := collect(db, ctx, func(row scanner, key *string) error { return row.Scan(key) }, c.find, micros(c.before), cleanupBatch)
-		if err != nil {
-			return false, err
+		keys, err := collect(db, ctx, func(row scanner, key *string) error { return row.Scan(key) }, c.find, c.args...)
+		if err == nil && len(keys) > 0 {
+			err = db.command(ctx, quick, func(tx *tx) error {
+				_, err := tx.once(c.remove+marks(len(keys)), anys(keys)...)
+				return err
+			})
 		}
-		if len(keys) == 0 {
-			continue
-		}
+		errs = append(errs, err)
 		more = more || len(keys) == cleanupBatch
-		marks := "(?" + strings.Repeat(", ?", len(keys)-1) + ")"
-		if err := db.command(ctx, quick, func(tx *tx) error {
-			_, err := tx.once(c.remove+marks, append([]any{micros(c.before)}, anys(keys)...)...)
-			return err
-		}); err != nil {
-			return false, err
+	}
+	if err := errors.Join(errs...); err != nil {
+		return next, false, err
+	}
+	return next, more, nil
+}
+
+// deleteIdle looks at a page of sessions, and deletes the roots that nobody used
+// for too long, with their children.
+func (db *DB) deleteIdle(ctx context.Context, before time.Time, after string) (next string, more bool, err error) {
+	type seen struct {
+		id, root string
+		last     int64
+	}
+	page, err := collect(db, ctx, func(row scanner, s *seen) error { return row.Scan(&s.id, &s.root, &s.last) },
+		"SELECT id, root_id, last_seen_at FROM sessions WHERE id > ? ORDER BY id LIMIT ?", after, cleanupPage)
+	if err != nil {
+		return after, false, err
+	}
+	var ended []string
+	next = cleanupEnd
+	for i, s := range page {
+		if s.id == s.root && s.last < micros(before) {
+			ended = append(ended, s.id)
+		}
+		if len(ended) == cleanupBatch || i+1 == cleanupPage {
+			next, more = s.id, true
+			break
 		}
 	}
-	return more, nil
+	if len(ended) > 0 {
+		err = db.command(ctx, quick, func(tx *tx) error { return tx.deleteRoots(ended, before) })
+	}
+	return next, more, err
+}
+
+// deleteRoots deletes those of some roots that are still idle, and their children.
+func (t *tx) deleteRoots(roots []string, before time.Time) error {
+	rows, err := t.QueryContext(t.ctx, t.db.dialect.rebind("SELECT id FROM sessions WHERE id IN "+marks(len(roots))+" AND last_seen_at < ?"+t.db.dialect.forUpdate()),
+		append(anys(roots), micros(before))...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	var still []string
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return err
+		}
+		still = append(still, id)
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil || len(still) == 0 {
+		return err
+	}
+	_, err = t.once("DELETE FROM sessions WHERE root_id IN "+marks(len(still)), anys(still)...)
+	return err
+}
+
+// RevokeEverySession implements authcore.SessionStore: batch by batch, and then
+// every node is told. Sessions that begin meanwhile stay.
+func (db *DB) RevokeEverySession(ctx context.Context, ev authcore.Event) (int, error) {
+	n := 0
+	for {
+		type session struct{ id, root string }
+		batch, err := collect(db, ctx, func(row scanner, s *session) error { return row.Scan(&s.id, &s.root) },
+			"SELECT id, root_id FROM sessions WHERE created_at <= ? LIMIT ?", micros(ev.Time), cleanupBatch)
+		if err != nil {
+			return n, err
+		}
+		if len(batch) == 0 {
+			return n, db.command(ctx, durable, func(tx *tx) error { return note(tx, authcore.ChangeAll, "", ev) })
+		}
+		var ids []string
+		roots := 0
+		for _, s := range batch {
+			if ids = append(ids, s.id); s.id == s.root {
+				roots++
+			}
+		}
+		if err := db.command(ctx, durable, func(tx *tx) error {
+			_, err := tx.once("DELETE FROM sessions WHERE id IN "+marks(len(ids)), anys(ids)...)
+			return err
+		}); err != nil {
+			return n, err
+		}
+		n += roots
+	}
 }
 
 // RootSession is a portal session with the name of its user.

@@ -66,7 +66,7 @@ func (db *DB) openFile(ctx context.Context) error {
 		{&db.pulse, 1, "&_pragma=query_only(1)"},
 	} {
 		if *p.pool == nil {
-			pool, err := sql.Open("sqlite", sqliteDSN(path, db.wait, p.options))
+			pool, err := sql.Open("sqlite", sqliteDSN(path, db.wait(), p.options))
 			if err != nil {
 				return fail("check its name", err)
 			}
@@ -218,7 +218,7 @@ func (*sqliteDialect) encrypted() string { return "SELECT 'a file'" }
 
 func (*sqliteDialect) snapshot() *sql.TxOptions { return nil }
 
-// Measured: docs/adr/0008-sqlite.md.
+// Measured: docs/adr/0009-sqlite-measured.md.
 const (
 	// checkpointEvery is how often what the log holds is put into the file. The
 	// writer's own checkpoint, at checkpointPages, is for when that is not enough.
@@ -263,7 +263,7 @@ func (db *DB) checkpoints(every time.Duration, limit int64) {
 // at the file alone. Our writers queue for their connection meanwhile: those who
 // write without rest would hardly ever leave the lock to a checkpoint.
 func (db *DB) cutLog(pool *sql.DB) {
-	ctx, cancel := context.WithTimeout(context.Background(), db.wait)
+	ctx, cancel := context.WithTimeout(context.Background(), db.wait())
 	defer cancel()
 	if conn, err := db.write.Conn(ctx); err == nil {
 		defer conn.Close()

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"strings"
 	"sync"
 )
 
@@ -178,6 +179,9 @@ func (db *DB) first(ctx context.Context, query string, args []any, dest ...any) 
 	})
 	return found, err
 }
+
+// marks is the list of so many placeholders.
+func marks(n int) string { return "(?" + strings.Repeat(", ?", n-1) + ")" }
 
 // anys makes arguments of keys.
 func anys(keys []string) []any {

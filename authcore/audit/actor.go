@@ -25,6 +25,7 @@ const (
 	DefaultQueue = 65536
 	recordWait   = 50 * time.Millisecond
 	writeLimit   = 3 * time.Second
+	firstBackoff = 50 * time.Millisecond
 	maxBackoff   = 2 * time.Second
 	lastTries    = 3 // once the actor is closed
 )
@@ -48,7 +49,7 @@ type Actor struct {
 }
 
 // New makes an actor and starts its goroutine. report is told of failed writes
-// and dropped events.
+// and dropped events, and by nil when writing goes on again.
 func New(store Store, report func(error)) *Actor {
 	a := &Actor{store: store, report: report, queue: make(chan authcore.Event, DefaultQueue),
 		nudge: make(chan struct{}, 1), done: make(chan struct{}), stop: make(chan struct{})}
@@ -180,11 +181,14 @@ func (a *Actor) drain(batch []authcore.Event) {
 // tries three times more.
 func (a *Actor) write(batch []authcore.Event) bool {
 	last := 0 // tries since the actor was closed
-	for wait := 50 * time.Millisecond; ; wait = min(2*wait, maxBackoff) {
+	for wait := firstBackoff; ; wait = min(2*wait, maxBackoff) {
 		ctx, cancel := context.WithTimeout(context.Background(), writeLimit)
 		err := a.store.InsertEvents(ctx, batch)
 		cancel()
 		if err == nil {
+			if wait > firstBackoff {
+				a.report(nil)
+			}
 			a.written.Add(uint64(len(batch)))
 			return true
 		}

@@ -70,7 +70,7 @@ func contextCounts(w *world) {
 	_, _, byLogin := db.UserByLogin(ctx, "alice", false)
 	_, _, changes := db.ChangesSince(ctx, w.now)
 	_, closed := db.SetupClosed(ctx)
-	_, ended := db.DeleteEnded(ctx, w.now, w.now)
+	_, _, ended := db.DeleteEnded(ctx, w.now, w.now, "")
 	for what, err := range map[string]error{
 		"SessionByToken": byToken, "UserByLogin": byLogin, "ChangesSince": changes, "SetupClosed": closed, "DeleteEnded": ended, "Ping": db.Ping(ctx),
 		"CreateUser":    db.CreateUser(ctx, w.user("bob"), "", nil, w.event(authcore.UserCreate, "bob")),

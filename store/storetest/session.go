@@ -19,6 +19,8 @@ var sessionTests = map[string]func(*world){
 	"delete what has ended":    deleteEnded,
 	"delete in batches":        deleteInBatches,
 	"list portal sessions":     rootSessions,
+	"delete what nobody uses":  deleteIdle,
+	"revoke everything":        revokeEverything,
 }
 
 func createSession(w *world) {
@@ -207,7 +209,7 @@ func deleteEnded(w *world) {
 	_, expired := w.signIn(u, func(s *authcore.Session) { s.ExpiresAt = w.now })
 	good, old := w.handoff(root.ID, "wiki.example.net"), w.setupCode(0)
 
-	more, err := w.db().DeleteEnded(w.Context(), w.now, w.now.Add(-24*time.Hour))
+	_, more, err := w.db().DeleteEnded(w.Context(), w.now, w.now.Add(-24*time.Hour), "")
 	w.must(err)
 	w.same("more is left", false, more)
 	w.alive("live", true, fresh, freshSite, notIdle)
@@ -219,9 +221,9 @@ func deleteEnded(w *world) {
 	w.must(err)
 	w.same("codes", []bool{true, false}, []bool{valid, gone})
 
-	_, err = w.db().DeleteEnded(w.Context(), time.Now().Add(2*time.Hour), w.now.Add(-24*time.Hour))
+	_, _, err = w.db().DeleteEnded(w.Context(), time.Now().Add(2*time.Hour), w.now.Add(-24*time.Hour), "")
 	w.must(err)
-	w.changed()
+	w.changed("session " + string(ended.ID)) // a clock that is ahead deletes nothing that others have not read
 	w.alive("past their end", false, fresh, freshSite, notIdle)
 	got, _ := w.read(u.ID)
 	w.same("the user", u, got)
@@ -240,10 +242,10 @@ func deleteInBatches(w *world) {
 			seen = append(seen, token)
 		}
 	}
-	rounds := 0
+	rounds, after := 0, ""
 	for more := true; more; rounds++ {
 		var err error
-		if more, err = w.db().DeleteEnded(w.Context(), w.now.Add(time.Hour), w.now.Add(-time.Hour)); err != nil {
+		if after, more, err = w.db().DeleteEnded(w.Context(), w.now.Add(time.Hour), w.now.Add(-time.Hour), after); err != nil {
 			w.Fatal(err)
 		}
 		if rounds > n {
@@ -255,6 +257,59 @@ func deleteInBatches(w *world) {
 	}
 	w.alive("ended", false, seen...)
 	w.alive("live", true, staying)
+}
+
+// Roots that nobody used go with their children, however many there are, and
+// one that was used meanwhile stays.
+func deleteIdle(w *world) {
+	u := w.add("alice", nil)
+	old := w.now.Add(-time.Hour)
+	var idle, used []authcore.TokenHash
+	for i := range 20 {
+		root, token := w.signIn(u, func(s *authcore.Session) {
+			if i%2 == 0 {
+				s.LastSeen = old
+			}
+		})
+		_, site := w.child(root.ID, "app.example.com")
+		if i%2 == 0 {
+			idle = append(idle, token, site)
+		} else {
+			used = append(used, token, site)
+		}
+	}
+	next, more, err := w.db().DeleteEnded(w.Context(), w.now, old.Add(time.Second), "")
+	w.must(err)
+	w.same("more is left", false, more)
+	w.alive("idle", false, idle...)
+	w.alive("used", true, used...)
+	_, late := w.signIn(u, func(s *authcore.Session) { s.LastSeen = old })
+	_, _, err = w.db().DeleteEnded(w.Context(), w.now, old.Add(time.Second), next)
+	w.must(err)
+	w.alive("before where it goes on", true, late)
+}
+
+func revokeEverything(w *world) {
+	var tokens []authcore.TokenHash
+	for i := range 3 {
+		u := w.add(fmt.Sprint("user", i), nil)
+		for range 2 {
+			root, token := w.signIn(u, nil)
+			_, site := w.child(root.ID, "app.example.com")
+			tokens = append(tokens, token, site)
+		}
+	}
+	later := w.add("late", nil)
+	w.now = w.now.Add(time.Second)
+	_, stays := w.signIn(later, nil)
+	ev := w.event(authcore.SessionRevoke, "everybody")
+	ev.Time = w.now.Add(-time.Millisecond)
+	n, err := w.db().RevokeEverySession(w.Context(), ev)
+	w.must(err)
+	w.same("revoked", 6, n)
+	w.alive("everybody's", false, tokens...)
+	w.alive("of afterwards", true, stays)
+	w.changed("all ")
 }
 
 func rootSessions(w *world) {

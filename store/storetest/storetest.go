@@ -22,7 +22,7 @@ type Store interface {
 	InsertEvents(ctx context.Context, events []authcore.Event) error
 	EventsAfter(ctx context.Context, after string, limit int) ([]authcore.Event, error)
 	Latest(ctx context.Context) (time.Time, error)
-	DeleteEnded(ctx context.Context, now, idleBefore time.Time) (more bool, err error)
+	DeleteEnded(ctx context.Context, now, idleBefore time.Time, after string) (next string, more bool, err error)
 	RootSessions(ctx context.Context, user authcore.UserID, after string, now, idleBefore time.Time, limit int) ([]store.RootSession, error)
 	OwnerExists(ctx context.Context) (bool, error)
 	BindKey(ctx context.Context, id string) error
