@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -120,5 +121,61 @@ func TestRestoreRefuses(t *testing.T) {
 	says(t, "no database", store.Backup(t.Context(), sqliteAt(filepath.Join(dir, "nothing.db")), filepath.Join(dir, "x")), "no such file")
 	if _, err := os.Stat(filepath.Join(dir, "nothing.db")); err == nil {
 		t.Error("a database was made")
+	}
+}
+
+// A log that is left of a database which is gone is not taken for the new one's.
+func TestRestoreBesideOldLog(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	c, file := sqliteAt(filepath.Join(dir, "gate.db")), filepath.Join(dir, "backup.db")
+	db, err := store.Open(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := addUser(t, db, "alice"); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Backup(t.Context(), c, file); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := addUser(t, db, "bob"); err != nil {
+		t.Fatal(err)
+	}
+	log, err := os.ReadFile(c.Path + "-wal")
+	if err != nil || len(log) == 0 {
+		t.Fatalf("%d bytes of log, %v", len(log), err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(c.Path); err != nil {
+		t.Fatal(err)
+	}
+	write(t, c.Path+"-wal", log)
+	kept, err := store.Restore(t.Context(), c, file, time.Now())
+	if err != nil || kept == "" {
+		t.Fatalf("%s, %v", kept, err)
+	}
+	if users, _ := all(t, openConfig(t, c)); len(users) != 1 {
+		t.Errorf("%d users", len(users))
+	}
+	if _, err := os.Stat(kept + "-wal"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCopyWithoutSessions(t *testing.T) {
+	t.Parallel()
+	from, to := open(t, t.TempDir()+"/gate.db"), open(t, t.TempDir()+"/other.db")
+	people(t, from)
+	if err := store.Copy(t.Context(), from, to, store.CopyOptions{WithoutSessions: true, Report: func(store.Copied) {}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := to.SessionByToken(t.Context(), authcore.HashToken("token")); !errors.Is(err, authcore.ErrNoSession) {
+		t.Errorf("the session: %v", err)
+	}
+	if users, _ := all(t, to); len(users) != 700 {
+		t.Errorf("%d users", len(users))
 	}
 }

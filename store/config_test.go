@@ -56,3 +56,19 @@ func FuzzParseConfig(f *testing.F) {
 		}
 	})
 }
+
+func TestParseConfig(t *testing.T) {
+	t.Parallel()
+	for text, driver := range map[string]string{"sqlite:gate.db": store.SQLite, "sqlite:/var/lib/gate.db": store.SQLite, "postgres://u:p@h/db": store.Postgres,
+		"postgresql://u:p@h:1/db?sslmode=disable": store.Postgres, "mysql://u:p@h/db": store.MySQL, "mysql://u:p@[::1]:1/db?tls=skip-verify": store.MySQL} {
+		if c, err := store.ParseConfig(text); err != nil || c.Driver != driver {
+			t.Errorf("%s: %+v, %v", text, c, err)
+		}
+	}
+	for _, text := range []string{"", "gate.db", "sqlite:", "sqlite", ":", "oracle://u:secret@h/db", "postgres://u:secret%zz@h/db", "mysql://", "mysql://u:secret@h", "mysql:u:secret@tcp(h)/db",
+		"http://u:secret@h/db", "postgres://u:/secret@h/db", "postgres://u:12/secret@h/db", "postgres://u:p@secret/w#rd@h/db", "mysql://u:/secret@h/db", "mysql://u:se#secret@h/db"} {
+		if _, err := store.ParseConfig(text); err == nil || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}

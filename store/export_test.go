@@ -54,3 +54,9 @@ func (db *DB) TakeStep(ctx context.Context, n int) error {
 func (db *DB) CutLog(every time.Duration, limit int64) {
 	db.background.Go(func() { db.checkpoints(every, limit) })
 }
+
+// Isolation is the level of isolation of a command on PostgreSQL.
+func (db *DB) Isolation(ctx context.Context) (level string, err error) {
+	err = db.command(ctx, quick, func(tx *tx) error { return tx.scan("SHOW transaction_isolation", nil, &level) })
+	return level, err
+}
