@@ -21,30 +21,29 @@ func testCore(t *testing.T, path string) *core {
 	return c
 }
 
-// cleaned leaves a code that is over in the database, and tells whether it was
-// cleaned away within a time.
-func (c *core) cleaned(t *testing.T, within time.Duration) bool {
+// endedCode leaves a code that is over in the database, for a cleanup to delete.
+// The result tells whether it is still there.
+func (c *core) endedCode(t *testing.T) (there func() bool) {
 	t.Helper()
 	_, hash := authcore.NewToken()
 	code := authcore.Code{Hash: hash, Purpose: authcore.PurposeInvite, CreatedAt: time.Now(), ExpiresAt: time.Now().Add(-time.Second)}
 	if err := c.db.CreateCode(t.Context(), code, nil); err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(within); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
-		if there, err := c.db.CodeValid(t.Context(), authcore.PurposeInvite, hash, time.Unix(0, 0)); err != nil {
+	return func() bool {
+		t.Helper()
+		there, err := c.db.CodeValid(t.Context(), authcore.PurposeInvite, hash, time.Unix(0, 0))
+		if err != nil {
 			t.Fatal(err)
-		} else if !there {
-			return true
 		}
+		return there
 	}
-	return false
 }
 
 // One node cleans up; when it is killed, another does from the time on that the
 // lease is over.
 func TestCleanupIsTakenOver(t *testing.T) {
 	t.Parallel()
-	const every = 50 * time.Millisecond
 	path := filepath.Join(t.TempDir(), "gate.db")
 	dead, heir := testCore(t, path), testCore(t, path)
 	defer func() {
@@ -52,28 +51,37 @@ func TestCleanupIsTakenOver(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-
-	life, kill := context.WithCancel(t.Context())
-	dead.ended.Go(func() { dead.clean(life, every) })
-	if !heir.cleaned(t, time.Minute) {
-		t.Fatal("nobody cleans up")
+	cleanOnce := func(c *core) {
+		t.Helper()
+		if err := c.cleanAll(t.Context(), time.Hour); err != nil {
+			t.Fatal(err)
+		}
 	}
-	// As long as the first one lives, another gets no turn.
-	if ours, err := dead.db.TakeLease(t.Context(), cleanupLease, dead.node, time.Hour); err != nil || !ours {
+
+	there := heir.endedCode(t)
+	if cleanOnce(dead); there() {
+		t.Fatal("the first node does not clean up")
+	}
+	there = heir.endedCode(t)
+	if cleanOnce(heir); !there() {
+		t.Fatal("two nodes clean up")
+	}
+	if cleanOnce(dead); there() {
+		t.Fatal("the first node does not clean up again")
+	}
+
+	// Like a process that is killed, it gives nothing back; but its lease is over
+	// soon.
+	if ours, err := dead.db.TakeLease(t.Context(), cleanupLease, dead.node, time.Millisecond); err != nil || !ours {
 		t.Fatalf("the one who cleans has no lease: %v, %v", ours, err)
 	}
-	if ours, err := heir.db.TakeLease(t.Context(), cleanupLease, heir.node, every); err != nil || ours {
-		t.Fatalf("two have the lease: %v, %v", ours, err)
-	}
-	kill() // like a process that is killed, it gives nothing back
-	dead.ended.Wait()
-	if _, err := dead.db.TakeLease(t.Context(), cleanupLease, dead.node, every); err != nil {
-		t.Fatal(err)
-	}
-	life, kill = context.WithCancel(t.Context())
+	there = heir.endedCode(t)
+	life, kill := context.WithCancel(t.Context())
 	defer func() { kill(); heir.ended.Wait() }()
-	heir.ended.Go(func() { heir.clean(life, every) })
-	if !heir.cleaned(t, time.Minute) {
-		t.Fatal("nobody cleans up after the first was killed")
+	heir.ended.Go(func() { heir.clean(life, 50*time.Millisecond) })
+	for end := time.Now().Add(time.Minute); there(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("nobody cleans up after the first was killed")
+		}
 	}
 }
