@@ -96,21 +96,48 @@ func TestEmptyFile(t *testing.T) {
 	}
 }
 
-// A damaged database gives errors, never wrong answers or a crash, and
-// CheckIntegrity says so.
+// A damaged database gives errors for what is damaged and right answers for the
+// rest, and CheckIntegrity says so.
 func TestDamagedDatabase(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "gate.db")
+	ids := manyUsers(t, path, 300)
+	damageUsers(t, path)
+	db := open(t, path)
+	damaged := 0
+	for id, name := range ids {
+		u, _, err := db.UserByID(t.Context(), id)
+		switch {
+		case errors.Is(err, authcore.ErrUserNotFound):
+			t.Errorf("%s is said not to exist", name)
+		case err != nil:
+			damaged++
+		case u.ID != id || u.Username != name || u.Name != name+"'s name" || u.Status != authcore.Active:
+			t.Errorf("%s is read as %+v", name, u)
+		}
+	}
+	if damaged == 0 || damaged == len(ids) {
+		t.Errorf("%d of %d users cannot be read, want some", damaged, len(ids))
+	}
+	if err := db.CheckIntegrity(t.Context()); err == nil {
+		t.Error("CheckIntegrity finds nothing wrong")
+	}
+	t.Logf("%d of %d users cannot be read", damaged, len(ids))
+}
+
+// manyUsers makes a database with users, and gives their names.
+func manyUsers(t *testing.T, path string, n int) map[authcore.UserID]string {
+	t.Helper()
 	db, err := store.Open(t.Context(), store.Config{Driver: "sqlite", Path: path})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ids := make(map[authcore.UserID]string)
 	var rows []string
-	for i := range 300 {
+	for i := range n {
 		id, name := authcore.NewUserID(), fmt.Sprint("user", i)
 		ids[id] = name
-		rows = append(rows, fmt.Sprintf("('%s', '%s', '%[2]s', '', 0, '', 'active', 0, 1, 1)", id, name))
+		rows = append(rows, fmt.Sprintf("('%s', '%s', '%[2]s', '', 0, '%[2]s''s name', 'active', 0, 1, 1)", id, name))
 	}
 	look := outside(t, path)
 	exec(t, look, "INSERT INTO users (id, username, username_key, email, email_verified, name, status, owner, created_at, updated_at) VALUES "+
@@ -118,33 +145,24 @@ func TestDamagedDatabase(t *testing.T) {
 	if err := errors.Join(look.Close(), db.Close()); err != nil { // the last to close it writes the log back
 		t.Fatal(err)
 	}
+	return ids
+}
+
+// damageUsers overwrites every third page that holds rows of users.
+func damageUsers(t *testing.T, path string) {
+	t.Helper()
 	body, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	const page = 4096
-	for at := 8 * page; at+page <= len(body); at += 3 * page { // not the schema
-		_, _ = rand.Read(body[at : at+page])
-	}
-	write(t, path, body)
-	db, err = store.Open(t.Context(), store.Config{Driver: "sqlite", Path: path})
-	if err != nil {
-		t.Logf("it does not open: %v", err)
-		return
-	}
-	defer db.Close()
-	damaged := 0
-	for id, name := range ids {
-		u, _, err := db.UserByID(t.Context(), id)
-		switch {
-		case err == nil && u.Username != name:
-			t.Errorf("%s is read as %q", name, u.Username)
-		case err != nil && !errors.Is(err, authcore.ErrUserNotFound):
-			damaged++
+	const page, tableLeaf = 4096, 0x0d // the first byte of a page is its kind
+	found := 0
+	for at := page; at+page <= len(body); at += page { // the schema begins on the first one
+		if one := body[at : at+page]; one[0] == tableLeaf && bytes.Contains(one, []byte("'s nameactive")) {
+			if found++; found%3 == 2 {
+				copy(one, bytes.Repeat([]byte("damaged "), page/8))
+			}
 		}
 	}
-	if err := db.CheckIntegrity(t.Context()); err == nil {
-		t.Error("CheckIntegrity finds nothing wrong")
-	}
-	t.Logf("%d of %d users cannot be read", damaged, len(ids))
+	write(t, path, body)
 }
