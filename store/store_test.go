@@ -1,7 +1,6 @@
 package store_test
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -67,19 +66,7 @@ var kinds = map[string]func(t testing.TB) store.Config{
 // onServer makes a database on the server that all tests share.
 func onServer(t testing.TB, kind dbserver.Kind, driver string) store.Config {
 	t.Helper()
-	s, err := dbserver.Shared(kind)
-	if err != nil {
-		t.Fatal(err)
-	}
-	name, err := s.NewDatabase(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.DropDatabase(context.Background(), name); err != nil {
-			t.Error(err)
-		}
-	})
+	s, name := dbserver.Fresh(t, kind)
 	return store.Config{Driver: driver, DSN: authcore.Secret(s.DSN(name, dbserver.User)), Wait: patience}
 }
 

@@ -162,6 +162,22 @@ func TestDatabases(t *testing.T) {
 	})
 }
 
+func TestFresh(t *testing.T) {
+	eachKind(t, func(t *testing.T, kind Kind) {
+		s, name := sharedServer(t, kind), ""
+		t.Run("one", func(t *testing.T) {
+			var on *Server
+			if on, name = Fresh(t, kind); on != s {
+				t.Error("Fresh is not on the shared server")
+			}
+			must(t, pingDSN(t, kind, s.DSN(name, User)))
+		})
+		if err := s.DropDatabase(t.Context(), name); err == nil {
+			t.Error("the database outlived its test")
+		}
+	})
+}
+
 // A server whose port somebody else has says so, and starts once it is free. One
 // that ends early shows its log.
 func TestFailedStart(t *testing.T) {

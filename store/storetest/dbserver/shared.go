@@ -1,8 +1,10 @@
 package dbserver
 
 import (
+	"context"
 	"errors"
 	"sync"
+	"testing"
 )
 
 var shared struct {
@@ -25,6 +27,26 @@ func Shared(kind Kind) (*Server, error) {
 	}
 	shared.Unlock()
 	return get()
+}
+
+// Fresh makes an empty database on the server of a kind that all tests share, and
+// drops it when the test ends. It fails the test where it cannot.
+func Fresh(t testing.TB, kind Kind) (s *Server, database string) {
+	t.Helper()
+	s, err := Shared(kind)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, err := s.NewDatabase(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.DropDatabase(context.Background(), name); err != nil {
+			t.Error(err)
+		}
+	})
+	return s, name
 }
 
 // CloseShared closes the servers that Shared started.
