@@ -65,23 +65,6 @@ var ways = map[string]func(t *testing.T, s *server, b *browser, p person){
 	},
 }
 
-func mustGo(t *testing.T, p page) {
-	t.Helper()
-	if p.StatusCode != http.StatusSeeOther {
-		t.Fatalf("%s: %s\n%s", p.Request.URL, p.Status, p.Body)
-	}
-}
-
-// must runs a command of the gate that has to work.
-func (s *server) must(t testing.TB, stdin string, args ...string) string {
-	t.Helper()
-	out, errs, exit := s.CLI(t, stdin, args...)
-	if exit != 0 {
-		t.Fatalf("%q: exit %d\n%s%s", args, exit, out, errs)
-	}
-	return out
-}
-
 // root is the id of the portal session that a browser has.
 func (s *server) root(t *testing.T, b *browser) string {
 	t.Helper()

@@ -195,3 +195,11 @@ func (s *server) raw(t testing.TB, port, host, request string) page {
 	}
 	return page{resp, string(body)}
 }
+
+// mustGo fails the test where an answer does not lead on.
+func mustGo(t *testing.T, p page) {
+	t.Helper()
+	if p.StatusCode != http.StatusSeeOther {
+		t.Fatalf("%s: %s\n%s", p.Request.URL, p.Status, p.Body)
+	}
+}

@@ -1,10 +1,8 @@
 package integration
 
 import (
-	"context"
 	"database/sql"
 	"fmt"
-	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -45,33 +43,28 @@ func newCluster(t *testing.T, driver string, alone bool, words ...string) *clust
 	if driver == "sqlite" {
 		return c
 	}
-	var err error
 	if alone {
-		if c.DB, err = dbserver.New(servers[driver]); err == nil {
-			t.Cleanup(func() {
-				if err := c.DB.Close(); err != nil {
-					t.Error(err)
-				}
-			})
-		}
+		c.newServer()
 	} else {
-		c.DB, err = dbserver.Shared(servers[driver])
+		c.DB, c.Name = dbserver.Fresh(t, servers[driver])
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.Name = c.newDatabase()
 	c.Env = []string{"GATE_DSN=" + c.DB.DSN(c.Name, dbserver.User), "GATE_KEY=" + authcore.NewSecretKey().Text().Reveal()}
 	return c
 }
 
-func (c *cluster) newDatabase() string {
+// newServer makes a server with an empty database, for this test alone.
+func (c *cluster) newServer() {
 	c.t.Helper()
-	name, err := c.DB.NewDatabase(context.Background())
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	return name
+	var err error
+	c.DB, err = dbserver.New(servers[c.Driver])
+	must(c.t, err)
+	c.t.Cleanup(func() {
+		if err := c.DB.Close(); err != nil {
+			c.t.Error(err)
+		}
+	})
+	c.Name, err = c.DB.NewDatabase(c.t.Context())
+	must(c.t, err)
 }
 
 // chalet is the cottage on any database, with a second site for a group.
@@ -153,34 +146,4 @@ func (c *cluster) open(user string) *sql.DB {
 	}
 	c.t.Cleanup(func() { db.Close() })
 	return db
-}
-
-// asks is how a node answers a GET with a session, or without where token is empty.
-func (s *server) asks(t testing.TB, host, path, token string, more ...header) page {
-	t.Helper()
-	if token != "" {
-		more = append(more, header{"Cookie", "gate=" + token})
-	}
-	return s.Client(t).fetch(s.at(host, path), more...)
-}
-
-// becomes waits until a node answers a session on a host with a status.
-func (s *server) becomes(t testing.TB, what, host, token string, status int) {
-	t.Helper()
-	b := s.Client(t)
-	eventually(t, what, func() bool {
-		return b.fetch(s.at(host, "/page"), header{"Cookie", "gate=" + token}).StatusCode == status
-	})
-}
-
-// signsIn waits until a node signs somebody in, and gives the token.
-func (s *server) signsIn(t testing.TB, host string, p person) (token string) {
-	t.Helper()
-	eventually(t, "a sign-in", func() bool {
-		b := s.Client(t)
-		got := b.login(s.at(host, ""), p)
-		token = b.cookie(s.at(host, "/"), "gate")
-		return got.StatusCode == http.StatusSeeOther
-	})
-	return token
 }

@@ -275,7 +275,9 @@ func (c *crashes) round(kill func()) {
 // twice, and the database is whole.
 func TestKillUnderLoad(t *testing.T) {
 	t.Parallel()
-	for driver, rounds := range map[string]int{"sqlite": times(t, "GATE_CRASHES", 5), "postgres": max(2, times(t, "GATE_CRASHES", 5)/10), "mysql": max(2, times(t, "GATE_CRASHES", 5)/10)} {
+	many := times(t, "GATE_CRASHES", 5)
+	few := max(2, many/10)
+	for driver, rounds := range map[string]int{"sqlite": many, "postgres": few, "mysql": few} {
 		t.Run(driver, func(t *testing.T) {
 			c, sum := newCrashes(t, driver, false), tally{}
 			for range rounds {

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -108,6 +107,19 @@ func (c *cluster) keepsSecret(t testing.TB, s *server, more ...string) {
 	}
 }
 
+// unheard is an address where nobody listens, and nobody else can until the test
+// ends: the near end of a connection.
+func unheard(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	t.Cleanup(func() { l.Close() })
+	conn, err := net.Dial("tcp", l.Addr().String())
+	must(t, err)
+	t.Cleanup(func() { conn.Close() })
+	return conn.LocalAddr().String()
+}
+
 // Where Caddy cannot have its database, it does not start, and says why and what to
 // do. The commands say the same, and nobody tells the password.
 func TestDatabaseThatLetsNobodyIn(t *testing.T) {
@@ -122,7 +134,7 @@ func TestDatabaseThatLetsNobodyIn(t *testing.T) {
 		{"wrong password", func(c *cluster) { c.as("", strangerPass, "", "") }, in, false},
 		{"unknown user", func(c *cluster) { c.as("nobody", "", "", "") }, in, false},
 		{"unknown database", func(c *cluster) { c.as("", "", "nothing", "") }, in, false},
-		{"nobody listens", func(c *cluster) { c.as("", "", "", fmt.Sprintf("127.0.0.1:%d", freePort())) }, in, false},
+		{"nobody listens", func(c *cluster) { c.as("", "", "", unheard(c.t)) }, in, false},
 		{"a host that is not there", func(c *cluster) { c.as("", "", "", "nowhere.invalid:1") }, in, false},
 		{"may not make tables", func(c *cluster) { c.makeStranger(false) }, create, false},
 		{"read-only", func(c *cluster) {
@@ -318,131 +330,6 @@ func TestDSNInAFile(t *testing.T) {
 	})
 }
 
-// switchboard passes connections on to a database, and can leave them hanging, as a
-// machine does that lost its network: nobody says that they are dead.
-type switchboard struct {
-	net.Listener
-	to string
-
-	mu    sync.Mutex
-	quiet bool
-	lines map[*line]bool
-}
-
-// line is one connection. What is said on a dead one is not heard.
-type line struct {
-	dead         chan struct{}
-	client, host net.Conn
-}
-
-func newSwitchboard(t testing.TB, to string) *switchboard {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	b := &switchboard{Listener: l, to: to, lines: make(map[*line]bool)}
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for {
-			client, err := l.Accept()
-			if err != nil {
-				return
-			}
-			wg.Go(func() { b.serve(client) })
-		}
-	})
-	t.Cleanup(func() {
-		l.Close()
-		b.mu.Lock()
-		for each := range b.lines {
-			each.client.Close()
-			if each.host != nil {
-				each.host.Close()
-			}
-		}
-		b.mu.Unlock()
-		wg.Wait()
-	})
-	return b
-}
-
-// hang leaves all connections that there are, and those that come until connect,
-// without an answer for good.
-func (b *switchboard) hang() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.quiet = true
-	for each := range b.lines {
-		each.kill()
-	}
-}
-
-// connect serves those that come from now on.
-func (b *switchboard) connect() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.quiet = false
-}
-
-func (l *line) kill() {
-	select {
-	case <-l.dead:
-	default:
-		close(l.dead)
-		if l.host != nil {
-			l.host.Close() // the database, too, has forgotten it
-		}
-	}
-}
-
-func (b *switchboard) serve(client net.Conn) {
-	each := &line{dead: make(chan struct{}), client: client}
-	if host, err := net.Dial("tcp", b.to); err == nil {
-		each.host = host
-	}
-	b.mu.Lock()
-	b.lines[each] = true
-	if b.quiet || each.host == nil {
-		each.kill()
-	}
-	b.mu.Unlock()
-	var wg sync.WaitGroup
-	wg.Go(func() { each.copy(client, each.host) })
-	wg.Go(func() { each.copy(each.host, client) })
-	wg.Wait()
-	client.Close()
-	b.mu.Lock()
-	delete(b.lines, each)
-	b.mu.Unlock()
-}
-
-// copy passes on what is said until the line is dead; from then on the client talks
-// to nobody until it hangs up.
-func (l *line) copy(to, from net.Conn) {
-	if from == nil {
-		return
-	}
-	buf := make([]byte, 32<<10)
-	for {
-		n, err := from.Read(buf)
-		select {
-		case <-l.dead:
-			if from == l.client && err == nil {
-				continue
-			}
-			return
-		default:
-		}
-		if n > 0 {
-			if _, err := to.Write(buf[:n]); err != nil {
-				return
-			}
-		}
-		if err != nil {
-			to.Close()
-			return
-		}
-	}
-}
-
 // After a failover the old connections are dead without a word, new ones reach the
 // database that took over. The node finds its way by itself.
 func TestDatabaseThatMoves(t *testing.T) {
@@ -458,7 +345,7 @@ func TestDatabaseThatMoves(t *testing.T) {
 		load := newTraffic(t)
 		load.readers(s, 2, "cached page", "/page", token, 20*time.Millisecond)
 		load.signIns(s, 10, alice, 50*time.Millisecond)
-		load.second(time.Second)
+		load.until(time.Second)
 		for range 2 {
 			board.hang()
 			s.becomes(t, "nobody is let through", host, token, http.StatusServiceUnavailable)

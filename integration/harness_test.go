@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -248,3 +249,51 @@ func awaitTLS(caddyfile string) error {
 
 // Log is all that the process has written, of all its runs.
 func (s *server) Log() string { return s.log.String() }
+
+// must fails the test where something that it needs went wrong.
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// times is how often a test does what it measures: the number in an environment
+// variable, where somebody wants to know more exactly, or the usual one.
+func times(t testing.TB, variable string, usual int) int {
+	t.Helper()
+	text := os.Getenv(variable)
+	if text == "" {
+		return usual
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		t.Fatalf("%s=%q is no count", variable, text)
+	}
+	return n
+}
+
+// measures tells whether somebody wants figures, on a machine that does nothing
+// else. Elsewhere tests are about what happens, not about how soon.
+func measures() bool { return os.Getenv("GATE_TRIES") != "" }
+
+// bounded runs f, and where somebody measures fails if it takes longer than what
+// is promised and the margin.
+func bounded(t *testing.T, what string, promised time.Duration, f func()) {
+	t.Helper()
+	began := time.Now()
+	f()
+	inTime(t, what, promised, time.Since(began))
+}
+
+// inTime fails the test, where somebody measures, if something took longer than
+// what is promised and the margin.
+func inTime(t *testing.T, what string, promised, took time.Duration) {
+	t.Helper()
+	const margin = time.Second // requests take some time too
+	if measures() && took > promised+margin {
+		t.Errorf("%s: after %s, %s is promised", what, took, promised)
+	} else {
+		t.Logf("%s: after %s", what, took.Round(time.Millisecond))
+	}
+}

@@ -5,29 +5,11 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 )
-
-// times is how often a test does what it measures: the number in an environment
-// variable, where somebody wants to know more exactly, or the usual one.
-func times(t testing.TB, variable string, usual int) int {
-	t.Helper()
-	text := os.Getenv(variable)
-	if text == "" {
-		return usual
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 {
-		t.Fatalf("%s=%q is no count", variable, text)
-	}
-	return n
-}
 
 // Two nodes that start at once on an empty database: one makes the tables, both
 // serve, and the setup link of either works at either, once.
@@ -79,8 +61,8 @@ func (d delays) String() string {
 	return fmt.Sprintf("%d tries: p50 %s, p95 %s, worst %s", len(d), at(50), at(95), at(100))
 }
 
-// What one node revokes, the other refuses, within a second as is promised; a
-// machine that is busy with other tests gets five. GATE_TRIES is how often.
+// What one node revokes, the other refuses. GATE_TRIES is how often; with it, that
+// must be within a second, as is promised.
 func TestRevocationReachesTheOtherNode(t *testing.T) {
 	eachServer(t, func(t *testing.T, driver string) {
 		c := newCluster(t, driver, false)
@@ -123,7 +105,7 @@ func TestRevocationReachesTheOtherNode(t *testing.T) {
 				again()
 			}
 			t.Logf("%s, %s: %s", driver, what, all)
-			if worst := slices.Max(all); worst > 5*time.Second {
+			if worst := slices.Max(all); measures() && worst > time.Second {
 				t.Errorf("%s: %s until the other node refused", what, worst)
 			}
 		}
@@ -178,26 +160,12 @@ func TestCookieIsGoodAtEveryNode(t *testing.T) {
 	})
 }
 
-// bounded runs f and fails where it takes longer than what is promised and the
-// margin of a busy machine.
-func bounded(t *testing.T, what string, promised time.Duration, f func()) {
-	t.Helper()
-	const margin = 5 * time.Second
-	began := time.Now()
-	f()
-	if took := time.Since(began); took > promised+margin {
-		t.Errorf("%s: after %s, %s is promised", what, took, promised)
-	} else {
-		t.Logf("%s: after %s", what, took.Round(time.Millisecond))
-	}
-}
-
 // A database that is there and says nothing: memory answers for as long as is
 // configured, then nobody is let through, and all goes on by itself afterwards.
 func TestNodesThatHearNothing(t *testing.T) {
-	const silence, wait = 3 * time.Second, time.Second
+	const silence, wait = 5 * time.Second, time.Second
 	eachServer(t, func(t *testing.T, driver string) {
-		c := newCluster(t, driver, true, "silence 3s", "wait 1s")
+		c := newCluster(t, driver, true, "silence 5s", "wait 1s")
 		nodes := []*server{c.start()}
 		nodes[0].createOwner(t, alice)
 		nodes = append(nodes, c.start())
@@ -213,7 +181,7 @@ func TestNodesThatHearNothing(t *testing.T) {
 		paused := time.Now()
 		for i, s := range nodes {
 			got := s.asks(t, host, "/page", known)
-			if since := time.Since(paused); since < silence-time.Second && got.StatusCode != http.StatusOK {
+			if since := time.Since(paused); since < time.Second && got.StatusCode != http.StatusOK {
 				t.Errorf("node %d, %s after the silence began: %s", i, since, got.Status)
 			}
 		}
@@ -231,11 +199,8 @@ func TestNodesThatHearNothing(t *testing.T) {
 			})
 			wg.Go(func() {
 				s.becomes(t, "nobody is let through", host, known, http.StatusServiceUnavailable)
-				if since := time.Since(paused); since > silence+5*time.Second {
-					t.Errorf("node %d lets people through for %s", i, since)
-				} else {
-					t.Logf("node %d answered from memory for less than %s", i, since.Round(time.Millisecond))
-				}
+				// The first answer that says so may have waited for the database.
+				inTime(t, fmt.Sprintf("node %d answers from memory no longer", i), silence+wait, time.Since(paused))
 			})
 		}
 		wg.Wait()
@@ -264,29 +229,4 @@ func TestNodesThatHearNothing(t *testing.T) {
 			t.Logf("node %d serves again after %s", i, time.Since(resumed).Round(time.Millisecond))
 		}
 	})
-}
-
-// unavailable checks an answer that says that the database is away, as a page or as
-// JSON.
-func unavailable(t testing.TB, got page, html bool) {
-	t.Helper()
-	after, err := strconv.Atoi(got.Header.Get("Retry-After"))
-	want := `"code":"database_unavailable"`
-	if html {
-		want = "cannot reach its database"
-	}
-	if got.StatusCode != http.StatusServiceUnavailable || err != nil || after < 1 || after > 60 || !strings.Contains(got.Body, want) ||
-		strings.Contains(got.Body, "<html") != html {
-		t.Errorf("%s, Retry-After %q, not a 503 with %q:\n%.600s", got.Status, got.Header.Get("Retry-After"), want, got.Body)
-	}
-	if len(got.Header["Set-Cookie"]) > 0 {
-		t.Errorf("with a cookie: %v", got.Header["Set-Cookie"])
-	}
-}
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -127,6 +128,16 @@ func (s *server) CLI(t testing.TB, stdin string, args ...string) (stdout, stderr
 	return s.caddy(t, stdin, append(append([]string{"gate"}, args...), "--config", s.config())...)
 }
 
+// must runs a command of the gate that has to work.
+func (s *server) must(t testing.TB, stdin string, args ...string) string {
+	t.Helper()
+	out, errs, exit := s.CLI(t, stdin, args...)
+	if exit != 0 {
+		t.Fatalf("%q: exit %d\n%s%s", args, exit, out, errs)
+	}
+	return out
+}
+
 // caddy runs any command of the binary in the server's folder and environment.
 func (s *server) caddy(t testing.TB, stdin string, args ...string) (stdout, stderr string, exit int) {
 	t.Helper()
@@ -182,4 +193,69 @@ func (s *server) URL(port, host string) string {
 		scheme = "https://"
 	}
 	return fmt.Sprintf("%s%s:%d", scheme, host, s.Vars[port])
+}
+
+// asks is how a node answers a GET with a session, or without where token is empty.
+func (s *server) asks(t testing.TB, host, path, token string, more ...header) page {
+	t.Helper()
+	if token != "" {
+		more = append(more, header{"Cookie", "gate=" + token})
+	}
+	return s.Client(t).fetch(s.at(host, path), more...)
+}
+
+// becomes waits until a node answers a session on a host with a status.
+func (s *server) becomes(t testing.TB, what, host, token string, status int) {
+	t.Helper()
+	b := s.Client(t)
+	eventually(t, what, func() bool {
+		return b.fetch(s.at(host, "/page"), header{"Cookie", "gate=" + token}).StatusCode == status
+	})
+}
+
+// signsIn waits until a node signs somebody in, and gives the token.
+func (s *server) signsIn(t testing.TB, host string, p person) (token string) {
+	t.Helper()
+	eventually(t, "a sign-in", func() bool {
+		b := s.Client(t)
+		got := b.login(s.at(host, ""), p)
+		token = b.cookie(s.at(host, "/"), "gate")
+		return got.StatusCode == http.StatusSeeOther
+	})
+	return token
+}
+
+// unavailable checks an answer that says that the database is away, as a page or as
+// JSON.
+func unavailable(t testing.TB, got page, html bool) {
+	t.Helper()
+	after, err := strconv.Atoi(got.Header.Get("Retry-After"))
+	want := `"code":"database_unavailable"`
+	if html {
+		want = "cannot reach its database"
+	}
+	if got.StatusCode != http.StatusServiceUnavailable || err != nil || after < 1 || after > 60 || !strings.Contains(got.Body, want) ||
+		strings.Contains(got.Body, "<html") != html {
+		t.Errorf("%s, Retry-After %q, not a 503 with %q:\n%.600s", got.Status, got.Header.Get("Retry-After"), want, got.Body)
+	}
+	if len(got.Header["Set-Cookie"]) > 0 {
+		t.Errorf("with a cookie: %v", got.Header["Set-Cookie"])
+	}
+}
+
+// allGood checks that sessions which were acknowledged sign somebody in.
+func (s *server) allGood(t testing.TB, host string, tokens []string, p person) {
+	t.Helper()
+	b := s.Client(t)
+	lost := 0
+	for _, token := range tokens {
+		if got := b.fetch(s.at(host, "/.gate/whoami"), header{"Cookie", "gate=" + token}); got.StatusCode != http.StatusOK {
+			if lost++; lost <= 3 {
+				t.Errorf("a session that was acknowledged: %s\n%.300s", got.Status, got.Body)
+			}
+		}
+	}
+	if lost > 0 {
+		t.Errorf("%d of %d acknowledged sign-ins of %s are lost", lost, len(tokens), p.Username)
+	}
 }

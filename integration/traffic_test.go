@@ -144,8 +144,8 @@ func (tr *traffic) count(kind string, status int) (n int) {
 	return n
 }
 
-// second waits until the load has gone on for so long.
-func (tr *traffic) second(d time.Duration) {
+// until waits until the load has gone on for so long.
+func (tr *traffic) until(d time.Duration) {
 	select {
 	case <-time.After(time.Until(tr.began.Add(d))):
 	case <-tr.t.Context().Done():
