@@ -1,69 +1,134 @@
 package integration
 
 import (
+	"bufio"
+	"cmp"
 	"errors"
+	"fmt"
+	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 )
 
-// mayMount tells whether a file system can be mounted here. Only root can, and not
-// in every container; elsewhere store.TestFullDatabase has to do.
-func mayMount(t *testing.T) bool {
-	t.Helper()
-	dir := t.TempDir()
-	err := syscall.Mount("gate-test", dir, "tmpfs", 0, "size=1m")
-	if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EACCES) {
-		t.Logf("no file system can be mounted here: %v", err)
-		return false
-	}
-	must(t, err)
-	must(t, syscall.Unmount(dir, 0))
-	return true
+// smallDisk is a file system of 4 MiB that ends with the test. It is mounted in a
+// namespace of its own, which needs no root where users may have such.
+type smallDisk struct {
+	path  string // for Caddy
+	pid   int    // of the shell that lives in the namespace
+	ask   io.Writer
+	reply *bufio.Scanner
 }
 
-// smallDisk mounts a file system of its own, which ends with the test.
-func smallDisk(t *testing.T, dir string) {
+// startOnSmallDisk starts a Caddy that has its database, and nothing else, on a
+// small disk. It gives nil where the system lets nobody mount: there, this is not
+// tested, and store.TestFullDatabase has to do.
+func startOnSmallDisk(t *testing.T) (*server, *smallDisk) {
 	t.Helper()
-	must(t, os.MkdirAll(dir, 0o700))
-	must(t, syscall.Mount("gate-test", dir, "tmpfs", 0, "size=4m"))
-	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
+	if _, err := mountSmallDisk(t, t.TempDir()); err != nil {
+		t.Logf("NOT TESTED: no file system can be mounted here: %v", err)
+		return nil, nil
+	}
+	var disk *smallDisk
+	s := start(t, shack("{{.Dir}}/disk/gate.db"), func(s *server) {
+		var err error
+		disk, err = mountSmallDisk(t, s.Dir)
+		must(t, err)
+		s.Within = disk.enter()
 	})
+	s.createOwner(t, alice)
+	return s, disk
+}
+
+// mountSmallDisk mounts one below a folder.
+func mountSmallDisk(t *testing.T, below string) (*smallDisk, error) {
+	t.Helper()
+	args := []string{"--mount", "sh"}
+	if os.Getuid() != 0 {
+		args = append([]string{"--user", "--map-root-user"}, args...)
+	}
+	cmd := exec.Command("unshare", args...)
+	cmd.Dir = below
+	in, err := cmd.StdinPipe()
+	must(t, err)
+	out, replies, err := os.Pipe()
+	must(t, err)
+	cmd.Stdout, cmd.Stderr = replies, replies
+	err = launch(cmd)
+	replies.Close()
+	if err != nil {
+		out.Close()
+		return nil, err
+	}
+	t.Cleanup(func() {
+		in.Close() // the shell ends, and with it the namespace
+		_ = cmd.Wait()
+		out.Close()
+	})
+	d := &smallDisk{path: filepath.Join(below, "disk"), pid: cmd.Process.Pid, ask: in, reply: bufio.NewScanner(out)}
+	must(t, os.MkdirAll(d.path, 0o700))
+	return d, d.do("mount -t tmpfs -o size=4m,mode=700 gate-test disk")
+}
+
+// do runs a command in the namespace, in the folder that the disk is in.
+func (d *smallDisk) do(command string) error {
+	_, err := fmt.Fprintf(d.ask, "%s\necho status $?\n", command)
+	var said []string
+	for d.reply.Scan() {
+		if status, ok := strings.CutPrefix(d.reply.Text(), "status "); ok && status == "0" {
+			return nil
+		} else if ok {
+			return fmt.Errorf("%s: status %s: %s", command, status, said)
+		}
+		said = append(said, d.reply.Text())
+	}
+	return fmt.Errorf("%s: the shell ended: %s: %w", command, said, cmp.Or(err, d.reply.Err(), io.ErrUnexpectedEOF))
+}
+
+// enter is the command that runs another one in the namespace.
+func (d *smallDisk) enter() []string {
+	args := []string{"nsenter", "--target", fmt.Sprint(d.pid), "--mount", "--wd"}
+	if os.Getuid() != 0 {
+		args = append(args, "--user", "--preserve-credentials")
+	}
+	return args
+}
+
+// fill makes a file that takes all room, and gives its name.
+func (d *smallDisk) fill(t *testing.T) string {
+	t.Helper()
+	name := filepath.Join("/proc", fmt.Sprint(d.pid), "root", d.path, "filler")
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	must(t, err)
+	defer f.Close()
+	for err == nil {
+		_, err = f.Write(make([]byte, 4096))
+	}
+	if !errors.Is(err, syscall.ENOSPC) {
+		t.Fatal(err)
+	}
+	return name
 }
 
 // A full disk refuses sign-ins and what else must be written, and nobody who is
 // signed in notices. With room again all goes on by itself.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
-	if !mayMount(t) {
+	s, disk := startOnSmallDisk(t)
+	if s == nil {
 		return
 	}
-	var disk string
-	s := start(t, shack("{{.Dir}}/disk/gate.db"), func(s *server) {
-		disk = filepath.Join(s.Dir, "disk")
-		smallDisk(t, disk)
-	})
-	s.createOwner(t, alice)
 	const host = "app.localhost"
 	known := s.signsIn(t, host, alice)
 	s.becomes(t, "signed in", host, known, http.StatusOK)
 	unknown := s.signsIn(t, host, alice)
 
-	filler, err := os.Create(filepath.Join(disk, "filler"))
-	must(t, err)
-	defer filler.Close()
-	for err == nil {
-		_, err = filler.Write(make([]byte, 4096))
-	}
-	if !errors.Is(err, syscall.ENOSPC) {
-		t.Fatal(err)
-	}
+	filler := disk.fill(t)
 	// The log of SQLite has been as long as this before; what it has it may use.
 	var got page
 	eventually(t, "a sign-in that finds no room", func() bool {
@@ -80,7 +145,7 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("a wrong password: %s", got.Status)
 	}
 
-	must(t, filler.Truncate(0))
+	must(t, os.Remove(filler))
 	token := s.signsIn(t, host, alice)
 	s.becomes(t, "signed in with room again", host, token, http.StatusOK)
 	s.must(t, "", "doctor")
@@ -90,30 +155,16 @@ func TestFullDisk(t *testing.T) {
 // on it once there is room.
 func TestKillOnAFullDisk(t *testing.T) {
 	t.Parallel()
-	if !mayMount(t) {
+	s, disk := startOnSmallDisk(t)
+	if s == nil {
 		return
 	}
-	var disk string
-	s := start(t, shack("{{.Dir}}/disk/gate.db"), func(s *server) {
-		disk = filepath.Join(s.Dir, "disk")
-		smallDisk(t, disk)
-	})
-	s.createOwner(t, alice)
 	const host = "app.localhost"
 	load := newTraffic(t)
 	load.mortal = true
 	load.signIns(s, 4, alice, time.Millisecond)
 	eventually(t, "sign-ins", func() bool { return load.count(signInKind, http.StatusSeeOther) > 50 })
-	filler := filepath.Join(disk, "filler")
-	for {
-		f, err := os.OpenFile(filler, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-		must(t, err)
-		_, err = f.Write(make([]byte, 64<<10))
-		f.Close()
-		if err != nil {
-			break
-		}
-	}
+	filler := disk.fill(t)
 	eventually(t, "sign-ins that find no room", func() bool { return load.count(signInKind, http.StatusServiceUnavailable) > 20 })
 	s.Kill(t)
 	load.end()
@@ -133,20 +184,18 @@ func TestKillOnAFullDisk(t *testing.T) {
 // A disk that turned read-only is told by what to do about it.
 func TestReadOnlyDisk(t *testing.T) {
 	t.Parallel()
-	if !mayMount(t) {
+	s, disk := startOnSmallDisk(t)
+	if s == nil {
 		return
 	}
-	s := start(t, shack("{{.Dir}}/disk/gate.db"), func(s *server) { smallDisk(t, filepath.Join(s.Dir, "disk")) })
-	s.createOwner(t, alice)
 	s.Stop(t)
-	disk := filepath.Join(s.Dir, "disk")
-	must(t, syscall.Mount("", disk, "", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""))
+	must(t, disk.do("mount -o remount,bind,ro disk"))
 	complains(t, s, s.run(), "gate.db cannot be opened", "read-only file system", "writable")
 	out, _, exit := s.CLI(t, "", "doctor")
 	if exit == 0 {
 		t.Errorf("the doctor finds nothing wrong:\n%s", out)
 	}
-	must(t, syscall.Mount("", disk, "", syscall.MS_REMOUNT, ""))
+	must(t, disk.do("mount -o remount,bind,rw disk"))
 	must(t, s.run())
 	s.Client(t).signIn(s.at("app.localhost", ""), alice)
 }

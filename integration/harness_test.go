@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -28,6 +29,7 @@ type server struct {
 	Vars     map[string]any // what the Caddyfile's template can use
 	Upstream *upstream
 	Env      []string // added to the process's environment
+	Within   []string // a command that runs Caddy's, if any
 
 	text string // of the Caddyfile, as a template
 	log  logBuffer
@@ -175,7 +177,8 @@ func (s *server) run() error {
 	if err := os.WriteFile(s.config(), []byte(text), 0o600); err != nil {
 		return err
 	}
-	cmd := exec.Command(binary, "run", "--config", s.config(), "--adapter", "caddyfile")
+	command := append(slices.Clone(s.Within), binary, "run", "--config", s.config(), "--adapter", "caddyfile")
+	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = s.Dir, s.environment(), &s.log, &s.log
 	from := len(s.Log())
 	if err := launch(cmd); err != nil {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -147,7 +148,8 @@ func (s *server) caddy(t testing.TB, stdin string, args ...string) (stdout, stde
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, binary, args...)
+	command := append(append(slices.Clone(s.Within), binary), args...)
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	var out, errs bytes.Buffer
 	cmd.Dir, cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = s.Dir, s.environment(), strings.NewReader(stdin), &out, &errs
 	if err := cmd.Run(); err != nil {
