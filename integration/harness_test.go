@@ -280,8 +280,7 @@ func times(t testing.TB, variable string, usual int) int {
 // else. Elsewhere tests are about what happens, not about how soon.
 func measures() bool { return os.Getenv("GATE_TRIES") != "" }
 
-// bounded runs f, and where somebody measures fails if it takes longer than what
-// is promised and the margin.
+// bounded runs f, and fails where it takes longer than inTime allows.
 func bounded(t *testing.T, what string, promised time.Duration, f func()) {
 	t.Helper()
 	began := time.Now()
@@ -289,12 +288,15 @@ func bounded(t *testing.T, what string, promised time.Duration, f func()) {
 	inTime(t, what, promised, time.Since(began))
 }
 
-// inTime fails the test, where somebody measures, if something took longer than
-// what is promised and the margin.
+// inTime fails the test where something took longer than patience or, where
+// somebody measures, than what is promised and a margin.
 func inTime(t *testing.T, what string, promised, took time.Duration) {
 	t.Helper()
-	const margin = time.Second // requests take some time too
-	if measures() && took > promised+margin {
+	limit := patience
+	if measures() {
+		limit = promised + time.Second // requests take some time too
+	}
+	if took > limit {
 		t.Errorf("%s: after %s, %s is promised", what, took, promised)
 	} else {
 		t.Logf("%s: after %s", what, took.Round(time.Millisecond))
