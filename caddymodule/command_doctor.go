@@ -56,6 +56,9 @@ func diagnose(cmd *cobra.Command) []finding {
 		}
 	}
 	c, err := t.connect(cmd.Context(), false)
+	if empty := (emptyError{}); errors.As(err, &empty) {
+		return append(found, warn("database", "%s is empty; Caddy, or caddy gate copy, makes its tables", empty.database))
+	}
 	if err != nil {
 		return append(found, wrong("database", "%v", err))
 	}

@@ -16,6 +16,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
+
+	"github.com/gatehouse-auth/gatehouse/store"
 )
 
 // connection is where the operations of one command are carried out.
@@ -77,6 +79,11 @@ func (c *connection) open(t *target, create bool) error {
 			return err
 		}
 	}
+	if !create {
+		if err := mustBeMade(c.ctx, t.values.database); err != nil {
+			return err
+		}
+	}
 	opened := newCore(t.values.database)
 	if err := opened.open(c.ctx, t.values); err != nil {
 		return err
@@ -90,6 +97,27 @@ func (c *connection) open(t *target, create bool) error {
 		c.local.origin = t.values.portal.String()
 	}
 	return nil
+}
+
+// emptyError says that nobody has made the tables of a database yet.
+type emptyError struct{ database store.Config }
+
+func (e emptyError) Error() string {
+	return fmt.Sprintf("database %s is empty; start Caddy once, copy into it, or make the first owner with: "+
+		"caddy gate user add NAME --owner --password-stdin", e.database)
+}
+
+// mustBeMade refuses a database server's empty database: who opens it makes its
+// tables and binds it to the secret key, and then nothing can be copied into it.
+func mustBeMade(ctx context.Context, c store.Config) error {
+	if c.Driver == store.SQLite {
+		return nil
+	}
+	made, err := store.Made(ctx, c)
+	if err == nil && !made {
+		err = emptyError{c}
+	}
+	return err
 }
 
 // close writes what waits.
