@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"text/tabwriter"
 	"time"
 
@@ -22,6 +23,11 @@ func backupCommand() *cobra.Command {
 			t, err := readTarget(cmd)
 			if err != nil {
 				return err
+			}
+			if dir := filepath.Dir(args[0]); t.values.database.Driver == store.SQLite {
+				if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
+					return fmt.Errorf("the folder %s does not exist", dir)
+				}
 			}
 			if err := store.Backup(cmd.Context(), t.values.database, args[0]); err != nil {
 				return err
@@ -75,13 +81,13 @@ the sessions in the backup may have been revoked since.`,
 // mayRestore makes sure that no server runs on the database, that the server
 // will be able to read it, and that the backup's secret key is there.
 func (t *target) mayRestore(ctx context.Context, file string) error {
+	if t.values.database.Driver != store.SQLite {
+		return nil // Restore says what to do instead
+	}
 	if t.admin != "" && listens(t.admin) {
 		if _, found, err := ask(t.admin, call{Database: t.values.database.Key()}); err != nil || found {
 			return errors.Join(err, errors.New("stop Caddy first: it runs on this database"))
 		}
-	}
-	if t.values.database.Driver != store.SQLite {
-		return nil // Restore says what to do instead
 	}
 	if err := mayCreate(t.values.database.Path); err != nil {
 		return err
