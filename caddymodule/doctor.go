@@ -38,7 +38,13 @@ func wrong(check, format string, args ...any) finding {
 
 // examine looks at what an open database and its services can tell.
 func examine(ctx context.Context, c *console, _ struct{}) (any, error) {
-	return []finding{c.examineSchema(ctx), c.examineConnection(ctx), c.examineIntegrity(ctx), c.examineOwner(ctx), c.examineClock(ctx), c.examineHashing(ctx)}, nil
+	found := []finding{c.examineSchema(ctx)}
+	if found[0].State == "ok" {
+		found = append(found, c.examineConnection(ctx), c.examineIntegrity(ctx), c.examineOwner(ctx), c.examineClock(ctx))
+	} else {
+		found = append(found, warn("database", "connection, integrity, owner and clock not looked at: the database does not answer"))
+	}
+	return append(found, c.examineHashing(ctx)), nil
 }
 
 func (c *console) examineSchema(ctx context.Context) finding {
