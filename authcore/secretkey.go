@@ -30,11 +30,16 @@ func NewSecretKey() SecretKey {
 
 // ParseSecretKey reads a key in the form that Text gives: 32 bytes in base64.
 func ParseSecretKey(text Secret) (SecretKey, error) {
-	raw, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text.Reveal()))
-	if err != nil || len(raw) != 32 {
-		return SecretKey{}, errors.New("the secret key must be 32 random bytes in base64; make one with: openssl rand -base64 32")
+	plain := strings.TrimSpace(text.Reveal())
+	raw, err := base64.StdEncoding.DecodeString(plain)
+	if err == nil && len(raw) == 32 {
+		return SecretKey{raw: [32]byte(raw)}, nil
 	}
-	return SecretKey{raw: [32]byte(raw)}, nil
+	err = errors.New("the secret key must be 32 random bytes in base64; make one with: head -c 32 /dev/urandom | base64")
+	if strings.HasPrefix(plain, "/") || strings.HasPrefix(plain, "./") {
+		err = fmt.Errorf("%w; to read the key from a file write {file./path/to/key}", err)
+	}
+	return SecretKey{}, err
 }
 
 // Text is the key in the form to keep in a file.

@@ -38,22 +38,27 @@ func TestParseSecretKeyRefuses(t *testing.T) {
 	t.Parallel()
 	encode := func(n int) string { return base64.StdEncoding.EncodeToString(make([]byte, n)) }
 	for name, text := range map[string]string{
-		"empty":           "",
-		"spaces":          "  \n",
-		"31 bytes":        encode(31),
-		"33 bytes":        encode(33),
-		"hexadecimal":     strings.Repeat("ab", 32),
-		"without padding": strings.TrimRight(encode(32), "="),
-		"a placeholder":   "{file./run/secrets/gate.key}",
-		"twice":           encode(32) + "\n" + encode(32),
-		"not base64":      strings.Repeat("!", 44),
+		"empty":            "",
+		"spaces":           "  \n",
+		"31 bytes":         encode(31),
+		"33 bytes":         encode(33),
+		"hexadecimal":      strings.Repeat("ab", 32),
+		"without padding":  strings.TrimRight(encode(32), "="),
+		"a placeholder":    "{file./run/secrets/gate.key}",
+		"a path":           "/run/secrets/gate.key",
+		"a path from here": "./gate.key",
+		"twice":            encode(32) + "\n" + encode(32),
+		"not base64":       strings.Repeat("!", 44),
 	} {
 		_, err := ParseSecretKey(Secret(text))
 		if err == nil {
 			t.Errorf("%s: accepted", name)
 			continue
 		}
-		if !strings.Contains(err.Error(), "openssl rand -base64 32") || len(text) > 3 && strings.Contains(err.Error(), text) {
+		if !strings.Contains(err.Error(), "head -c 32 /dev/urandom | base64") || len(text) > 3 && strings.Contains(err.Error(), text) {
+			t.Errorf("%s: the error is %q", name, err)
+		}
+		if strings.Contains(err.Error(), "write {file./path/to/key}") != strings.HasPrefix(name, "a path") {
 			t.Errorf("%s: the error is %q", name, err)
 		}
 	}

@@ -210,7 +210,7 @@ func (r *resolver) texts(args []string) []string {
 // keyMissing says that a database for several nodes needs a key that all of them
 // have.
 func (s *Settings) keyMissing() error {
-	err := fmt.Errorf("with database %s, secret_key is needed, the same on every node: make one with `openssl rand -base64 32`, "+
+	err := fmt.Errorf("with database %s, secret_key is needed, the same on every node: make one with `head -c 32 /dev/urandom | base64`, "+
 		"and name it as in: secret_key {file./run/secrets/gate.key}", s.Database.Driver)
 	if s.Database.at != "" {
 		err = fmt.Errorf("%s: %w", s.Database.at, err)
