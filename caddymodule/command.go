@@ -89,8 +89,18 @@ func readTarget(cmd *cobra.Command) (*target, error) {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 	}
-	t.values, err = t.settings.resolve(expander())
+	t.values, err = t.settings.resolve(expandHere)
 	return t, err
+}
+
+// expandHere expands placeholders for a command, which may run where the server's
+// environment is not.
+func expandHere(s string) (string, error) {
+	out, err := expander()(s)
+	if err != nil {
+		err = fmt.Errorf("%w; commands need the same environment as the service, and must be able to read the same files", err)
+	}
+	return out, err
 }
 
 // readConfig reads a Caddyfile, or JSON by the file's ending, as Caddy's JSON.

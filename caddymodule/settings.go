@@ -134,7 +134,7 @@ func (s *Settings) resolve(expand func(string) (string, error)) (values, error) 
 		database:   r.database(s.Database),
 		silence:    r.duration("database silence", s.Database.Silence, authcore.DefaultSilence.String()),
 		trusted:    r.networks(s.TrustedProxies),
-		secretKey:  authcore.Secret(r.text(s.SecretKey)),
+		secretKey:  authcore.Secret(r.text("secret_key", s.SecretKey)),
 		register:   r.registration(s.Register),
 		lifetime:   r.lifetime(s.Session),
 		params:     r.argon2id(s.Hashing.Argon2id),
@@ -180,8 +180,8 @@ func isPlaceholder(s string) bool {
 	return false
 }
 
-// text expands a value; what cannot be known yet is empty.
-func (r *resolver) text(s string) string {
+// text expands the value of what; what cannot be known yet is empty.
+func (r *resolver) text(what, s string) string {
 	if !strings.Contains(s, "{") || r.expand == nil && !isPlaceholder(s) {
 		return s
 	}
@@ -190,17 +190,17 @@ func (r *resolver) text(s string) string {
 	}
 	out, err := r.expand(s)
 	if err != nil {
-		r.fail("%w", err)
+		r.fail("%s: %w", what, err)
 	} else if out = strings.TrimSpace(out); out == "" {
-		r.fail("%s stands for nothing but spaces", s)
+		r.fail("%s: %s stands for nothing but spaces", what, s)
 	}
 	return out
 }
 
-func (r *resolver) texts(args []string) []string {
+func (r *resolver) texts(what string, args []string) []string {
 	out := make([]string, 0, len(args))
 	for _, a := range args {
-		if t := r.text(a); t != "" {
+		if t := r.text(what, a); t != "" {
 			out = append(out, t)
 		}
 	}
@@ -221,13 +221,13 @@ func (s *Settings) keyMissing() error {
 // database reads where the database is. What a placeholder hides is looked at
 // when the gate starts.
 func (r *resolver) database(s DatabaseSettings) store.Config {
-	c := store.Config{Driver: r.text(s.Driver), Connections: r.connections(s.Connections),
+	c := store.Config{Driver: r.text("database", s.Driver), Connections: r.connections(s.Connections),
 		Wait: r.duration("database wait", s.Wait, store.DefaultWait.String()),
-		TLS:  store.TLS{Mode: r.text(s.TLS), CA: r.text(s.TLSCA)}}
-	if client := r.texts(s.TLSClient); len(client) == 2 {
+		TLS:  store.TLS{Mode: r.text("tls", s.TLS), CA: r.text("tls_ca", s.TLSCA)}}
+	if client := r.texts("tls_client", s.TLSClient); len(client) == 2 {
 		c.TLS.Cert, c.TLS.Key = client[0], client[1]
 	}
-	at := r.text(s.At)
+	at := r.text("database", s.At)
 	switch c.Driver {
 	case store.SQLite, "":
 		c.Driver = store.SQLite
@@ -252,7 +252,7 @@ func (r *resolver) database(s DatabaseSettings) store.Config {
 }
 
 func (r *resolver) connections(s string) int {
-	t := r.text(s)
+	t := r.text("database connections", s)
 	if t == "" {
 		return 0
 	}
@@ -264,7 +264,7 @@ func (r *resolver) connections(s string) int {
 }
 
 func (r *resolver) portal(s string) (o origin, isURL bool) {
-	p := r.text(s)
+	p := r.text("portal", s)
 	if p == "" {
 		return origin{}, false
 	}
@@ -294,7 +294,7 @@ var privateRanges = []string{"192.168.0.0/16", "172.16.0.0/12", "10.0.0.0/8", "1
 
 func (r *resolver) networks(args []string) []netip.Prefix {
 	var out []netip.Prefix
-	for _, a := range r.texts(args) {
+	for _, a := range r.texts("trusted_proxies", args) {
 		texts := []string{a}
 		if a == "private_ranges" {
 			texts = privateRanges
@@ -311,7 +311,7 @@ func (r *resolver) networks(args []string) []netip.Prefix {
 }
 
 func (r *resolver) registration(s string) authcore.Registration {
-	switch v := authcore.Registration(r.text(s)); v {
+	switch v := authcore.Registration(r.text("register", s)); v {
 	case "":
 		return authcore.RegisterOff
 	case authcore.RegisterOff, authcore.RegisterInvite, authcore.RegisterOpen:
@@ -332,7 +332,7 @@ func (r *resolver) duration(what, s, standard string) time.Duration {
 
 // interval reads a time that may be zero.
 func (r *resolver) interval(what, s, standard string) time.Duration {
-	t := r.text(s)
+	t := r.text(what, s)
 	if t == "" {
 		t = standard
 	}
@@ -344,7 +344,7 @@ func (r *resolver) interval(what, s, standard string) time.Duration {
 }
 
 func (r *resolver) argon2id(args []string) password.Params {
-	t := r.texts(args)
+	t := r.texts("argon2id", args)
 	if len(t) == 0 || len(t) < len(args) {
 		return password.DefaultParams
 	}
@@ -381,7 +381,7 @@ func parseMemory(s string) (uint32, error) {
 }
 
 func (r *resolver) permits(s string) int {
-	switch t := r.text(s); t {
+	switch t := r.text("permits", s); t {
 	case "":
 		return runtime.GOMAXPROCS(0)
 	case "off":
@@ -396,7 +396,7 @@ func (r *resolver) permits(s string) int {
 }
 
 func (r *resolver) whenFull(args []string) time.Duration {
-	t := r.texts(args)
+	t := r.texts("when_full", args)
 	switch {
 	case len(t) == 0 || len(t) < len(args), len(t) == 1 && t[0] == "reject":
 		return 0
@@ -412,7 +412,7 @@ func (r *resolver) whenFull(args []string) time.Duration {
 }
 
 func (r *resolver) bucket(what string, args []string, standard bucket) bucket {
-	t := r.texts(args)
+	t := r.texts(what, args)
 	switch {
 	case len(t) == 0 || len(t) < len(args):
 		return standard
