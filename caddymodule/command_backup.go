@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/gatehouse-auth/gatehouse/authcore"
 	"github.com/gatehouse-auth/gatehouse/store"
 )
 
@@ -107,61 +109,105 @@ func (t *target) mayRestore(ctx context.Context, file string) error {
 }
 
 func copyCommand() *cobra.Command {
-	var from, to string
+	var a copyArgs
 	cmd := &cobra.Command{
 		Use:   "copy --to DATABASE [--from DATABASE]",
 		Short: "Copies everything into a new database of any kind",
 		Long: `Copies everything into a new database of any kind, and reads it back to compare.
 
-A database is written sqlite:FILE, postgres://user:password@host:5432/database or
+A database is written as in the Caddyfile, e.g. 'postgres {file./run/secrets/gate.dsn}'
+or 'sqlite gate.db', or sqlite:FILE, postgres://user:password@host:5432/database or
 mysql://user:password@host:3306/database; {env.X} and {file.X} keep passwords out
 of the list of processes. Without --from it is the one of the configuration.
 Stop Caddy before: what changes meanwhile stays behind.`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			source, err := databaseOf(cmd, "from", from)
-			if err != nil {
-				return err
-			}
-			target, err := databaseOf(cmd, "to", to)
-			if err != nil {
-				return err
-			}
-			return copyDatabase(cmd, source, target)
-		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.run(cmd) },
 	}
-	cmd.Flags().StringVar(&from, "from", "", "the database to read")
-	cmd.Flags().StringVar(&to, "to", "", "the database to fill, new and empty")
+	cmd.Flags().StringVar(&a.from, "from", "", "the database to read")
+	cmd.Flags().StringVar(&a.to, "to", "", "the database to fill, new and empty")
+	cmd.Flags().BoolVar(&a.withoutSessions, "without-sessions", false, "leave sessions behind: everybody signs in again")
 	return cmd
 }
 
-// databaseOf reads a database that a flag names; the source may be left to the
-// configuration.
-func databaseOf(cmd *cobra.Command, flag, text string) (store.Config, error) {
-	if text == "" && flag == "from" {
-		t, err := readTarget(cmd)
-		if err != nil {
-			return store.Config{}, err
-		}
-		return t.values.database, nil
-	}
-	text, err := expander()(text)
-	if err != nil {
-		return store.Config{}, err
-	}
-	c, err := store.ParseConfig(text)
-	if err != nil {
-		err = fmt.Errorf("--%s: %w", flag, err)
-	}
-	return c, err
+type copyArgs struct {
+	from, to        string
+	withoutSessions bool
 }
 
-func copyDatabase(cmd *cobra.Command, source, target store.Config) error {
+func (a copyArgs) run(cmd *cobra.Command) error {
+	if a.to == "" {
+		return fmt.Errorf("--to is missing: %s", databaseForms)
+	}
+	t, err := readTarget(cmd)
+	if err != nil && a.from == "" {
+		return err
+	}
+	var source store.Config
+	if a.from == "" {
+		source = t.values.database
+	} else if source, err = databaseOf("--from", a.from); err != nil {
+		return err
+	}
+	target, err := databaseOf("--to", a.to)
+	if err != nil {
+		return err
+	}
+	if t != nil && t.runsOn(source) {
+		fmt.Fprintln(cmd.ErrOrStderr(), "Caddy runs on the source: what changes from now on stays behind.")
+	}
+	return a.copy(cmd, source, target)
+}
+
+// runsOn tells whether the server of the configuration runs on a database.
+func (t *target) runsOn(c store.Config) bool {
+	if t.admin == "" || !listens(t.admin) {
+		return false
+	}
+	_, found, err := ask(t.admin, call{Database: c.Key()})
+	return err == nil && found
+}
+
+const databaseForms = "name a database as in the Caddyfile, e.g. 'postgres {file./run/secrets/gate.dsn}' or 'sqlite gate.db', " +
+	"or as sqlite:FILE, postgres://user:password@host:5432/database or mysql://user:password@host:3306/database"
+
+// databaseOf reads a database that a flag names, as the Caddyfile does or in one
+// word. A placeholder may stand for a part of it, or for all.
+func databaseOf(flag, text string) (store.Config, error) {
+	text, err := expandHere(text)
+	if err != nil {
+		return store.Config{}, fmt.Errorf("%s: %w", flag, err)
+	}
+	kind, place, _ := strings.Cut(strings.TrimSpace(text), " ")
+	c := store.Config{Driver: kind}
+	switch place = strings.TrimSpace(place); {
+	case kind == store.SQLite:
+		c.Path = place
+		err = c.Validate()
+	case kind == store.Postgres || kind == store.MySQL:
+		c.DSN = authcore.Secret(place)
+		err = c.Validate()
+	default:
+		if c, err = store.ParseConfig(strings.TrimSpace(text)); err != nil && c.Driver == "" {
+			err = errors.New(databaseForms)
+		}
+	}
+	if err != nil {
+		return c, fmt.Errorf("%s: %w", flag, err)
+	}
+	c.Wait = store.DefaultWait // as in a configuration that does not say, so that their keys are the same
+	return c, nil
+}
+
+func (a copyArgs) copy(cmd *cobra.Command, source, target store.Config) error {
 	ctx := cmd.Context()
 	if source.Driver == store.SQLite {
 		if _, err := os.Stat(source.Path); err != nil {
 			return err
 		}
+	} else if made, err := store.Made(ctx, source); err != nil {
+		return err
+	} else if !made {
+		return fmt.Errorf("database %s is empty: there is nothing to copy", source)
 	}
 	if target.Driver == store.SQLite {
 		if err := mayCreate(target.Path); err != nil {
@@ -179,14 +225,20 @@ func copyDatabase(cmd *cobra.Command, source, target store.Config) error {
 	}
 	out := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 4, 2, ' ', 0)
 	fmt.Fprintln(out, "TABLE\tROWS\tCHECKSUM")
-	err = store.Copy(ctx, from, to, store.CopyOptions{Report: func(c store.Copied) { fmt.Fprintf(out, "%s\t%d\t%s\n", c.Table, c.Rows, c.Checksum) }})
+	err = store.Copy(ctx, from, to, store.CopyOptions{WithoutSessions: a.withoutSessions, Report: func(c store.Copied) {
+		fmt.Fprintf(out, "%s\t%d\t%s\n", c.Table, c.Rows, c.Checksum)
+	}})
 	if err = errors.Join(err, to.Close()); err != nil {
 		return err
 	}
 	if err := out.Flush(); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "Copied to %s, and compared. It belongs to the same secret key: name that with secret_key, or put it beside a SQLite file.\n", target)
+	where := "name it with secret_key"
+	if target.Driver == store.SQLite {
+		where = "put the key into " + keyFile(target)
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "Copied to %s, and compared. It belongs to the same secret key: %s.\n", target, where)
 	return err
 }
 

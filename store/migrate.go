@@ -115,15 +115,16 @@ func (db *DB) provider(all []step) (*goose.Provider, error) {
 	return goose.NewProvider(db.dialect.goose(), db.write, nil, options...)
 }
 
-// Made tells whether a database has a schema of ours, without making anything. A
-// SQLite file must be there.
+// Made tells whether a database has a schema of ours, without making anything; one
+// with the tables of another program is an error. A SQLite file must be there.
 func Made(ctx context.Context, c Config) (bool, error) {
 	db, err := connect(ctx, c)
 	if err != nil {
 		return false, err
 	}
-	tables, err := db.tables(ctx)
-	return slices.Contains(tables, versions), errors.Join(err, db.Close())
+	err = db.isOurs(ctx)
+	tables, err2 := db.tables(ctx)
+	return slices.Contains(tables, versions), errors.Join(err, err2, db.Close())
 }
 
 // isOurs refuses a database that holds tables of another program.
