@@ -1,18 +1,23 @@
 package integration
 
 import (
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/gatehouse-auth/gatehouse/store/storetest/dbserver"
 )
 
 // silent are global options as {{.Global}} has them, without an admin endpoint.
@@ -97,6 +102,10 @@ var steps = []step{
 	{"", "session revoke --user alice", 0, `Revoked: 1\.\n`},
 	{"", "session revoke --user alice", 0, `Revoked: 0\.\n`},
 	{"", "session revoke --user nobody", 1, `Error: There is no such user\.\n`},
+	{"", "copy", 1, `Error: --to is missing: name a database as in the Caddyfile, .*\n`},
+	{"", "copy --to gate.db", 1, `Error: --to: name a database as in the Caddyfile, .*\n`},
+	{"", "copy --to sqlite_x.db --from sqlite:missing.db", 1, `Error: .*missing\.db.*\n`},
+	{"", "backup nofolder/x.db", 1, `Error: the folder nofolder does not exist\n`},
 	{"", "nonsense", 1, `Error: unknown command "nonsense"; see: \S+ gate --help\n`},
 	{"", "user nonsense", 1, `Error: unknown command "nonsense"; see: \S+ gate user --help\n`},
 	{"", "session list --nonsense", 1, `Error: unknown flag: --nonsense\n`},
@@ -261,6 +270,81 @@ func TestCommandsWithoutDatabase(t *testing.T) {
 	}
 }
 
+// A command that only looks leaves an empty database of a server empty, so that it
+// can be copied into, with whatever key; the first owner may make its tables.
+func TestCommandsWithEmptyDatabase(t *testing.T) {
+	t.Parallel()
+	for driver, kind := range map[string]dbserver.Kind{"postgres": dbserver.PostgreSQL, "mysql": dbserver.MariaDB} {
+		t.Run(driver, func(t *testing.T) {
+			t.Parallel()
+			s := noServer(t, strings.Replace(cottage, "{{.Gate}}", "database "+driver+" {env.GATE_DSN}\n\t\tsecret_key {env.GATE_KEY}", 1))
+			env := s.Env
+			use := func(dsn string) {
+				s.Env = append(slices.Clone(env), "GATE_DSN="+dsn, "GATE_KEY="+strings.Repeat("A", 43)+"=")
+			}
+			dsn := urlOf(t, kind)
+			use(dsn)
+			for _, args := range []string{"user add bob --password-stdin", "user list", "user disable bob", "user email bob bob@example.com", "session list", "session revoke --user bob"} {
+				s.take(t, step{long, args, 1, `Error: database ` + driver + ` 127\.0\.0\.1:\d+/\w+ is empty; start Caddy once, copy into it, or make the first owner with: ` +
+					`caddy gate user add NAME --owner --password-stdin\n`})
+			}
+			s.take(t, step{"", "copy --to sqlite:copy.db", 1, `Error: database .* is empty: there is nothing to copy\n`})
+			out, _, exit := s.CLI(t, "", "doctor")
+			if exit != 0 || !regexp.MustCompile(`(?m)^warning +database +`+driver+` .* is empty; Caddy, or caddy gate copy, makes its tables$`).MatchString(out) {
+				t.Errorf("the doctor exits with %d and says\n%s", exit, out)
+			}
+			if n := tables(t, kind, dsn); n != 0 {
+				t.Fatalf("%d tables were made", n)
+			}
+
+			old := noServer(t, cottage)
+			old.Env = append(old.Env, "GATE_DSN="+dsn)
+			old.must(t, long, "user", "add", "alice", "--owner", "--password-stdin")
+			old.must(t, "", "copy", "--to", driver+" {env.GATE_DSN}")
+			key, err := os.ReadFile(filepath.Join(old.Dir, "gate.db.key"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.Env = append(slices.Clone(env), "GATE_DSN="+dsn, "GATE_KEY="+strings.TrimSpace(string(key)))
+			if out := s.must(t, "", "user", "list"); !strings.Contains(out, "alice") {
+				t.Errorf("after a copy:\n%s", out)
+			}
+
+			use(urlOf(t, kind))
+			s.take(t, step{long, "user add carol --owner --password-stdin", 0, `Added platform owner carol\.\n`})
+			if out := s.must(t, "", "user", "list"); !strings.Contains(out, "carol") {
+				t.Errorf("after the first owner:\n%s", out)
+			}
+		})
+	}
+}
+
+// tables counts those in a database that urlOf made.
+func tables(t *testing.T, kind dbserver.Kind, at string) (n int) {
+	t.Helper()
+	u, err := url.Parse(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := dbserver.Shared(kind)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open(kind.Driver(), s.DSN(strings.TrimPrefix(u.Path, "/"), dbserver.User))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	schema := "current_schema()"
+	if kind == dbserver.MariaDB {
+		schema = "database()"
+	}
+	if err := db.QueryRow("SELECT count(*) FROM information_schema.tables WHERE table_schema = " + schema).Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
 // The configuration decides which database is meant, and mistakes in it are
 // named.
 func TestCommandConfiguration(t *testing.T) {
@@ -280,6 +364,7 @@ func TestCommandConfiguration(t *testing.T) {
 		return path
 	}
 	other := write("other", strings.Replace(cottage, "{{.Gate}}", "database sqlite {{.Dir}}/other.db", 1))
+	unset := write("unset", strings.Replace(cottage, "{{.Gate}}", "{{.Gate}}\n\t\tsecret_key {env.GATE_NOT_SET}", 1))
 	broken := write("broken", strings.Replace(cottage, "{{.Gate}}", "{{.Gate}}\n\t\tnonsense", 1))
 	open := write("open", "{\n\tgate {\n\t\tdatabase sqlite {{.Dir}}/open.db\n\t}\n}\nhttp://app.example.com {\n\tgate\n}\n")
 	out, _, exit := s.caddy(t, "", "adapt", "--config", s.config(), "--adapter", "caddyfile")
@@ -297,6 +382,8 @@ func TestCommandConfiguration(t *testing.T) {
 		{"the server's, as JSON", asJSON, "", "user list", 0, "alice"},
 		{"with a mistake", broken, "", "user list", 1, "broken:"},
 		{"with a mistake, to the doctor", broken, "", "doctor", 1, "error"},
+		{"with a variable that is not set", unset, "", "user list", 1, "secret_key: "},
+		{"with a variable that is not set, as to why", unset, "", "user list", 1, "commands need the same environment as the service"},
 		{"with a mistake that all sites together show, to the doctor", open, "", "doctor", 1, "open:7: app.example.com is plain HTTP"},
 		{"that is not there", filepath.Join(s.Dir, "missing"), "", "user list", 1, "the configuration cannot be read"},
 		{"that is not there, to the doctor", filepath.Join(s.Dir, "missing"), "", "doctor", 1, "name it with --config"},

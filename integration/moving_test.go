@@ -2,6 +2,7 @@ package integration
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"net/http"
 	"os"
@@ -81,7 +82,11 @@ func TestMovingHouse(t *testing.T) {
 			args = append(args, "--from", "{env.GATE_FROM}")
 		}
 		out, errs, exit := s.CLI(t, "", args...)
-		if exit != 0 || !strings.Contains(out, "and compared") {
+		keyGoes := "name it with secret_key"
+		if file, ok := strings.CutPrefix(to, "sqlite:"); ok {
+			keyGoes = "put the key into " + file + ".key"
+		}
+		if exit != 0 || !strings.Contains(out, "and compared. It belongs to the same secret key: "+keyGoes) || errs != "" {
 			t.Fatalf("copy to %s: exit %d\n%s%s", to, exit, out, errs)
 		}
 		if !regexp.MustCompile(fmt.Sprintf(`(?m)^users +%d +[0-9a-f]{16}$`, n+1)).MatchString(out) {
@@ -108,6 +113,12 @@ func TestMovingHouse(t *testing.T) {
 		if out, errs, exit := s.CLI(t, "", "doctor"); exit != 0 {
 			t.Errorf("on %s the doctor says\n%s%s", kind, out, errs)
 		}
+		s.copyWhileCaddyRuns(t, kind, to)
+		if kind != "sqlite" {
+			if _, errs, exit := s.CLI(t, "", "restore", "gate.db"); exit == 0 || !strings.Contains(errs, "is restored by its own tools") {
+				t.Errorf("a restore into %s: exit %d\n%s", kind, exit, errs)
+			}
+		}
 		s.Stop(t)
 		if out, errs, exit := s.CLI(t, "", "copy", "--to", "{env.GATE_TO}", "--from", "sqlite:"+filepath.Join(s.Dir, "gate.db")); exit == 0 || !strings.Contains(errs, "is not empty") {
 			t.Errorf("a copy into %s once more: exit %d\n%s%s", kind, exit, out, errs)
@@ -118,6 +129,28 @@ func TestMovingHouse(t *testing.T) {
 			if strings.Contains(s.Log()+out+errs, password) {
 				t.Errorf("the password of %s shows", kind)
 			}
+		}
+	}
+}
+
+// copyWhileCaddyRuns makes copies of the database that the server runs on: without
+// sessions, and warned of what stays behind.
+func (s *server) copyWhileCaddyRuns(t *testing.T, kind, at string) {
+	t.Helper()
+	for i, more := range [][]string{nil, {"--from", at}} {
+		file := filepath.Join(s.Dir, fmt.Sprintf("trial-%s-%d.db", kind, i))
+		out, errs, exit := s.CLI(t, "", append([]string{"copy", "--without-sessions", "--to", "sqlite " + file}, more...)...)
+		if exit != 0 || errs != "Caddy runs on the source: what changes from now on stays behind.\n" || !strings.Contains(out, "put the key into "+file+".key") {
+			t.Errorf("a copy of %s while Caddy runs: exit %d\n%s%s", kind, exit, out, errs)
+		}
+		db, err := sql.Open("sqlite", file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		var users, sessions int
+		if err := db.QueryRow("SELECT (SELECT count(*) FROM users), (SELECT count(*) FROM sessions)").Scan(&users, &sessions); err != nil || users == 0 || sessions != 0 {
+			t.Errorf("a copy of %s without sessions has %d users and %d sessions: %v", kind, users, sessions, err)
 		}
 	}
 }
