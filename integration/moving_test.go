@@ -1,14 +1,12 @@
 package integration
 
 import (
-	"context"
 	"database/sql"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -19,19 +17,7 @@ import (
 // command line writes it.
 func urlOf(t *testing.T, kind dbserver.Kind) string {
 	t.Helper()
-	s, err := dbserver.Shared(kind)
-	if err != nil {
-		t.Fatal(err)
-	}
-	name, err := s.NewDatabase(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.DropDatabase(context.Background(), name); err != nil {
-			t.Error(err)
-		}
-	})
+	s, name := dbserver.Fresh(t, kind)
 	scheme, options := "postgres", "?sslmode=disable"
 	if kind == dbserver.MariaDB {
 		scheme, options = "mysql", ""
@@ -43,13 +29,7 @@ func urlOf(t *testing.T, kind dbserver.Kind) string {
 // GATE_USERS says, or a few.
 func crowd(t *testing.T, of person) (n int, make option) {
 	t.Helper()
-	n = 700
-	if text := os.Getenv("GATE_USERS"); text != "" {
-		var err error
-		if n, err = strconv.Atoi(text); err != nil {
-			t.Fatal(err)
-		}
-	}
+	n = times(t, "GATE_USERS", 700)
 	return n, in("gate.db",
 		fmt.Sprintf("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)"+
 			" INSERT INTO users SELECT printf('0190a000-0000-7000-8000-%%012d', i), 'User' || i, 'user' || i, 'User' || i || '@example.com', 'user' || i || '@example.com',"+

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -96,6 +97,10 @@ func (db *DB) openPostgres(ctx context.Context) error {
 	p, err := db.config.postgres()
 	if err != nil {
 		return err
+	}
+	// Of several servers, the one that takes writes: a replica is behind.
+	if p.ValidateConnect == nil && slices.ContainsFunc(p.Fallbacks, func(f *pgconn.FallbackConfig) bool { return f.Host != p.Host || f.Port != p.Port }) {
+		p.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	}
 	if p.ConnectTimeout == 0 {
 		p.ConnectTimeout = db.wait()

@@ -248,8 +248,8 @@ func (t *tx) deleteRoots(roots []string, before time.Time) error {
 	return err
 }
 
-// RevokeEverySession implements authcore.SessionStore: batch by batch, and then
-// every node is told. Sessions that begin meanwhile stay.
+// RevokeEverySession implements authcore.SessionStore: batch by batch, then the
+// codes that would make new ones, and every node is told. Sessions that begin meanwhile stay.
 func (db *DB) RevokeEverySession(ctx context.Context, ev authcore.Event) (int, error) {
 	n := 0
 	for {
@@ -260,7 +260,12 @@ func (db *DB) RevokeEverySession(ctx context.Context, ev authcore.Event) (int, e
 			return n, err
 		}
 		if len(batch) == 0 {
-			return n, db.command(ctx, durable, func(tx *tx) error { return note(tx, authcore.ChangeAll, "", ev) })
+			return n, db.command(ctx, durable, func(tx *tx) error {
+				if _, err := tx.exec("DELETE FROM codes WHERE purpose = ?", authcore.PurposeHandoff); err != nil {
+					return err
+				}
+				return note(tx, authcore.ChangeAll, "", ev)
+			})
 		}
 		var ids []string
 		roots := 0
