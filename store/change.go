@@ -19,6 +19,31 @@ func note(tx *tx, kind authcore.ChangeKind, subject string, ev authcore.Event) e
 	return insertEvents(tx, ev)
 }
 
+// What a server may be that takes no writes.
+const (
+	readOnly = "read-only"
+	replica  = "replica"
+)
+
+var errReplica = errors.New("the database is a replica, which may be behind: the DSN must lead to the primary")
+
+// stands sees to it that changes come from the server that takes them. A primary
+// that was replaced goes on answering those who are connected, without a change: so
+// the next reading takes another connection, which finds the new one.
+func (db *DB) stands(as string) error {
+	if moved := as != ""; db.moved.Swap(moved) != moved {
+		keep := 1
+		if moved {
+			keep = -1
+		}
+		db.pulse.SetMaxIdleConns(keep)
+	}
+	if as == replica {
+		return authcore.ErrUnavailable.With(errReplica)
+	}
+	return nil
+}
+
 // ChangesSince implements authcore.SessionReader.
 func (db *DB) ChangesSince(ctx context.Context, since time.Time) ([]authcore.Change, time.Time, error) {
 	if since.IsZero() {
@@ -29,14 +54,14 @@ func (db *DB) ChangesSince(ctx context.Context, since time.Time) ([]authcore.Cha
 		err := row.Scan(&c.ID, &at, &c.Kind, &c.Subject)
 		c.At = fromMicros(at)
 		return err
-	}, "SELECT '' AS id, "+db.dialect.now()+" AS changed_at, '' AS kind, '' AS subject"+
+	}, "SELECT '' AS id, "+db.dialect.now()+" AS changed_at, "+db.dialect.standing()+" AS kind, '' AS subject"+
 		" UNION ALL SELECT id, changed_at, kind, subject FROM changes WHERE changed_at >= ?", micros(since))
 	if err != nil {
 		return nil, time.Time{}, err
 	}
 	for i, c := range rows {
 		if c.ID == "" {
-			return append(rows[:i], rows[i+1:]...), c.At, nil
+			return append(rows[:i], rows[i+1:]...), c.At, db.stands(string(c.Kind))
 		}
 	}
 	return nil, time.Time{}, errors.New("the database did not tell its time")

@@ -25,6 +25,7 @@ type DB struct {
 	write, read, pulse *sql.DB
 	writes, reads      statements
 	heard              statements
+	moved              atomic.Bool   // the server that pulse is connected to takes no writes
 	ended              chan struct{} // closed by Close
 	background         sync.WaitGroup
 }

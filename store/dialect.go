@@ -27,6 +27,9 @@ type dialect interface {
 	rebind(query string) string
 	// now is an expression for the database's clock, in microseconds UTC.
 	now() string
+	// standing is an expression that tells what the server is: '' where it takes
+	// writes, readOnly or replica.
+	standing() string
 	// forUpdate is appended to a SELECT whose rows must not change until commit.
 	forUpdate() string
 	// orNothing is appended to an INSERT so that rows whose key exists are left

@@ -60,3 +60,6 @@ func (db *DB) Isolation(ctx context.Context) (level string, err error) {
 	err = db.command(ctx, quick, func(tx *tx) error { return tx.scan("SHOW transaction_isolation", nil, &level) })
 	return level, err
 }
+
+// PulseKept counts the connections that are kept for the changes of other nodes.
+func (db *DB) PulseKept() int { return db.pulse.Stats().Idle }

@@ -125,3 +125,36 @@ func TestOldChangesAreDeleted(t *testing.T) {
 		}
 	})
 }
+
+// Who hears from a primary that takes no writes any more looks for the new one.
+func TestDemotedPrimary(t *testing.T) {
+	t.Parallel()
+	server, err := dbserver.New(dbserver.MariaDB)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	name, err := server.NewDatabase(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := func(user string) store.Config {
+		return store.Config{Driver: store.MySQL, DSN: authcore.Secret(server.DSN(name, user)), Wait: patience}
+	}
+	db, admin := openConfig(t, config(dbserver.User)), openConfig(t, config(dbserver.Admin))
+	for _, test := range []struct{ readOnly, kept int }{{0, 1}, {1, 0}, {1, 0}, {0, 0}, {0, 1}} {
+		if err := admin.Exec(t.Context(), fmt.Sprint("SET GLOBAL read_only = ", test.readOnly)); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := db.ChangesSince(t.Context(), time.Time{}); err != nil {
+			t.Fatal(err)
+		}
+		if kept := db.PulseKept(); kept != test.kept && !(test.readOnly == 0 && kept == 1) {
+			t.Errorf("read-only %d: %d connections are kept", test.readOnly, kept)
+		}
+	}
+}

@@ -309,6 +309,11 @@ func (mysqlDialect) rebind(query string) string { return query }
 
 func (mysqlDialect) now() string { return "CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED)" }
 
+// standing cannot tell a replica from a server that is read-only for a while.
+func (mysqlDialect) standing() string {
+	return "CASE WHEN @@global.read_only <> 0 THEN '" + readOnly + "' ELSE '' END"
+}
+
 func (mysqlDialect) forUpdate() string { return " FOR UPDATE" }
 
 // orNothing does not use INSERT IGNORE, which forgives much else.

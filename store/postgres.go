@@ -165,6 +165,10 @@ func (postgresDialect) now() string {
 	return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)"
 }
 
+func (postgresDialect) standing() string {
+	return "CASE WHEN pg_is_in_recovery() THEN '" + replica + "' ELSE '' END"
+}
+
 func (postgresDialect) forUpdate() string { return " FOR UPDATE" }
 
 func (postgresDialect) orNothing(string) string { return " ON CONFLICT DO NOTHING" }

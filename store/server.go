@@ -30,7 +30,7 @@ func (db *DB) openServer(ctx context.Context, open func() *sql.DB) error {
 	db.write.SetConnMaxLifetime(2 * time.Minute)
 	db.pulse = open()
 	db.pulse.SetMaxOpenConns(1)
-	db.pulse.SetConnMaxLifetime(2 * time.Second) // a primary that was replaced may go on answering, without any changes
+	db.pulse.SetConnMaxLifetime(5 * time.Minute)
 	ctx, cancel := context.WithTimeout(ctx, db.wait())
 	defer cancel()
 	if err := db.write.PingContext(ctx); err != nil {

@@ -210,6 +210,8 @@ func (*sqliteDialect) now() string {
 	return "CAST(unixepoch('subsec') * 1000000 AS INTEGER)"
 }
 
+func (*sqliteDialect) standing() string { return "''" }
+
 func (*sqliteDialect) forUpdate() string { return "" }
 
 func (*sqliteDialect) orNothing(string) string { return " ON CONFLICT DO NOTHING" }
