@@ -41,9 +41,9 @@ type heartbeat struct {
 // read for longer knows nothing any more.
 const ChangesKept = time.Hour
 
-// MaxMaxSilence bounds the setting of MaxSilence, so that no record of a change is
+// SilenceLimit bounds the setting of MaxSilence, so that no record of a change is
 // gone before it was read.
-const MaxMaxSilence = 5 * time.Minute
+const SilenceLimit = 5 * time.Minute
 
 // DefaultSilence is how long a node may hear nothing from the database before it
 // answers nobody from memory any more.

@@ -144,8 +144,8 @@ func (s *Settings) resolve(expand func(string) (string, error)) (values, error) 
 		address:    r.bucket("limits address", s.Limits.Address, bucket{20, 10 * time.Second}),
 		account:    r.bucket("limits account", s.Limits.Account, bucket{60, 3 * time.Second}),
 	}
-	if v.silence > authcore.MaxMaxSilence {
-		r.fail("database silence can be %s at most: for as long, nobody can be signed out", authcore.MaxMaxSilence)
+	if v.silence > authcore.SilenceLimit {
+		r.fail("database silence can be %s at most: for as long, nobody can be signed out", authcore.SilenceLimit)
 	}
 	v.portal, v.portalIsURL = r.portal(s.Portal)
 	if r.expand != nil && v.database.Driver != store.SQLite && v.secretKey == "" {

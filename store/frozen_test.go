@@ -18,19 +18,7 @@ func TestFrozenServer(t *testing.T) {
 	for kind, driver := range servers {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
-			server, err := dbserver.New(kind)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() {
-				if err := server.Close(); err != nil {
-					t.Error(err)
-				}
-			})
-			name, err := server.NewDatabase(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
+			server, name := ownServer(t, kind)
 			db, err := store.Open(t.Context(), store.Config{Driver: driver, DSN: authcore.Secret(server.DSN(name, dbserver.User)), Wait: time.Second})
 			if err != nil {
 				t.Fatal(err)
@@ -129,19 +117,7 @@ func TestOldChangesAreDeleted(t *testing.T) {
 // Who hears from a primary that takes no writes any more looks for the new one.
 func TestDemotedPrimary(t *testing.T) {
 	t.Parallel()
-	server, err := dbserver.New(dbserver.MariaDB)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := server.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	name, err := server.NewDatabase(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	server, name := ownServer(t, dbserver.MariaDB)
 	config := func(user string) store.Config {
 		return store.Config{Driver: store.MySQL, DSN: authcore.Secret(server.DSN(name, user)), Wait: patience}
 	}

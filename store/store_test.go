@@ -70,6 +70,25 @@ func onServer(t testing.TB, kind dbserver.Kind, driver string) store.Config {
 	return store.Config{Driver: driver, DSN: authcore.Secret(s.DSN(name, dbserver.User)), Wait: patience}
 }
 
+// ownServer is a server of the test's own, with a database, for tests that do to
+// it what others would feel.
+func ownServer(t testing.TB, kind dbserver.Kind, options ...dbserver.Option) (s *dbserver.Server, database string) {
+	t.Helper()
+	s, err := dbserver.New(kind, options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if database, err = s.NewDatabase(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return s, database
+}
+
 // eachKind runs a test on every database.
 func eachKind(t *testing.T, test func(t *testing.T, c store.Config)) {
 	t.Parallel()

@@ -20,19 +20,7 @@ func TestTLS(t *testing.T) {
 	for kind, driver := range servers {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
-			server, err := dbserver.New(kind, dbserver.TLS)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() {
-				if err := server.Close(); err != nil {
-					t.Error(err)
-				}
-			})
-			name, err := server.NewDatabase(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
+			server, name := ownServer(t, kind, dbserver.TLS)
 			dsn, _, _ := strings.Cut(server.DSN(name, dbserver.User), "?")
 			c := store.Config{Driver: driver, DSN: authcore.Secret(dsn), Wait: patience}
 			encrypted := func(what string, tls store.TLS, want bool) {
