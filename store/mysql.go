@@ -135,7 +135,8 @@ func (db *DB) openMySQL(ctx context.Context) error {
 		fmt.Sprintf("SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', SESSION time_zone = '+00:00', SESSION innodb_lock_wait_timeout = %d",
 			max(1, int(db.wait()/time.Second))),
 	}
-	return db.openServer(ctx, func() *sql.DB { return sql.OpenDB(sessionConnector{connector, session, db.wait()}) })
+	c := sessionConnector{connector, session, db.wait()}
+	return db.openServer(ctx, sql.OpenDB(c), sql.OpenDB(c))
 }
 
 // sessionConnector sets up each connection that it makes: what a DSN can set

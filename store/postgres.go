@@ -108,17 +108,36 @@ func (db *DB) openPostgres(ctx context.Context) error {
 	if _, named := p.RuntimeParams["application_name"]; !named {
 		p.RuntimeParams["application_name"] = "gatehouse"
 	}
-	setUp := stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
-		ctx, cancel := context.WithTimeout(ctx, db.wait())
-		defer cancel()
-		wait := db.wait().Milliseconds()
-		// Whatever the database's own defaults are. A node that stops in the middle
-		// of a transaction holds nobody up for long.
-		_, err := conn.Exec(ctx, fmt.Sprintf("SET lock_timeout = %d; SET idle_in_transaction_session_timeout = %d;"+
-			" SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED", wait, 2*wait))
+	return db.openServer(ctx, stdlib.OpenDB(*p, stdlib.OptionAfterConnect(db.setUpForKeys)), stdlib.OpenDB(*p, stdlib.OptionAfterConnect(db.setUp)))
+}
+
+// setUp gives a connection the settings that commands rely on, whatever the
+// database's own defaults are.
+func (db *DB) setUp(ctx context.Context, conn *pgx.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, db.wait())
+	defer cancel()
+	wait := db.wait().Milliseconds()
+	// A node that stops in the middle of a transaction holds nobody up for long.
+	_, err := conn.Exec(ctx, fmt.Sprintf("SET lock_timeout = %d; SET idle_in_transaction_session_timeout = %d;"+
+		" SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED", wait, 2*wait))
+	return err
+}
+
+// setUpForKeys is for connections whose queries go by keys, or in the order of an
+// index up to a limit: one plan serves all values. By its own estimate PostgreSQL
+// plans some of them anew each time, which takes longer than carrying them out.
+func (db *DB) setUpForKeys(ctx context.Context, conn *pgx.Conn) error {
+	if err := db.setUp(ctx, conn); err != nil {
 		return err
-	})
-	return db.openServer(ctx, func() *sql.DB { return stdlib.OpenDB(*p, setUp) })
+	}
+	ctx, cancel := context.WithTimeout(ctx, db.wait())
+	defer cancel()
+	var e *pgconn.PgError
+	_, err := conn.Exec(ctx, "SET plan_cache_mode = force_generic_plan")
+	if errors.As(err, &e) && e.Code == "42704" { // undefined_object: before PostgreSQL 12, and some that speak its protocol
+		return nil
+	}
+	return err
 }
 
 func (postgresDialect) goose() goose.Dialect { return goose.DialectPostgres }

@@ -18,17 +18,15 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// openServer opens the pools of a database that is a server, and sees whether it
+// openServer takes the pools of a database that is a server, and sees whether it
 // answers.
-func (db *DB) openServer(ctx context.Context, open func() *sql.DB) error {
-	db.write = open()
-	db.read = db.write
+func (db *DB) openServer(ctx context.Context, pool, pulse *sql.DB) error {
+	db.write, db.read, db.pulse = pool, pool, pulse
 	db.Configure(db.config)
 	// A load balancer in between, or the server, drops what is idle for long, and
 	// after a failover connections find their way to the new primary.
 	db.write.SetConnMaxIdleTime(5 * time.Minute)
 	db.write.SetConnMaxLifetime(2 * time.Minute)
-	db.pulse = open()
 	db.pulse.SetMaxOpenConns(1)
 	db.pulse.SetConnMaxLifetime(5 * time.Minute)
 	ctx, cancel := context.WithTimeout(ctx, db.wait())

@@ -176,9 +176,9 @@ func (db *DB) DeleteEnded(ctx context.Context, now, idleBefore time.Time, after 
 		find, remove string
 		args         []any
 	}{
-		{"SELECT id FROM sessions WHERE expires_at <= ? LIMIT ?", "DELETE FROM sessions WHERE id IN ", []any{micros(now), cleanupBatch}},
-		{"SELECT hash FROM codes WHERE expires_at <= ? LIMIT ?", "DELETE FROM codes WHERE hash IN ", []any{micros(now), cleanupBatch}},
-		{"SELECT id FROM changes WHERE changed_at < " + db.dialect.now() + fmt.Sprintf(" - %d LIMIT ?", authcore.ChangesKept.Microseconds()), "DELETE FROM changes WHERE id IN ", []any{cleanupBatch}},
+		{"SELECT id FROM sessions WHERE expires_at <= ? ORDER BY expires_at LIMIT ?", "DELETE FROM sessions WHERE id IN ", []any{micros(now), cleanupBatch}},
+		{"SELECT hash FROM codes WHERE expires_at <= ? ORDER BY expires_at LIMIT ?", "DELETE FROM codes WHERE hash IN ", []any{micros(now), cleanupBatch}},
+		{"SELECT id FROM changes WHERE changed_at < " + db.dialect.now() + fmt.Sprintf(" - %d ORDER BY changed_at LIMIT ?", authcore.ChangesKept.Microseconds()), "DELETE FROM changes WHERE id IN ", []any{cleanupBatch}},
 	} {
 		keys, err := collect(db, ctx, func(row scanner, key *string) error { return row.Scan(key) }, c.find, c.args...)
 		if err == nil && len(keys) > 0 {
