@@ -38,7 +38,10 @@ func events(w *world) {
 		for after := ""; ; after = got[len(got)-1].ID {
 			page, err := w.db().EventsAfter(w.Context(), after, limit)
 			w.must(err)
-			if got = append(got, page...); len(page) < limit {
+			for _, e := range page {
+				got = append(got, e.Event)
+			}
+			if len(page) < limit {
 				break
 			}
 		}
