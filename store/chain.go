@@ -72,14 +72,16 @@ func (db *DB) chain() *authcore.Chain { return authcore.NewChain(db.key) }
 const sealAtOnce = 500
 
 // InsertEvents writes a batch of events and seals it, along with what commands have
-// written meanwhile. Events that are there already are left out.
-func (db *DB) InsertEvents(ctx context.Context, events []authcore.Event) error {
+// written meanwhile. Events that are there already are left out. With sync, they
+// survive a power cut once it returns.
+func (db *DB) InsertEvents(ctx context.Context, events []authcore.Event, sync bool) error {
 	if len(events) == 0 {
 		return nil
 	}
-	_, err := db.seal(ctx, events, false)
+	d := durability(sync)
+	_, err := db.seal(ctx, d, events, false)
 	if db.dialect.violated(err) != "" { // an earlier try arrived after all
-		_, err = db.seal(ctx, events, true)
+		_, err = db.seal(ctx, d, events, true)
 	}
 	return err
 }
@@ -92,7 +94,7 @@ func (db *DB) SealEvents(ctx context.Context, all bool) error {
 	}
 	for more := true; more && db.unsealed.Load(); {
 		var err error
-		if more, err = db.seal(ctx, nil, false); err != nil {
+		if more, err = db.seal(ctx, quick, nil, false); err != nil {
 			return err
 		}
 	}
@@ -101,9 +103,9 @@ func (db *DB) SealEvents(ctx context.Context, all bool) error {
 
 // seal makes one batch. known tells that some of the events may be there already,
 // and more that there are more unsealed ones than fit.
-func (db *DB) seal(ctx context.Context, events []authcore.Event, known bool) (more bool, err error) {
+func (db *DB) seal(ctx context.Context, d durability, events []authcore.Event, known bool) (more bool, err error) {
 	waiting := db.unsealed.Swap(false)
-	err = db.command(ctx, quick, func(tx *tx) error {
+	err = db.command(ctx, d, func(tx *tx) error {
 		s := sealing{tx: tx, chain: db.chain()}
 		if err := s.begin(); err != nil {
 			return err

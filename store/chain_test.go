@@ -67,7 +67,7 @@ func chained(t *testing.T, c store.Config) *store.DB {
 	for i := range 3 {
 		u, ev := aUser(fmt.Sprint("user", i))
 		must(t, db.CreateUser(t.Context(), u, "hash", nil, ev))
-		must(t, db.InsertEvents(t.Context(), someEvents(100)))
+		must(t, db.InsertEvents(t.Context(), someEvents(100), false))
 	}
 	must(t, db.SealEvents(t.Context(), false))
 	return db
@@ -88,8 +88,8 @@ func TestChainOfNodes(t *testing.T) {
 				for n := range 10 {
 					batch := someEvents(20)
 					u, ev := aUser(fmt.Sprintf("user%d-%d", i, n))
-					for _, err := range []error{db.CreateUser(t.Context(), u, "hash", nil, ev), db.InsertEvents(t.Context(), batch),
-						db.InsertEvents(t.Context(), append(batch[10:15:15], someEvents(1)...))} {
+					for _, err := range []error{db.CreateUser(t.Context(), u, "hash", nil, ev), db.InsertEvents(t.Context(), batch, false),
+						db.InsertEvents(t.Context(), append(batch[10:15:15], someEvents(1)...), false)} {
 						if err != nil {
 							t.Error(err)
 						}
@@ -163,7 +163,7 @@ func TestChainGoesOn(t *testing.T) {
 		must(t, db.SealEvents(t.Context(), true))
 		_, err = other.Exec("UPDATE settings SET value = '1 - true 0 00' WHERE name = 'audit_head'")
 		must(t, err)
-		must(t, db.InsertEvents(t.Context(), someEvents(5)))
+		must(t, db.InsertEvents(t.Context(), someEvents(5), false))
 		must(t, db.SealEvents(t.Context(), false))
 		v := verify(t, db)
 		if v.Events != 303+5+1 || v.Number != 5 || len(v.Findings) != 1 || v.Findings[0].Event != "forged" {
@@ -187,7 +187,7 @@ func TestChainAdoptsOldEvents(t *testing.T) {
 			old(i)
 		}
 		must(t, db.SealEvents(t.Context(), false))
-		must(t, db.InsertEvents(t.Context(), someEvents(1)))
+		must(t, db.InsertEvents(t.Context(), someEvents(1), false))
 		must(t, db.SealEvents(t.Context(), true))
 		old(600)
 		must(t, db.SealEvents(t.Context(), true))
@@ -228,7 +228,7 @@ func TestRetention(t *testing.T) {
 		}
 		n, err = db.DeleteEvents(t.Context(), time.Now().Add(time.Hour))
 		must(t, err)
-		must(t, db.InsertEvents(t.Context(), someEvents(3)))
+		must(t, db.InsertEvents(t.Context(), someEvents(3), false))
 		v = verify(t, db)
 		if n != 202 || v.Events != 3 || v.Deleted != 303 || len(v.Findings) != 0 {
 			t.Errorf("deleted %d, then %+v", n, v)

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
@@ -19,6 +20,7 @@ type Verified struct {
 	Unsealed  int                `json:"unsealed"` // written a moment ago
 	Findings  []authcore.Finding `json:"findings"`
 	Begun     bool               `json:"begun"`
+	Until     int64              `json:"until"` // stop at this batch, so that its link can be looked at; 0: no stop
 	Done      bool               `json:"done"`
 }
 
@@ -38,6 +40,9 @@ func (db *DB) VerifyEvents(ctx context.Context, v Verified) (Verified, error) {
 	batches, err := db.SealedBatches(ctx, v.Number, verifyPage)
 	if err != nil {
 		return v, err
+	}
+	if i := slices.IndexFunc(batches, func(b authcore.EventBatch) bool { return b.Number == v.Until }); i >= 0 {
+		batches = batches[:i+1]
 	}
 	check := authcore.ChainCheck{Chain: db.chain(), Number: v.Number, Link: v.Link}
 	for i := range batches {
