@@ -128,7 +128,7 @@ func TestSignInBusyWhoeverItIs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 5 {
+	for range 2 { // each waits for its turn, in vain
 		for _, login := range []string{"alice", "nobody"} {
 			_, _, err := b.SignIn(context.Background(), visitor("192.0.2.1"), authcore.SignIn{Login: login, Password: "alice-has-a-long-password"})
 			var e *authcore.Error
