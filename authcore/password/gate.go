@@ -17,7 +17,7 @@ const (
 	// enough to tell callers apart, and so short that it is over in a few hashes.
 	placesPerPermit = 4
 	// turnWait bounds the time in that line.
-	turnWait = time.Second
+	turnWait = 2 * time.Second
 )
 
 // ErrBusy says that no permit was free, or none became free in time. The
