@@ -2,13 +2,10 @@ package integration
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 )
 
 // fort has limits that an attack uses up for the length of a test. The test is the
@@ -261,132 +258,5 @@ func TestDeviceCookie(t *testing.T) {
 	own.get(plain.at("app.localhost", "/device-hidden"))
 	if e := plain.lastReceived(t, "/device-hidden"); value == "" || strings.Contains(fmt.Sprint(e), value) || strings.Contains(fmt.Sprint(e), "gate-device") {
 		t.Errorf("the device cookie is %q, and the upstream sees %+v", value, e)
-	}
-}
-
-// narrow hashes as slowly as a real one, with few permits.
-const narrow = `{
-	{{.Global}}
-	gate {
-		database sqlite {{.Dir}}/gate.db
-		hashing {
-			argon2id 19MiB 2 1
-			permits PERMITS
-		}
-		register open
-		trusted_proxies 127.0.0.1/32
-		limits {
-			account 1000 1s
-		}
-		policy anyone {
-			allow everyone
-		}
-	}
-}
-http://app.localhost:{{.HTTP}} {
-	gate anyone
-	reverse_proxy {{.Upstream}}
-}
-`
-
-// siege hammers sign-in with many connections until the function is called that it
-// returns, which gives how many of the answers had each status. next says who
-// tries, from where.
-func (s *server) siege(t *testing.T, connections int, next func() (p person, address string)) (end func() map[int]int) {
-	t.Helper()
-	stop, answers := make(chan struct{}), make(map[int]int)
-	var mu sync.Mutex
-	var wg sync.WaitGroup
-	for range connections {
-		c := s.Client(t).Client
-		c.Jar = nil
-		wg.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				p, address := next()
-				form := url.Values{"username": {p.Username}, "password": {p.Password}}
-				r, err := http.NewRequest("POST", s.at("app.localhost", "/.gate/login"), strings.NewReader(form.Encode()))
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-				r.Header.Set("X-Forwarded-For", address)
-				status, _, _, err := send(c, r)
-				if err != nil {
-					t.Errorf("no answer: %v", err)
-					return
-				}
-				mu.Lock()
-				answers[status]++
-				mu.Unlock()
-			}
-		})
-	}
-	return func() map[int]int {
-		close(stop)
-		wg.Wait()
-		return answers
-	}
-}
-
-// signsInUnder has somebody sign in some times while others besiege the server,
-// and at once each time.
-func (s *server) signsInUnder(t *testing.T, what string, tries int, login func() page) {
-	t.Helper()
-	var slowest time.Duration
-	for i := range tries {
-		began := time.Now()
-		if got := login(); got.StatusCode != http.StatusSeeOther {
-			t.Errorf("%s, sign-in %d: %s, Retry-After %q", what, i+1, got.Status, got.Header.Get("Retry-After"))
-		}
-		slowest = max(slowest, time.Since(began))
-	}
-	t.Logf("%s: the slowest of %d sign-ins took %s", what, tries, slowest.Round(time.Millisecond))
-}
-
-// TestOneAddressKeepsNobodyOut: whatever one address sends, even right passwords
-// that use up no limit, another address signs in.
-func TestOneAddressKeepsNobodyOut(t *testing.T) {
-	t.Parallel()
-	for _, permits := range []string{"1", "2"} {
-		s := start(t, strings.Replace(narrow, "PERMITS", permits, 1))
-		s.addUser(t, alice, "--owner")
-		s.addUser(t, bob)
-		for _, test := range []struct {
-			what string
-			who  person
-		}{{"wrong passwords", guessed(bob)}, {"right passwords", bob}} {
-			end := s.siege(t, 30, func() (person, string) { return test.who, "203.0.113.9" })
-			s.signsInUnder(t, permits+" permits, "+test.what, 10, func() page { return s.Client(t).loginFrom(s, "203.0.113.10", alice) })
-			if answers := end(); answers[http.StatusTooManyRequests] == 0 {
-				t.Errorf("%s: nobody was refused: %v", test.what, answers)
-			}
-		}
-	}
-}
-
-// TestStormKeepsNoKnownDeviceOut: strangers from everywhere keep all permits busy,
-// and people sign in with devices that know them.
-func TestStormKeepsNoKnownDeviceOut(t *testing.T) {
-	t.Parallel()
-	for _, permits := range []string{"1", "2"} {
-		s := start(t, strings.Replace(narrow, "PERMITS", permits, 1))
-		s.addUser(t, alice, "--owner")
-		home := s.Client(t)
-		home.signIn(s.at("app.localhost", ""), alice)
-		end := s.siege(t, 40, func() (person, string) {
-			return someone(fmt.Sprintf("stranger%d", rand.N(100_000))), fmt.Sprintf("%d.%d.%d.1", 11+rand.N(80), rand.N(256), rand.N(256))
-		})
-		s.signsInUnder(t, permits+" permits", 10, func() page { return home.loginFrom(s, "203.0.113.10", alice) })
-		answers := end()
-		if answers[http.StatusTooManyRequests] < answers[http.StatusUnauthorized] {
-			t.Errorf("that was no storm: %v", answers)
-		}
-		t.Logf("%s permits, the storm: %v", permits, answers)
 	}
 }
