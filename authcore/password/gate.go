@@ -36,6 +36,10 @@ type Gate struct {
 	line    list.List      // of *place, in the order of their turns
 	inside  map[Caller]int // by half, how many hold a permit or stand in line; see Caller
 
+	last [32]Caller     // who had the last permits
+	turn int            // how many permits there were
+	had  map[Caller]int // by half, how many of the last ones
+
 	refused atomic.Uint64
 	hashed  atomic.Uint64
 }
@@ -95,6 +99,7 @@ func (g *Gate) Acquire(ctx context.Context) (release func(), err error) {
 	if g.free() { // Then nobody waits: grant saw to it.
 		g.inUse++
 		g.count(who, 1)
+		g.remember(who)
 		g.mu.Unlock()
 		return g.releaser(who), nil
 	}
@@ -161,7 +166,9 @@ func (g *Gate) free() bool { return g.permits == 0 || g.inUse < g.permits }
 func (g *Gate) grant() {
 	for g.free() && g.line.Len() > 0 {
 		g.inUse++
-		g.line.Remove(g.line.Front()).(*place).told <- true
+		first := g.line.Remove(g.line.Front()).(*place)
+		g.remember(first.who)
+		first.told <- true
 	}
 }
 

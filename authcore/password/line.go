@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"container/list"
 	"context"
+	"slices"
 	"time"
 )
 
@@ -17,7 +18,8 @@ import (
 // earlier. One address, however many connections it has, is then behind the
 // first of every other address, a network is behind every other network as
 // soon as it uses more than one of its addresses, and known callers
-// are before a storm of strangers. No permit is kept free for anybody: one comes
+// are before a storm of strangers. A gate that lets nobody wait has a line only for
+// those whom this would otherwise cost their turn. No permit is kept free for anybody: one comes
 // free with the next hash that ends.
 //
 // Known callers are counted apart from strangers, so that a stranger who shares
@@ -67,10 +69,44 @@ func (g *Gate) count(who Caller, n int) {
 	if g.inside == nil {
 		g.inside = make(map[Caller]int)
 	}
-	for _, half := range []Caller{who.own(), who.near()} {
-		if g.inside[half] += n; g.inside[half] == 0 {
-			delete(g.inside, half)
+	count(g.inside, who, n)
+}
+
+func count(of map[Caller]int, who Caller, n int) {
+	for _, half := range [2]Caller{who.own(), who.near()} {
+		if of[half] += n; of[half] == 0 {
+			delete(of, half)
 		}
+	}
+}
+
+// owed tells whether a gate that lets nobody wait makes an exception: for known
+// callers, and for those who had clearly less of the last permits than somebody
+// else had. Where all are alike, as in a storm from everywhere, nobody waits. The
+// caller holds mu.
+func (g *Gate) owed(who Caller) bool {
+	if who == (Caller{}) {
+		return false
+	}
+	own, near := g.had[who.own()], g.had[who.near()]
+	return who.Known || slices.ContainsFunc(g.last[:], func(other Caller) bool {
+		return g.had[other.own()] > own+1 || g.had[other.near()] > near+1
+	})
+}
+
+// remember counts a permit for a caller, and forgets an old one. The caller holds
+// mu.
+func (g *Gate) remember(who Caller) {
+	if g.had == nil {
+		g.had = make(map[Caller]int)
+	}
+	at := &g.last[g.turn%len(g.last)]
+	g.turn++
+	if *at != (Caller{}) {
+		count(g.had, *at, -1)
+	}
+	if *at = who; who != (Caller{}) {
+		count(g.had, who, 1)
 	}
 }
 
@@ -80,10 +116,9 @@ func (g *Gate) count(who Caller, n int) {
 func (g *Gate) lineUp(who Caller) (at *list.Element, wait time.Duration) {
 	length, wait := maxWaiting, g.wait
 	if wait == 0 {
-		length, wait = min(maxWaiting, placesPerPermit*g.permits), turnWait
-	}
-	if g.wait == 0 && who == (Caller{}) {
-		return nil, 0
+		if length, wait = min(maxWaiting, placesPerPermit*g.permits), turnWait; !g.owed(who) {
+			return nil, 0
+		}
 	}
 	p := &place{who: who, own: g.inside[who.own()], near: g.inside[who.near()], told: make(chan bool, 1)}
 	if g.line.Len() >= length {

@@ -33,6 +33,7 @@ func queue(t *testing.T, g *Gate, names ...string) (served, refused []string) {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	var held []func()
+	hammer(t, g)
 	for range g.Stats().Permits {
 		held = append(held, acquireFor(t, g, "a"))
 	}
@@ -60,6 +61,14 @@ func queue(t *testing.T, g *Gate, names ...string) (served, refused []string) {
 	}
 	wg.Wait()
 	return served, refused
+}
+
+// hammer has somebody use so many permits that others are owed one.
+func hammer(t *testing.T, g *Gate) {
+	t.Helper()
+	for range 5 {
+		acquireFor(t, g, "z")()
+	}
 }
 
 func acquireFor(t *testing.T, g *Gate, name string) (release func()) {
@@ -130,6 +139,7 @@ func TestLineIsShort(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := NewGate(2)
+		hammer(t, g)
 		acquireFor(t, g, "a")
 		acquireFor(t, g, "A")
 		for i := range 2 * placesPerPermit {
@@ -148,6 +158,29 @@ func TestLineIsShort(t *testing.T) {
 		synctest.Wait()
 		if got := g.Stats(); got.Waiting != 0 || got.Refused != 2*placesPerPermit+3 {
 			t.Errorf("in the end: %+v", got)
+		}
+	})
+}
+
+// Where all are alike nobody waits: whoever finds no permit free is refused at
+// once, unless known, or somebody else had clearly more.
+func TestNobodyWaitsInAStorm(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := NewGate(2)
+		for i := range 100 {
+			acquireFor(t, g, fmt.Sprint("x", i))()
+		}
+		first, second := acquireFor(t, g, "a"), acquireFor(t, g, "b")
+		for _, name := range []string{"a", "b", "c", "x99", "n1"} {
+			if _, err := g.Acquire(For(t.Context(), caller(name))); !errors.Is(err, ErrBusy) {
+				t.Errorf("%s: %v, want ErrBusy at once", name, err)
+			}
+		}
+		go func() { first(); second() }()
+		acquireFor(t, g, "C")()
+		if got, want := len(g.had), 2*len(g.last); got > want {
+			t.Errorf("%d callers remembered, want %d at most", got, want)
 		}
 	})
 }
