@@ -95,6 +95,7 @@ func (m *Memory) prepare(cost Cost) {
 	if cap(m.blocks) < blocks {
 		m.blocks = nil // so that it may be freed before there is a new one
 		m.blocks = make([]block, blocks)
+		advise(m.blocks)
 	}
 	m.blocks = m.blocks[:blocks]
 	for len(m.lanes) < int(cost.Lanes) {

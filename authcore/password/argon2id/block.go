@@ -2,8 +2,11 @@ package argon2id
 
 import "math/bits"
 
-// blockWords is how many 64-bit words a block of 1 KiB has.
-const blockWords = 128
+// A block has 1 KiB (RFC 9106, section 3.1), here as 64-bit words.
+const (
+	blockBytes = 1024
+	blockWords = blockBytes / 8
+)
 
 // A block is what Argon2's memory consists of: 1 KiB, here as words that are
 // little-endian when they are written as bytes (RFC 9106, section 3.1).
