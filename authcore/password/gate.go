@@ -30,6 +30,8 @@ type Gate struct {
 
 	refused atomic.Uint64
 	hashed  atomic.Uint64
+
+	memories memories // of the hashes behind the gate
 }
 
 // GateStats is a snapshot of a gate's counters.
