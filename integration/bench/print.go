@@ -19,6 +19,9 @@ func (r *report) print(w io.Writer) error {
 	for i := range r.Databases {
 		r.Databases[i].print(&b)
 	}
+	for i := range r.Storms {
+		r.Storms[i].print(&b)
+	}
 	if r.Sizes != nil {
 		r.Sizes.print(&b)
 	}
