@@ -32,6 +32,7 @@ type Gate struct {
 	hashed  atomic.Uint64
 
 	memories memories // of the hashes behind the gate
+	threads  threads  // where they run
 }
 
 // GateStats is a snapshot of a gate's counters.

@@ -94,8 +94,12 @@ func (h *Hasher) derive(ctx context.Context, p Parsed, length int, pw string) ([
 		return nil, err
 	}
 	defer release()
-	h.gate.hashed.Add(1)
-	return h.gate.memories.derive(secret, p.Salt, p.Params, length), nil
+	var key []byte
+	err = h.gate.work(ctx, func() {
+		h.gate.hashed.Add(1)
+		key = h.gate.memories.derive(secret, p.Salt, p.Params, length)
+	})
+	return key, err
 }
 
 // randomBytes returns n bytes from the system's secure source, which never

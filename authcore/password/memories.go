@@ -36,6 +36,7 @@ type memory struct {
 func (m *memories) derive(password, salt []byte, p Params, length int) []byte {
 	key := make([]byte, length)
 	work := m.take(int(p.Memory))
+	work.OneThread = true // others would not have the priority of ours
 	work.Derive(key, password, salt, argon2id.Cost(p))
 	m.put(work, 2*int(p.Memory) >= work.Size())
 	return key
