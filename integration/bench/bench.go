@@ -59,6 +59,12 @@ func measure(ctx context.Context, opts options, progress io.Writer) (*report, er
 	if rep.Storms, err = measureStorms(ctx, b, opts, progress); err != nil {
 		return nil, err
 	}
+	if opts.board != "" {
+		rep.Quick = opts.quick
+		if rep.Board, err = measureBoard(ctx, b, opts, progress); err != nil {
+			return nil, err
+		}
+	}
 	if opts.sessions > 0 {
 		if rep.Sizes, err = measureSizes(ctx, b.dir, opts, progress); err != nil {
 			return nil, err

@@ -38,6 +38,8 @@ type crowdOutcome struct {
 	Failure  string  `json:"first_failure,omitempty"`
 	Seconds  float64 `json:"seconds"`
 
+	CPUSeconds float64 `json:"cpu_seconds"` // of the crowd's own process, from when it was let loose to the end
+
 	RefusedP50 float64 `json:"refused_p50_ms"` // of the answers 429
 	RefusedP99 float64 `json:"refused_p99_ms"`
 	SignInP50  float64 `json:"sign_in_p50_ms"`
@@ -66,7 +68,14 @@ func crowdMain(in io.Reader, out io.Writer) error {
 	if _, err := words.ReadByte(); err != nil {
 		return err
 	}
-	return json.NewEncoder(out).Encode(plan.run(clients))
+	before, err := processTime(os.Getpid())
+	if err != nil {
+		return err
+	}
+	told := plan.run(clients)
+	after, err := processTime(os.Getpid())
+	told.CPUSeconds = (after - before).Seconds()
+	return errors.Join(err, json.NewEncoder(out).Encode(told))
 }
 
 // dialCrowd opens a connection from a loopback address of its own for each

@@ -33,7 +33,8 @@ type job struct {
 }
 
 // ask is one request of a mix, and what to make of its answer: judge returns
-// errRefused for one that was turned away as it should be.
+// errRefused for one that was turned away as it should be. It is also told, with
+// nil, that none came.
 type ask struct {
 	request []byte
 	judge   func(*response) error

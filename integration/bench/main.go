@@ -27,6 +27,8 @@ type options struct {
 	sessions  int // in the big SQLite file; 0: none is made
 	storms    []storm
 	ways      []way
+	board     string // folder for the scoreboard, instead of everything else
+	quick     bool
 }
 
 func main() {
@@ -81,6 +83,12 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "bench: write the report:", err)
 		return 1
 	}
+	if opts.board != "" {
+		if err := rep.writeBoard(opts.board); err != nil {
+			fmt.Fprintln(stderr, "bench: write the scoreboard:", err)
+			return 1
+		}
+	}
 	if opts.json != "" {
 		if err := rep.writeJSON(opts.json); err != nil {
 			fmt.Fprintln(stderr, "bench: write the JSON report:", err)
@@ -108,6 +116,8 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	fs.StringVar(&only, "only", "", "comma-separated `scenarios`: "+scenarioNames()+"; databases: "+databaseNames()+"; and, only when they are named, storm, flood")
 	fs.IntVar(&o.sessions, "sessions", 0, "also compare a SQLite file of this `many` sessions with one of "+strconv.Itoa(smallSize)+"; 5000000 take some minutes and 5 GB")
 	fs.StringVar(&variants, "variants", "bare,gate,basic_auth", "comma-separated `variants`: bare, gate, basic_auth, control (a second bare one, to see the noise)")
+	fs.StringVar(&o.board, "scoreboard", "", "measure the scoreboard, and nothing else, and write scoreboard.md and scoreboard.svg into this `folder`")
+	fs.BoolVar(&o.quick, "quick", false, "a scoreboard in a minute or two, to see that it works")
 	fs.Func("way", "a way to run Caddy in a storm, as in `\"NAME: permits=2 clients=300 caddy=FILE GOGC=200\"`; may be repeated", func(s string) error {
 		if len(ways) > 0 && &ways[0] == &defaultWays[0] {
 			ways = nil
@@ -134,6 +144,9 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	if o.scenarios, o.databases, o.storms, err = pick(only); err != nil {
 		return o, err
 	}
+	if o.board != "" {
+		o.scenarios, o.databases, o.storms = nil, nil, nil
+	}
 	for _, s := range ways {
 		w, err := parseWay(s, runtime.NumCPU())
 		if err != nil {
@@ -146,7 +159,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 }
 
 // needsCaddy tells whether anything is measured that is not the store alone.
-func (o options) needsCaddy() bool { return len(o.scenarios)+len(o.storms) > 0 }
+func (o options) needsCaddy() bool { return len(o.scenarios)+len(o.storms) > 0 || o.board != "" }
 
 // planned is how long the measuring takes when nothing goes wrong, start-up
 // not counted.
@@ -159,6 +172,10 @@ func (o options) planned() time.Duration {
 		round += time.Duration(len(tasks)*len(databaseVariants)) * workTime(o.duration)
 	}
 	round += time.Duration(len(o.storms)*len(o.ways)) * (2*o.duration + 6*time.Second)
+	if o.board != "" {
+		p := paceOf(o)
+		return time.Duration(p.rounds) * (5*(5*time.Second+2*p.measure+time.Duration(len(rates(p.growth)))*p.step) + 7*p.measure + 20*time.Second)
+	}
 	planned := time.Duration(o.rounds) * round
 	if o.sessions > 0 { // the file is filled with 25,000 a second, and read through
 		planned += time.Duration(o.sessions)*40*time.Microsecond + time.Minute + time.Duration(o.rounds)*4*workTime(o.duration)

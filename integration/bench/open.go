@@ -158,55 +158,55 @@ func (o *openRun) readAnswers(c *openClient) {
 	for {
 		err := c.resp.read(c.br)
 		f := c.underWay.Load()
-		if o.done.Load() || f == nil { // nil: the server hung up on nothing
-			if f == nil && !o.done.Load() {
-				o.abandon(o.failed(0, err))
-			}
+		switch {
+		case o.done.Load():
 			return
+		case f == nil: // the server hung up on nothing
+			o.abandon(o.failed(0, err))
+			return
+		case err == nil:
+			err = o.judged(&c.resp, f)
+		case o.tolerant:
+			_ = f.judge(nil)
 		}
-		if err == nil {
-			err = o.judged(c, f)
-		}
-		if err != nil {
-			if !o.tolerant {
-				o.abandon(o.failed(f.due, err))
-				return
-			}
+		if err != nil && !errors.Is(err, errRefused) {
 			_ = o.failed(f.due, err)
-			if !o.again(c) {
-				o.flying.Done()
+			if !o.tolerant {
+				o.abandon(err)
 				return
 			}
 		}
 		c.underWay.Store(nil)
+		if (c.resp.status == 0 || c.resp.close) && !o.again(c) {
+			o.flying.Done()
+			return
+		}
 		o.free <- c
 		o.flying.Done()
 	}
 }
 
-// judged records an answer. An error says that the connection is of no more use,
-// or that the answer ends the slice.
-func (o *openRun) judged(c *openClient, f *flight) error {
+// judged records an answer. An error is that of a failed request.
+func (o *openRun) judged(r *response, f *flight) error {
 	latency := time.Since(o.start) - f.due
-	err := f.judge(&c.resp)
-	if err == nil || errors.Is(err, errRefused) {
-		o.mu.Lock()
-		defer o.mu.Unlock()
-		o.out.requests++
-		if f.due >= o.ramp && err == nil {
-			o.out.latencies = append(o.out.latencies, latency)
-		} else if f.due >= o.ramp {
-			o.out.refused = append(o.out.refused, latency)
-		}
-		err = nil
-	} else if o.tolerant && !c.resp.close {
-		_ = o.failed(f.due, err)
-		err = nil
-	}
-	if err == nil && c.resp.close {
+	err := f.judge(r)
+	if err == nil && r.close && !o.tolerant {
 		err = errors.New("the server closes the connection")
 	}
-	return err
+	if err != nil && !errors.Is(err, errRefused) {
+		return err
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.out.requests++
+	switch {
+	case f.due < o.ramp:
+	case err == nil:
+		o.out.latencies = append(o.out.latencies, latency)
+	default:
+		o.out.refused = append(o.out.refused, latency)
+	}
+	return nil
 }
 
 // again opens a connection anew, in the place of one that is of no more use.

@@ -43,7 +43,10 @@ func settle(ctx context.Context, path string, count int, now time.Time) (people 
 		return nil, err
 	}
 	for n := range count {
-		p, err := settleOne(ctx, db, fmt.Sprintf("bob%d", n), hash, now)
+		// Last seen at any time in the interval in which that is written once, as
+		// it is where people come and go; with everybody new, nothing would be due.
+		seen := now.Add(-authcore.DefaultWriteEvery * time.Duration(n) / time.Duration(count))
+		p, err := settleOne(ctx, db, fmt.Sprintf("bob%d", n), hash, seen)
 		if err != nil {
 			return nil, fmt.Errorf("make person %d: %w", n, err)
 		}
@@ -52,18 +55,18 @@ func settle(ctx context.Context, path string, count int, now time.Time) (people 
 	return people, nil
 }
 
-func settleOne(ctx context.Context, db *store.DB, name string, hash password.Hash, now time.Time) (person, error) {
-	u := authcore.User{ID: authcore.NewUserID(), Username: name, Email: name + "@example.com", Status: authcore.Active, CreatedAt: now, UpdatedAt: now}
+func settleOne(ctx context.Context, db *store.DB, name string, hash password.Hash, at time.Time) (person, error) {
+	u := authcore.User{ID: authcore.NewUserID(), Username: name, Email: name + "@example.com", Status: authcore.Active, Groups: []string{"staff"}, CreatedAt: at, UpdatedAt: at}
 	by := authcore.Actor{Kind: authcore.ActorUser, User: u.ID}
-	made := authcore.NewEvent(now, by, authcore.UserCreate, authcore.TargetUser(u.ID), authcore.Success, "")
+	made := authcore.NewEvent(at, by, authcore.UserCreate, authcore.TargetUser(u.ID), authcore.Success, "")
 	if err := db.CreateUser(ctx, u, hash, nil, made); err != nil {
 		return person{}, err
 	}
 	token, tokenHash := authcore.NewToken()
 	s := authcore.Session{ID: authcore.NewSessionID(), UserID: u.ID, Host: proxySite.host(), AMR: []string{"pwd"},
-		AuthTime: now, CreatedAt: now, LastSeen: now, ExpiresAt: now.Add(24 * time.Hour), Address: "127.0.0.1", Agent: browserAgent}
+		AuthTime: at, CreatedAt: at, LastSeen: at, ExpiresAt: at.Add(24 * time.Hour), Address: "127.0.0.1", Agent: browserAgent}
 	s.Root = s.ID
-	in := authcore.NewEvent(now, by, authcore.UserLogin, authcore.TargetUser(u.ID), authcore.Success, "")
+	in := authcore.NewEvent(at, by, authcore.UserLogin, authcore.TargetUser(u.ID), authcore.Success, "")
 	return person{name, cookieName + "=" + token.Reveal()}, db.CreateSession(ctx, s, tokenHash, hash, in)
 }
 

@@ -41,15 +41,25 @@ func (r *response) read(br *bufio.Reader) error {
 	if err != nil {
 		return err
 	}
-	if r.status, err = parseStatus(line); err != nil {
+	status, err := parseStatus(line)
+	if err != nil {
 		return err
 	}
 	fr, err := r.readHead(br)
 	if err != nil {
 		return err
 	}
+	if err := r.readContent(br, status, fr); err != nil {
+		return err
+	}
+	r.status = status // 0 wherever the answer did not come to its end
+	return nil
+}
+
+// readContent reads the body.
+func (r *response) readContent(br *bufio.Reader, status int, fr framing) error {
 	switch {
-	case r.status == 204 || r.status == 304:
+	case status == 204 || status == 304:
 		return nil
 	case fr.chunked && fr.length >= 0:
 		return errors.New("answer has both Content-Length and chunks")

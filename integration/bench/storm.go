@@ -145,6 +145,10 @@ func newStormSample(before, during slice, told crowdOutcome, peak float64) storm
 	s := stormSample{IdleP50: idle.P50, IdleP95: idle.P95, IdleP99: idle.P99, P50: busy.P50, P95: busy.P95, P99: busy.P99,
 		Served: quotient(float64(len(during.latencies)), float64(len(during.latencies)+during.failed)),
 		Peak:   peak, CaddyCores: busy.CaddyCores, Crowd: told}
+	if span := during.after.at.Sub(during.before.at); span > 0 {
+		used := during.othersTime() - time.Duration(told.CPUSeconds*float64(time.Second))
+		s.OthersCores = max(0, float64(used)/float64(span))
+	}
 	s.SignIns = quotient(float64(told.SignedIn), told.Seconds)
 	if during.failure != nil {
 		s.Failure = during.failure.Error()
@@ -173,6 +177,9 @@ func measureStorms(ctx context.Context, b *bench, opts options, progress io.Writ
 				slices.Reverse(order)
 			}
 			for _, w := range order {
+				if err := awaitQuiet(ctx, b.upstream.pid()); err != nil {
+					return nil, err
+				}
 				s, err := b.storm(ctx, kind, w.way, opts.duration)
 				if err != nil {
 					return nil, fmt.Errorf("%s, %s: %w", kind.name, w.Way, err)
@@ -186,6 +193,35 @@ func measureStorms(ctx context.Context, b *bench, opts options, progress io.Writ
 		reports[i].finish()
 	}
 	return reports, nil
+}
+
+// Others on the machine are waited for, a while, before a storm begins: with
+// them, it is their storm that is measured.
+const (
+	quietCores = 0.3
+	quietWait  = 15 * time.Second
+)
+
+// awaitQuiet waits until others use little, or has waited for long enough.
+func awaitQuiet(ctx context.Context, upstreamPID int) error {
+	for end := time.Now().Add(quietWait); time.Now().Before(end); {
+		before, err := takeReading(0, upstreamPID, os.Getpid())
+		if err == nil {
+			err = wait(ctx, time.Second)
+		}
+		if err != nil {
+			return err
+		}
+		after, err := takeReading(0, upstreamPID, os.Getpid())
+		if err != nil {
+			return err
+		}
+		others := slice{before: before, after: after}.othersTime()
+		if float64(others) < quietCores*float64(after.at.Sub(before.at)) {
+			return nil
+		}
+	}
+	return nil
 }
 
 // gatePlan says how a Caddy with the gate is to run.

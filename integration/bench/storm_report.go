@@ -46,7 +46,8 @@ func (r *stormReport) finish() {
 			SignIns: over(func(s stormSample) float64 { return s.SignIns }),
 			Peak:    over(func(s stormSample) float64 { return s.Peak }),
 
-			CaddyCores: over(func(s stormSample) float64 { return s.CaddyCores }),
+			CaddyCores:  over(func(s stormSample) float64 { return s.CaddyCores }),
+			OthersCores: over(func(s stormSample) float64 { return s.OthersCores }),
 			Crowd: crowdOutcome{
 				RefusedP50: over(func(s stormSample) float64 { return s.Crowd.RefusedP50 }),
 				RefusedP99: over(func(s stormSample) float64 { return s.Crowd.RefusedP99 }),
@@ -72,12 +73,12 @@ func (r *stormReport) finish() {
 func (r *stormReport) print(w io.Writer) {
 	fmt.Fprintf(w, "\n%s: sign-ins without pause for %.0f s, argon2id %s; %s\n", r.Name, r.Seconds, hashSetting(), r.Title)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "way\tclients\tidle p50\tp95\tp99\tin it p50\tp95\tp99 ms\tserved %\tsign-ins/s\trefused/s\t429 p50\tp99 ms\tfailed\tpeak MiB\tcaddy\t")
+	fmt.Fprintln(t, "way\tclients\tidle p50\tp95\tp99\tin it p50\tp95\tp99 ms\tserved %\tsign-ins/s\trefused/s\t429 p50\tp99 ms\tfailed\tpeak MiB\tcaddy\tothers\t")
 	for _, v := range r.Ways {
 		m := v.Median
-		fmt.Fprintf(t, "%s\t%d\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f\t%.1f\t%.1f\t%.0f\t%.1f\t%.1f\t%d\t%.0f\t%.2f\t\n",
+		fmt.Fprintf(t, "%s\t%d\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f\t%.1f\t%.1f\t%.0f\t%.1f\t%.1f\t%d\t%.0f\t%.2f\t%.2f\t\n",
 			v.Way, v.Clients, m.IdleP50, m.IdleP95, m.IdleP99, m.P50, m.P95, m.P99, 100*m.Served, m.SignIns,
-			quotient(float64(m.Crowd.Refused), m.Crowd.Seconds), m.Crowd.RefusedP50, m.Crowd.RefusedP99, m.Crowd.Failed, m.Peak, m.CaddyCores)
+			quotient(float64(m.Crowd.Refused), m.Crowd.Seconds), m.Crowd.RefusedP50, m.Crowd.RefusedP99, m.Crowd.Failed, m.Peak, m.CaddyCores, m.OthersCores)
 	}
 	t.Flush() // into a buffer: it cannot fail
 	for _, v := range r.Ways {
@@ -92,6 +93,6 @@ func (r *stormReport) print(w io.Writer) {
 
 // String says a sample in a line.
 func (s stormSample) String() string {
-	return fmt.Sprintf("p95 %.2f ms, in it %.2f; %.1f %% served; %.1f sign-ins/s; 429 p99 %.1f ms; %.0f MiB",
-		s.IdleP95, s.P95, 100*s.Served, s.SignIns, s.Crowd.RefusedP99, s.Peak)
+	return fmt.Sprintf("p95 %.2f ms, in it %.2f; %.1f %% served; %.1f sign-ins/s; 429 p99 %.1f ms; %.0f MiB; others %.2f",
+		s.IdleP95, s.P95, 100*s.Served, s.SignIns, s.Crowd.RefusedP99, s.Peak, s.OthersCores)
 }
