@@ -21,11 +21,13 @@ type Cost struct {
 // must not be copied.
 //
 // A run reads no block that it did not write before, so what an earlier one
-// left behind has no influence on it. It stays there, though, for whoever can
-// read our memory: overwriting it after each run would take a tenth of the
-// time, and who reads our memory at that moment reads passwords anyway. What a
-// run keeps elsewhere, it overwrites, above all the hash of the password that
-// everything else follows from. Call Wipe when no run is to be expected.
+// left has no influence on it. It does stay there, and somebody who can read
+// our memory could test guesses with less work than a hash is meant to cost.
+// Overwriting it after each run would take up to an eighth of the time, and who
+// reads our memory at that moment also reads passwords, so call Wipe when no
+// run is to be expected. What a run keeps elsewhere it overwrites itself, above
+// all the hash of the password that everything else follows from; but not what
+// BLAKE2b may have left on the stack.
 type Memory struct {
 	// OneThread has all lanes computed on the goroutine that calls Derive. The
 	// key is the same; it takes longer when processors are idle.
