@@ -125,6 +125,7 @@ func (c *core) attach(a *App, v values) {
 	defer c.mu.Unlock()
 	c.attached = append(c.attached, attached{a, v})
 	c.apply(v)
+	procs.add(c, v.permits)
 }
 
 // detach brings the settings of the configuration before it back, where a reload
@@ -135,6 +136,7 @@ func (c *core) detach(a *App) {
 	c.attached = slices.DeleteFunc(c.attached, func(at attached) bool { return at.app == a })
 	if n := len(c.attached); n > 0 && c.ready.Load() {
 		c.apply(c.attached[n-1].values)
+		procs.add(c, c.attached[n-1].values.permits)
 	}
 }
 
@@ -273,6 +275,7 @@ const drainLimit = 1500 * time.Millisecond
 // Destruct writes what waits and closes the database. It implements
 // caddy.Destructor.
 func (c *core) Destruct() error {
+	procs.add(c, 0)
 	if !c.ready.Load() {
 		return nil
 	}

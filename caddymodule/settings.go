@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -469,7 +468,7 @@ func parseMemory(s string) (uint32, error) {
 func (r *resolver) permits(s string) int {
 	switch t := r.text("permits", s); t {
 	case "":
-		return runtime.GOMAXPROCS(0)
+		return procs.count()
 	case "off":
 		return 0
 	default:

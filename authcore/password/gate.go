@@ -42,6 +42,9 @@ type Gate struct {
 
 	refused atomic.Uint64
 	hashed  atomic.Uint64
+
+	memories memories // of the hashes behind the gate
+	threads  threads  // where they run
 }
 
 // GateStats is a snapshot of a gate's counters.

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 
-	"golang.org/x/crypto/argon2"
 	"golang.org/x/text/unicode/norm"
 )
 
@@ -79,7 +78,7 @@ func (h *Hasher) VerifyUnknown(ctx context.Context, pw string) error {
 }
 
 func (h *Hasher) matches(ctx context.Context, p Parsed, pw string) (bool, error) {
-	key, err := h.derive(ctx, p, uint32(len(p.Key)), pw)
+	key, err := h.derive(ctx, p, len(p.Key), pw)
 	if err != nil {
 		return false, err
 	}
@@ -88,15 +87,19 @@ func (h *Hasher) matches(ctx context.Context, p Parsed, pw string) (bool, error)
 
 // derive makes the one Argon2 run of a call. The password is normalised to NFC
 // first, because keyboards differ in how they compose the same letter.
-func (h *Hasher) derive(ctx context.Context, p Parsed, length uint32, pw string) ([]byte, error) {
+func (h *Hasher) derive(ctx context.Context, p Parsed, length int, pw string) ([]byte, error) {
 	secret := norm.NFC.Bytes([]byte(pw))
 	release, err := h.gate.Acquire(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer release()
-	h.gate.hashed.Add(1)
-	return argon2.IDKey(secret, p.Salt, p.Params.Passes, p.Params.Memory, p.Params.Lanes, length), nil
+	var key []byte
+	err = h.gate.work(ctx, func() {
+		h.gate.hashed.Add(1)
+		key = h.gate.memories.derive(secret, p.Salt, p.Params, length)
+	})
+	return key, err
 }
 
 // randomBytes returns n bytes from the system's secure source, which never

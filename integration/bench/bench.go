@@ -56,6 +56,15 @@ func measure(ctx context.Context, opts options, progress io.Writer) (*report, er
 	if rep.Databases, err = measureDatabases(ctx, b.dir, opts, progress); err != nil {
 		return nil, err
 	}
+	if rep.Storms, err = measureStorms(ctx, b, opts, progress); err != nil {
+		return nil, err
+	}
+	if opts.board != "" {
+		rep.Quick = opts.quick
+		if rep.Board, err = measureBoard(ctx, b, opts, progress); err != nil {
+			return nil, err
+		}
+	}
 	if opts.sessions > 0 {
 		if rep.Sizes, err = measureSizes(ctx, b.dir, opts, progress); err != nil {
 			return nil, err
@@ -69,7 +78,7 @@ func measure(ctx context.Context, opts options, progress io.Writer) (*report, er
 // down even when there is an error.
 func setUp(ctx context.Context, opts options) (*bench, error) {
 	b := &bench{}
-	if len(opts.scenarios) > 0 {
+	if opts.needsCaddy() {
 		caddy, err := filepath.Abs(opts.caddy)
 		if err != nil {
 			return nil, err
@@ -97,7 +106,7 @@ func setUp(ctx context.Context, opts options) (*bench, error) {
 // startAll starts the upstreams and each variant, free and pinned, as far as
 // the scenarios ask for it and the cores suffice.
 func (b *bench) startAll(ctx context.Context, opts options) (err error) {
-	if len(opts.scenarios) == 0 {
+	if !opts.needsCaddy() {
 		return nil
 	}
 	if b.upstream, err = b.startUpstream(ctx, "upstream", nil); err != nil {

@@ -23,11 +23,30 @@ type job struct {
 	rate    int           // requests/s of an open loop; 0 is a closed loop
 	ramp    time.Duration // unmeasured beginning
 	measure time.Duration
+
+	// next gives the next request of an open loop that mixes several kinds, in
+	// the place of request and want.
+	next func() ask
+	// tolerant says that failures are part of what is measured, in an open loop:
+	// they are counted, and the slice goes on.
+	tolerant bool
 }
+
+// ask is one request of a mix, and what to make of its answer: judge returns
+// errRefused for one that was turned away as it should be. It is also told, with
+// nil, that none came.
+type ask struct {
+	request []byte
+	judge   func(*response) error
+}
+
+// errRefused says that the server answered 429.
+var errRefused = errors.New("refused")
 
 // outcome is what came of a slice.
 type outcome struct {
 	latencies []time.Duration // of the requests in the measured time, in no order
+	refused   []time.Duration // likewise, of those that were turned away with 429
 	elapsed   time.Duration   // the measured time
 	requests  int             // all that were answered, in the ramp and after the end as well
 	failed    int             // requests that failed, whenever
@@ -92,13 +111,22 @@ func (c *client) receive(want []byte) error {
 	if err := c.resp.read(c.br); err != nil {
 		return err
 	}
-	switch {
-	case c.resp.status != 200:
-		return fmt.Errorf("status %d instead of 200, body %.120q", c.resp.status, c.resp.body)
-	case string(c.resp.body) != string(want):
-		return fmt.Errorf("unexpected body %.120q", c.resp.body)
-	case c.resp.close:
+	if err := c.resp.is(200, want); err != nil {
+		return err
+	}
+	if c.resp.close {
 		return errors.New("the server closes the connection")
+	}
+	return nil
+}
+
+// is checks that an answer is the wanted one; a nil body is any.
+func (r *response) is(status int, body []byte) error {
+	switch {
+	case r.status != status:
+		return fmt.Errorf("status %d instead of %d, body %.120q", r.status, status, r.body)
+	case body != nil && string(r.body) != string(body):
+		return fmt.Errorf("unexpected body %.120q", r.body)
 	}
 	return nil
 }

@@ -44,7 +44,7 @@ func newReport(ctx context.Context, b *bench, opts options) (*report, error) {
 			m.GoSettings = append(m.GoSettings, name+"="+value)
 		}
 	}
-	if len(opts.scenarios) == 0 {
+	if !opts.needsCaddy() {
 		return &report{Machine: m, Rounds: opts.rounds}, nil
 	}
 	version, err := runTool(ctx, "", os.Environ(), b.caddy, "version")

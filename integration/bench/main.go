@@ -25,12 +25,23 @@ type options struct {
 	variants  []variant
 	databases []database
 	sessions  int // in the big SQLite file; 0: none is made
+	storms    []storm
+	ways      []way
+	board     string // folder for the scoreboard, instead of everything else
+	quick     bool
 }
 
 func main() {
 	if len(os.Args) == 2 && os.Args[1] == upstreamMode {
 		if err := upstreamMain(os.Stdin, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, "bench upstream:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	if len(os.Args) == 2 && os.Args[1] == crowdMode {
+		if err := crowdMain(os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, "bench crowd:", err)
 			os.Exit(1)
 		}
 		return
@@ -72,6 +83,12 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "bench: write the report:", err)
 		return 1
 	}
+	if opts.board != "" {
+		if err := rep.writeBoard(opts.board); err != nil {
+			fmt.Fprintln(stderr, "bench: write the scoreboard:", err)
+			return 1
+		}
+	}
 	if opts.json != "" {
 		if err := rep.writeJSON(opts.json); err != nil {
 			fmt.Fprintln(stderr, "bench: write the JSON report:", err)
@@ -89,15 +106,25 @@ func run(args []string, stdout, stderr io.Writer) int {
 func parseOptions(args []string, stderr io.Writer) (options, error) {
 	var o options
 	var only, variants string
+	ways := defaultWays
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	fs.SetOutput(stderr)
 	fs.StringVar(&o.caddy, "caddy", "bin/caddy", "Caddy `binary` with the gate in it")
 	fs.StringVar(&o.json, "json", "", "also write the report to this `file` as JSON")
 	fs.IntVar(&o.rounds, "rounds", 6, "how many `times` to go through all scenarios (1 to 99)")
 	fs.DurationVar(&o.duration, "duration", 2*time.Second, "measured `time` of a variant in a scenario in each round (100ms to 1m); open210 takes twice that")
-	fs.StringVar(&only, "only", "", "comma-separated `scenarios`: "+scenarioNames()+"; and databases: "+databaseNames())
+	fs.StringVar(&only, "only", "", "comma-separated `scenarios`: "+scenarioNames()+"; databases: "+databaseNames()+"; and, only when they are named, storm, flood")
 	fs.IntVar(&o.sessions, "sessions", 0, "also compare a SQLite file of this `many` sessions with one of "+strconv.Itoa(smallSize)+"; 5000000 take some minutes and 5 GB")
 	fs.StringVar(&variants, "variants", "bare,gate,basic_auth", "comma-separated `variants`: bare, gate, basic_auth, control (a second bare one, to see the noise)")
+	fs.StringVar(&o.board, "scoreboard", "", "measure the scoreboard, and nothing else, and write scoreboard.md and scoreboard.svg into this `folder`")
+	fs.BoolVar(&o.quick, "quick", false, "a scoreboard in a minute or two, to see that it works")
+	fs.Func("way", "a way to run Caddy in a storm, as in `\"NAME: permits=2 clients=300 caddy=FILE GOGC=200\"`; may be repeated", func(s string) error {
+		if len(ways) > 0 && &ways[0] == &defaultWays[0] {
+			ways = nil
+		}
+		ways = append(ways, s)
+		return nil
+	})
 	if err := fs.Parse(args); err != nil {
 		return o, err
 	}
@@ -114,12 +141,25 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 		return o, fmt.Errorf("--sessions %d: take 0 or at least %d", o.sessions, smallSize)
 	}
 	var err error
-	if o.scenarios, o.databases, err = pick(only); err != nil {
+	if o.scenarios, o.databases, o.storms, err = pick(only); err != nil {
 		return o, err
+	}
+	if o.board != "" {
+		o.scenarios, o.databases, o.storms = nil, nil, nil
+	}
+	for _, s := range ways {
+		w, err := parseWay(s, runtime.NumCPU())
+		if err != nil {
+			return o, err
+		}
+		o.ways = append(o.ways, w)
 	}
 	o.variants, err = pickVariants(variants)
 	return o, err
 }
+
+// needsCaddy tells whether anything is measured that is not the store alone.
+func (o options) needsCaddy() bool { return len(o.scenarios)+len(o.storms) > 0 || o.board != "" }
 
 // planned is how long the measuring takes when nothing goes wrong, start-up
 // not counted.
@@ -130,6 +170,11 @@ func (o options) planned() time.Duration {
 	}
 	for range o.databases {
 		round += time.Duration(len(tasks)*len(databaseVariants)) * workTime(o.duration)
+	}
+	round += time.Duration(len(o.storms)*len(o.ways)) * (2*o.duration + 6*time.Second)
+	if o.board != "" {
+		p := paceOf(o)
+		return time.Duration(p.rounds) * (5*(5*time.Second+2*p.measure+time.Duration(len(rates(p.growth)))*p.step) + 7*p.measure + 20*time.Second)
 	}
 	planned := time.Duration(o.rounds) * round
 	if o.sessions > 0 { // the file is filled with 25,000 a second, and read through

@@ -92,6 +92,26 @@ func pinSelf(cores []int) error {
 	return nil
 }
 
+// peakMemory is the most memory that a process had at once, in MiB (VmHWM).
+func peakMemory(pid int) (float64, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(b)) {
+		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			kib, err := strconv.ParseFloat(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest), "kB")), 64)
+			return kib / 1024, err
+		}
+	}
+	return 0, errors.New("the kernel does not tell the peak of a process's memory")
+}
+
+// forgetPeak has the kernel count the peak of a process's memory from now on.
+func forgetPeak(pid int) error {
+	return os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0)
+}
+
 // childAttributes makes the kernel end a child with us, should we be killed.
 // No new session and no new process group: all share one scheduling group.
 func childAttributes() *syscall.SysProcAttr {

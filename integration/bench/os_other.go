@@ -16,6 +16,8 @@ func machineTime() (time.Duration, error)               { return 0, errLinuxOnly
 func usableCores() ([]int, error)                       { return nil, errLinuxOnly }
 func pinThread([]int) error                             { return errLinuxOnly }
 func pinSelf([]int) error                               { return errLinuxOnly }
+func peakMemory(int) (float64, error)                   { return 0, errLinuxOnly }
+func forgetPeak(int) error                              { return errLinuxOnly }
 func forget(string) error                               { return errLinuxOnly }
 func childAttributes() *syscall.SysProcAttr             { return nil }
 func exactSleeper()                                     {}

@@ -15,6 +15,7 @@ const (
 	control   variant = "control"    // bare once more: its ratio shows the noise
 	gated     variant = "gate"       // the gate, client signed in
 	basicAuth variant = "basic_auth" // Caddy's own, bcrypt of cost 10, cached
+	stormy    variant = "storm"      // the gate as it is for storms; never in a table of variants
 )
 
 // site is one of the two sites that every Caddy serves.
@@ -152,12 +153,12 @@ func databaseNames() string {
 	return strings.Join(names, ", ")
 }
 
-// pick returns the scenarios and databases that --only names, in the order of
-// their lists; all of them when it is empty.
-func pick(only string) ([]scenario, []database, error) {
+// pick returns the scenarios, databases and storms that --only names, in the
+// order of their lists; all but the storms when it is empty.
+func pick(only string) ([]scenario, []database, []storm, error) {
 	names := splitList(only)
 	if len(names) == 0 {
-		return scenarios, databases, nil
+		return scenarios, databases, nil, nil
 	}
 	var picked []scenario
 	for _, sc := range scenarios {
@@ -171,14 +172,21 @@ func pick(only string) ([]scenario, []database, error) {
 			from = append(from, d)
 		}
 	}
-	for _, n := range names {
-		known := slices.ContainsFunc(picked, func(sc scenario) bool { return sc.name == n }) ||
-			slices.ContainsFunc(from, func(d database) bool { return d.name == n })
-		if !known {
-			return nil, nil, fmt.Errorf("--only: no scenario or database %q; there are %s, %s", n, scenarioNames(), databaseNames())
+	var weather []storm
+	for _, st := range storms {
+		if slices.Contains(names, st.name) {
+			weather = append(weather, st)
 		}
 	}
-	return picked, from, nil
+	for _, n := range names {
+		known := slices.ContainsFunc(picked, func(sc scenario) bool { return sc.name == n }) ||
+			slices.ContainsFunc(from, func(d database) bool { return d.name == n }) ||
+			slices.ContainsFunc(weather, func(st storm) bool { return st.name == n })
+		if !known {
+			return nil, nil, nil, fmt.Errorf("--only: no scenario or database %q; there are %s, %s, storm, flood", n, scenarioNames(), databaseNames())
+		}
+	}
+	return picked, from, weather, nil
 }
 
 // pickVariants returns the variants that --variants names, bare always first:

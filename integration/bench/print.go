@@ -19,6 +19,14 @@ func (r *report) print(w io.Writer) error {
 	for i := range r.Databases {
 		r.Databases[i].print(&b)
 	}
+	for i := range r.Storms {
+		r.Storms[i].print(&b)
+	}
+	if r.Board != nil {
+		r.Board.writeTables(&b)
+		r.Board.writeStorms(&b)
+		r.Board.writeGoals(&b)
+	}
 	if r.Sizes != nil {
 		r.Sizes.print(&b)
 	}

@@ -14,6 +14,9 @@ type report struct {
 	Rounds    int              `json:"rounds"`
 	Scenarios []scenarioReport `json:"scenarios"`
 	Databases []databaseReport `json:"databases,omitempty"`
+	Storms    []stormReport    `json:"storms,omitempty"`
+	Board     *boardReport     `json:"scoreboard,omitempty"`
+	Quick     bool             `json:"quick,omitempty"`
 	Sizes     *sizeReport      `json:"sizes,omitempty"`
 	Failed    int              `json:"failed_requests"`
 	Failure   string           `json:"first_failure,omitempty"`

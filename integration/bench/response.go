@@ -18,9 +18,11 @@ const (
 // response is one HTTP/1.1 answer. It is read into again and again, so a slice
 // taken from it is good until the next read.
 type response struct {
-	status int
-	close  bool // the server said that it closes the connection
-	body   []byte
+	status     int
+	close      bool   // the server said that it closes the connection
+	retryAfter int    // seconds
+	cookie     string // the first one that was set, as name=value
+	body       []byte
 }
 
 // framing is how the end of the body is told (RFC 9112, section 6).
@@ -34,20 +36,30 @@ type framing struct {
 // that end in CRLF, a body with Content-Length or in chunks. Anything else is
 // an error, never a guess.
 func (r *response) read(br *bufio.Reader) error {
-	r.status, r.close, r.body = 0, false, r.body[:0]
+	*r = response{body: r.body[:0]}
 	line, err := readLine(br)
 	if err != nil {
 		return err
 	}
-	if r.status, err = parseStatus(line); err != nil {
+	status, err := parseStatus(line)
+	if err != nil {
 		return err
 	}
 	fr, err := r.readHead(br)
 	if err != nil {
 		return err
 	}
+	if err := r.readContent(br, status, fr); err != nil {
+		return err
+	}
+	r.status = status // 0 wherever the answer did not come to its end
+	return nil
+}
+
+// readContent reads the body.
+func (r *response) readContent(br *bufio.Reader, status int, fr framing) error {
 	switch {
-	case r.status == 204 || r.status == 304:
+	case status == 204 || status == 304:
 		return nil
 	case fr.chunked && fr.length >= 0:
 		return errors.New("answer has both Content-Length and chunks")
@@ -81,13 +93,20 @@ func (r *response) readHead(br *bufio.Reader) (framing, error) {
 	return fr, errors.New("answer has too many header lines")
 }
 
-// header takes note of the three headers that matter. The length of the name
-// is looked at first, which is all that most headers cost.
+// header takes note of the few headers that matter. The length of the name is
+// looked at first, which is all that most headers cost.
 func (r *response) header(name, value []byte, fr *framing) error {
 	switch len(name) {
 	case len("Connection"):
 		if bytes.EqualFold(name, []byte("Connection")) {
 			r.close = r.close || bytes.EqualFold(value, []byte("close"))
+		} else if r.cookie == "" && bytes.EqualFold(name, []byte("Set-Cookie")) {
+			pair, _, _ := bytes.Cut(value, []byte(";"))
+			r.cookie = string(pair)
+		}
+	case len("Retry-After"):
+		if bytes.EqualFold(name, []byte("Retry-After")) {
+			r.retryAfter, _ = parseNumber(value, 10) // 0 where it is a date
 		}
 	case len("Content-Length"):
 		if !bytes.EqualFold(name, []byte("Content-Length")) {

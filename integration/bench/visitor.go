@@ -151,7 +151,7 @@ func (v visitor) check(ctx context.Context, kind variant, s site) error {
 	if resp.StatusCode != http.StatusUnauthorized {
 		return fmt.Errorf("answered %s without credentials; expected 401", resp.Status)
 	}
-	if kind == gated && s == proxySite {
+	if kind == gated && s == proxySite { // alice, who signed in
 		return v.checkIdentity(ctx)
 	}
 	return nil
