@@ -210,6 +210,9 @@ func (a *Actor) collect() {
 	for {
 		select {
 		case ev := <-a.queue:
+			if batch == nil {
+				batch = make([]authcore.Event, 0, min(int(a.batch.Load()), len(a.queue)+1))
+			}
 			if batch = append(batch, ev); len(batch) >= int(a.batch.Load()) || a.hasty.Load() && len(a.queue) == 0 {
 				push()
 			}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"sync"
 	"time"
 
@@ -23,6 +24,8 @@ type backlog struct {
 	memory  []pending
 	waiting int  // events in memory
 	dirty   bool // the last file has lines that the disk may not have
+	syncing bool // it is being brought there
+	syncs   sync.WaitGroup
 	full    bool // the last try to write to a file failed
 
 	spilled, dropped uint64
@@ -35,7 +38,7 @@ type pending struct {
 }
 
 // memoryLimit is how many events wait in memory at most.
-const memoryLimit = 16384
+const memoryLimit = 65536
 
 func newBacklog(place *SpillPlace, alarm func(error)) *backlog {
 	b := &backlog{place: place, alarm: alarm, ready: make(chan struct{}, 1)}
@@ -137,18 +140,24 @@ func (b *backlog) late(now time.Time, every time.Duration) {
 	if len(b.memory) > 0 && now.Sub(b.memory[0].at) >= every {
 		b.spill()
 	}
-	b.sync()
+	if b.dirty && !b.syncing && len(b.files) > 0 {
+		b.dirty, b.syncing = false, true
+		b.syncs.Add(1)
+		go b.sync(b.files[len(b.files)-1].f)
+	}
 }
 
-// sync brings the last file to the disk. b.mu is held.
-func (b *backlog) sync() {
-	if b.dirty && len(b.files) > 0 {
-		if err := b.files[len(b.files)-1].f.Sync(); err != nil {
-			b.alarm(fmt.Errorf("the audit spill file cannot be written: %w", err))
-			return
-		}
+// sync brings a file to the disk, which may take long. A file that was removed
+// meanwhile needs it no more.
+func (b *backlog) sync(f *os.File) {
+	defer b.syncs.Done()
+	err := f.Sync()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.syncing = false
+	if err != nil && !errors.Is(err, os.ErrClosed) {
+		b.alarm(fmt.Errorf("the audit spill file cannot be written: %w", err))
 	}
-	b.dirty = false
 }
 
 // taken is the first batch, and where it came from.
@@ -215,6 +224,7 @@ func (b *backlog) written(t taken) {
 // end closes everything; what the database does not have stays in a file for the
 // next process. It tells how many events could not be kept.
 func (b *backlog) end() (lost int) {
+	b.syncs.Wait()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.spill() {

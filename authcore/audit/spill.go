@@ -3,7 +3,8 @@ package audit
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
+	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -12,12 +13,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
 )
 
 // A spill file keeps batches of events that the database does not take: one line
-// each, a CRC-32C in eight hexadecimal digits, a space, and the events in JSON.
+// each, a CRC-32C in eight hexadecimal digits, a space, and the events in base64.
 // Lines are only appended. The end of a line that a crash cut off is taken away
 // when the file is opened again; a line that was damaged is left out and reported.
 type spillFile struct {
@@ -101,10 +103,7 @@ func wholeLines(f *os.File) (int64, error) {
 
 // add appends a batch. A line that did not arrive whole is taken away again.
 func (s *spillFile) add(events []authcore.Event) error {
-	line, err := spillLine(events)
-	if err != nil {
-		return err
-	}
+	line := spillLine(events)
 	if n, err := s.f.WriteAt(line, s.size); err != nil {
 		if n > 0 {
 			err = errors.Join(err, s.f.Truncate(s.size))
@@ -115,12 +114,48 @@ func (s *spillFile) add(events []authcore.Event) error {
 	return nil
 }
 
-func spillLine(events []authcore.Event) ([]byte, error) {
-	body, err := json.Marshal(events)
-	if err != nil {
-		return nil, err
+func spillLine(events []authcore.Event) []byte {
+	body := make([]byte, 0, 256*len(events))
+	for i := range events {
+		body = appendEvent(body, &events[i])
 	}
-	return fmt.Appendf(nil, "%08x %s\n", crc32.Checksum(body, castagnoli), body), nil
+	line := fmt.Appendf(make([]byte, 0, 10+base64.StdEncoding.EncodedLen(len(body))), "%08x ", crc32.Checksum(body, castagnoli))
+	return append(base64.StdEncoding.AppendEncode(line, body), '\n')
+}
+
+// spilledTexts are the fields of an event that are text, in their order in a file.
+func spilledTexts(e *authcore.Event) [11]*string {
+	by := &e.Actor
+	return [...]*string{&e.ID, (*string)(&by.Kind), (*string)(&by.User), (*string)(&by.Session), &by.Client.Address, &by.Client.Agent,
+		&by.Client.RequestID, (*string)(&e.Action), &e.Target, (*string)(&e.Outcome), &e.Details}
+}
+
+// appendEvent writes the time in microseconds and then each text with its length.
+func appendEvent(b []byte, e *authcore.Event) []byte {
+	b = binary.AppendVarint(b, e.Time.UnixMicro())
+	for _, text := range spilledTexts(e) {
+		b = binary.AppendUvarint(b, uint64(len(*text)))
+		b = append(b, *text...)
+	}
+	return b
+}
+
+// readEvent reads what appendEvent wrote, and gives the rest.
+func readEvent(b string) (e authcore.Event, rest string, ok bool) {
+	at, n := binary.Varint([]byte(b[:min(len(b), binary.MaxVarintLen64)]))
+	if n <= 0 {
+		return e, b, false
+	}
+	e.Time = time.UnixMicro(at).UTC()
+	b = b[n:]
+	for _, text := range spilledTexts(&e) {
+		size, n := binary.Uvarint([]byte(b[:min(len(b), binary.MaxVarintLen64)]))
+		if n <= 0 || size > uint64(len(b)-n) {
+			return e, b, false
+		}
+		*text, b = b[n:n+int(size)], b[n+int(size):]
+	}
+	return e, b, true
 }
 
 var errDamaged = errors.New("a line of the audit spill file is damaged; its events are lost")
@@ -152,8 +187,16 @@ func parseSpill(line []byte) (events []authcore.Event, err error) {
 		return nil, errDamaged
 	}
 	want, err := strconv.ParseUint(string(sum), 16, 32)
-	if err != nil || crc32.Checksum(body, castagnoli) != uint32(want) || json.Unmarshal(body, &events) != nil {
+	raw, err2 := base64.StdEncoding.AppendDecode(nil, body)
+	if errors.Join(err, err2) != nil || crc32.Checksum(raw, castagnoli) != uint32(want) {
 		return nil, errDamaged
+	}
+	for rest := string(raw); rest != ""; {
+		e, more, ok := readEvent(rest)
+		if !ok {
+			return nil, errDamaged
+		}
+		events, rest = append(events, e), more
 	}
 	return events, nil
 }

@@ -18,6 +18,7 @@ type task struct {
 	title   string
 	readers int
 	writers int
+	events  bool // what is written is batches of events, not sessions
 	reads   bool // whether it is the reads that are timed
 	limit   float64
 }
@@ -25,6 +26,7 @@ type task struct {
 var tasks = []task{
 	{name: "read", title: "SessionByToken, 8 clients", readers: 8, reads: true, limit: 0.8},
 	{name: "insert", title: "CreateSession, 8 clients", writers: 8, limit: 0.8},
+	{name: "events", title: "InsertEvents, 100 at a time, 1 client", writers: 1, events: true, limit: 0.6},
 	{name: "read beside", title: "SessionByToken, 1 client, beside a writer that never rests", readers: 1, writers: 1, reads: true},
 }
 
@@ -59,6 +61,17 @@ func (f filled) readOne(ctx context.Context) error {
 func (f filled) writeOne(ctx context.Context) error {
 	s, token, ev := newSession()
 	return f.insert(ctx, s, token, ev)
+}
+
+// eventBatch is how many events the audit actor writes at a time.
+const eventBatch = 100
+
+func (f filled) writeEvents(ctx context.Context) error {
+	events := make([]authcore.Event, eventBatch)
+	for i := range events {
+		_, _, events[i] = newSession()
+	}
+	return f.insertEvents(ctx, events)
 }
 
 // workSlice is what one slice of a task measured, by its readers or its writers.
@@ -109,7 +122,11 @@ func (t task) run(ctx context.Context, db filled, d time.Duration) (workSlice, e
 		}
 	}
 	start(t.readers, t.reads, db.readOne)
-	start(t.writers, !t.reads, db.writeOne)
+	write := db.writeOne
+	if t.events {
+		write = db.writeEvents
+	}
+	start(t.writers, !t.reads, write)
 	wg.Wait()
 	out.elapsed = time.Since(began)
 	after, err := processTime(os.Getpid())
