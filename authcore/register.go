@@ -39,8 +39,8 @@ func (n NewUser) user(now time.Time) (User, error) {
 
 // newPassword checks a chosen password against the rules and hashes it.
 func (a *Accounts) newPassword(ctx context.Context, actor Actor, pw Secret, u User) (password.Hash, error) {
-	local, _, _ := strings.Cut(u.Email, "@")
-	if err := a.Rules.Check(pw.Reveal(), u.Username, local, u.Name); err != nil {
+	_, domain, _ := strings.Cut(u.Email, "@")
+	if err := a.Rules.Check(pw.Reveal(), u.Username, u.Email, domain, u.Name, strings.ReplaceAll(u.Name, " ", ""), "gatehouse"); err != nil {
 		var weak *password.WeakError
 		if errors.As(err, &weak) {
 			return "", &Error{Kind: Invalid, Code: weak.Code, Message: weak.Message, Field: "password"}
