@@ -352,3 +352,38 @@ func TestAuditOverAKill(t *testing.T) {
 		})
 	}
 }
+
+// Several nodes write one log at once: it is one chain, and what each client did is
+// in it in order. One of them stops and one is killed meanwhile.
+func TestAuditOfSeveralNodes(t *testing.T) {
+	eachServer(t, func(t *testing.T, driver string) {
+		c := newCluster(t, driver, false)
+		nodes := []*server{start(t, archive, c.node), start(t, archive, c.node), start(t, archive, c.node)}
+		loads := make([]*load, len(nodes))
+		for i, s := range nodes {
+			loads[i] = newLoad(t, s)
+			loads[i].knockers(4, http.StatusUnauthorized, nobody, time.Millisecond)
+		}
+		for _, l := range loads {
+			l.many(events(t) / len(loads))
+		}
+		loads[1].lasts(time.Now(), 3*time.Second)
+		nodes[0].Stop(t)
+		killed := time.Now()
+		nodes[1].Kill(t)
+		loads[2].many(100)
+		for _, l := range loads {
+			l.quiet()
+		}
+		must(t, nodes[1].run()) // it may have left a file
+		nodes[1].settled(t)
+		loads[2].complete(t, c.look(nodes[2]))
+		all := trail(t, c.look(nodes[2]))
+		for i, before := range []time.Time{{}, killed.Add(-3 * time.Second), {}} {
+			loads[i].kept(t, all, before)
+		}
+		for _, s := range nodes { // the first looks at the database alone
+			s.verified(t)
+		}
+	})
+}
