@@ -233,7 +233,7 @@ func (s *server) verified(t testing.TB, args ...string) string {
 	return m[1]
 }
 
-// line is an event as the command line tells it in JSON.
+// auditLine is an event as the command line tells it in JSON.
 type auditLine struct {
 	Batch     int64
 	ID        string
@@ -302,10 +302,10 @@ func TestAuditOverReloads(t *testing.T) {
 		l := newLoad(t, s)
 		l.again = 1
 		l.knockers(8, http.StatusUnauthorized, nobody, 0)
-		const rounds = 10
+		const rounds = 6
 		for i := range rounds {
 			l.many(events(t) / rounds)
-			must(t, s.Reload(t, auditing(fmt.Sprintf("batch %d\n\t\t\tevery %dms", 1+40*i, 1000-90*i))))
+			must(t, s.Reload(t, auditing(fmt.Sprintf("batch %d\n\t\t\tevery %dms", 1+60*i, 1000-150*i))))
 		}
 		l.many(20)
 		_, errs := l.quiet()
