@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// smallDisk is a file system of 4 MiB that ends with the test. It is mounted in a
+// smallDisk is a file system of some MiB that ends with the test. It is mounted in a
 // namespace of its own, which needs no root where users may have such.
 type smallDisk struct {
 	path  string // for Caddy
@@ -30,23 +30,33 @@ type smallDisk struct {
 // tested, and store.TestFullDatabase has to do.
 func startOnSmallDisk(t *testing.T) (*server, *smallDisk) {
 	t.Helper()
-	if _, err := mountSmallDisk(t, t.TempDir()); err != nil {
+	s, disk := startOnDisk(t, 4, shack("{{.Dir}}/disk/gate.db"))
+	if s != nil {
+		s.createOwner(t, alice)
+	}
+	return s, disk
+}
+
+// startOnDisk starts a Caddy with a disk of so many MiB at {{.Dir}}/disk, or gives
+// nil.
+func startOnDisk(t *testing.T, mib int, caddyfile string) (*server, *smallDisk) {
+	t.Helper()
+	if _, err := mountSmallDisk(t, t.TempDir(), mib); err != nil {
 		t.Logf("NOT TESTED: no file system can be mounted here: %v", err)
 		return nil, nil
 	}
 	var disk *smallDisk
-	s := start(t, shack("{{.Dir}}/disk/gate.db"), func(s *server) {
+	s := start(t, caddyfile, func(s *server) {
 		var err error
-		disk, err = mountSmallDisk(t, s.Dir)
+		disk, err = mountSmallDisk(t, s.Dir, mib)
 		must(t, err)
 		s.Within = disk.enter()
 	})
-	s.createOwner(t, alice)
 	return s, disk
 }
 
 // mountSmallDisk mounts one below a folder.
-func mountSmallDisk(t *testing.T, below string) (*smallDisk, error) {
+func mountSmallDisk(t *testing.T, below string, mib int) (*smallDisk, error) {
 	t.Helper()
 	args := []string{"--mount", "sh"}
 	if os.Getuid() != 0 {
@@ -72,7 +82,7 @@ func mountSmallDisk(t *testing.T, below string) (*smallDisk, error) {
 	})
 	d := &smallDisk{path: filepath.Join(below, "disk"), pid: cmd.Process.Pid, ask: in, reply: bufio.NewScanner(out)}
 	must(t, os.MkdirAll(d.path, 0o700))
-	return d, d.do("mount -t tmpfs -o size=4m,mode=700 gate-test disk")
+	return d, d.do(fmt.Sprintf("mount -t tmpfs -o size=%dm,mode=700 gate-test disk", mib))
 }
 
 // do runs a command in the namespace, in the folder that the disk is in.

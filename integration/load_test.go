@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
 )
@@ -39,6 +40,7 @@ type answered struct {
 	agent  string // tells its row in the audit from all others
 	status int
 	token  string
+	at     time.Time // where the test wants to know
 }
 
 func newLoad(t *testing.T, s *server) *load { return &load{t: t, s: s, stop: make(chan struct{})} }
