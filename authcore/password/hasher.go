@@ -96,7 +96,7 @@ func (h *Hasher) derive(ctx context.Context, p Parsed, length int, pw string) ([
 	defer release()
 	var key []byte
 	err = h.gate.work(ctx, func() {
-		h.gate.hashed.Add(1)
+		defer h.gate.begin()()
 		key = h.gate.memories.derive(secret, p.Salt, p.Params, length)
 	})
 	return key, err
