@@ -118,6 +118,7 @@ type Accounts struct {
 	ByAddress *limit.Limiter // failed proofs per client address
 	ByAccount *limit.Limiter // failed proofs per account, known or not
 	Notices   *limit.Limiter // audit events about refusals per client address
+	Tally     *Tally         // may be nil
 	Now       func() time.Time
 }
 

@@ -17,6 +17,8 @@ type activity struct {
 
 	mu   sync.Mutex
 	wait map[SessionID]time.Time
+
+	due, written, transactions, failed atomic.Uint64
 }
 
 // DefaultWriteEvery is how often a session's last-seen time is written at most.
@@ -31,6 +33,7 @@ func newActivity(store SessionReader, now func() time.Time) *activity {
 func (a *activity) interval() time.Duration { return time.Duration(a.every.Load()) }
 
 func (a *activity) add(s Seen) {
+	a.due.Add(1)
 	a.mu.Lock()
 	a.wait[s.Session] = s.At
 	a.mu.Unlock()
@@ -53,13 +56,31 @@ func (a *activity) flush(ctx context.Context) error {
 		seen = append(seen, Seen{Session: id, At: at})
 	}
 	for some := range slices.Chunk(seen, flushBatch) {
-		if err := a.store.TouchSessions(ctx, some); err != nil {
+		if err := a.write(ctx, some); err != nil {
 			a.keep(seen)
 			return err
 		}
 		seen = seen[len(some):]
 	}
 	return nil
+}
+
+// write writes last-seen times in one transaction.
+func (a *activity) write(ctx context.Context, seen []Seen) error {
+	if err := a.store.TouchSessions(ctx, seen); err != nil {
+		a.failed.Add(1)
+		return err
+	}
+	a.transactions.Add(1)
+	a.written.Add(uint64(len(seen)))
+	return nil
+}
+
+// waiting counts the sessions whose last-seen time waits to be written.
+func (a *activity) waiting() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.wait)
 }
 
 // keep puts back what could not be written, unless something newer waits.

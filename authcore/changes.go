@@ -30,6 +30,7 @@ type heartbeat struct {
 	failed  atomic.Int64  // microseconds: when a request last asked in vain
 	silence atomic.Int64  // microseconds
 	turn    chan struct{} // held by who reads: one reading at a time
+	began   time.Time
 
 	// Held with turn: the database's clock at the last reading, at the last one
 	// that reached far back, and the changes applied, with their times.
@@ -49,7 +50,8 @@ const SilenceLimit = 5 * time.Minute
 // answers nobody from memory any more.
 const DefaultSilence = 10 * time.Second
 
-func (h *heartbeat) init() {
+func (h *heartbeat) init(now time.Time) {
+	h.began = now
 	h.silence.Store(DefaultSilence.Microseconds())
 	h.turn = make(chan struct{}, 1)
 	h.applied = make(map[string]time.Time)
@@ -61,6 +63,14 @@ func (h *heartbeat) init() {
 func (h *heartbeat) deaf(now time.Time) bool {
 	since := now.UnixMicro() - h.last.Load()
 	return since >= h.silence.Load() || since < -time.Second.Microseconds()
+}
+
+// quiet is how long ago the database was heard; opening it counts.
+func (h *heartbeat) quiet(now time.Time) time.Duration {
+	if last := h.last.Load(); last != 0 {
+		return max(now.Sub(time.UnixMicro(last)), 0)
+	}
+	return now.Sub(h.began)
 }
 
 // since tells from when on the next reading wants changes, and whether it reaches

@@ -33,6 +33,7 @@ type Sessions struct {
 	tracker *activity
 	heard   heartbeat
 	prepare func(*User) any
+	missed  missed
 
 	shards [sessionShards]sessionShard
 
@@ -53,9 +54,10 @@ const (
 )
 
 type sessionShard struct {
-	mu sync.RWMutex
-	m  map[TokenHash]*Live
-	_  [32]byte // shards on cache lines of their own
+	mu   sync.RWMutex
+	m    map[TokenHash]*Live
+	hits atomic.Uint64 // on the cache line that a lookup writes to anyway, for its lock
+	_    [24]byte      // shards on cache lines of their own
 }
 
 // sharedRoot is what a portal session and its site sessions have in common.
@@ -111,7 +113,7 @@ func NewSessions(reader SessionReader, now func() time.Time, prepare func(*User)
 		s.shards[i].m = make(map[TokenHash]*Live)
 	}
 	s.tracker = newActivity(reader, now)
-	s.heard.init()
+	s.heard.init(now())
 	return s
 }
 
@@ -123,6 +125,7 @@ func (s *Sessions) Lookup(ctx context.Context, token string, now time.Time, idle
 		return nil, ErrNoSession
 	}
 	if err := s.current(ctx, now); err != nil {
+		s.missed.count(err)
 		return nil, err
 	}
 	hash := HashToken(token)
@@ -131,8 +134,11 @@ func (s *Sessions) Lookup(ctx context.Context, token string, now time.Time, idle
 	live := shard.m[hash]
 	shard.mu.RUnlock()
 	if live == nil || !live.good(now.UnixMicro(), idle) {
-		return s.load(ctx, hash, now, idle)
+		live, err := s.load(ctx, hash, now, idle)
+		s.missed.count(err)
+		return live, err
 	}
+	shard.hits.Add(1)
 	return live, nil
 }
 
@@ -154,7 +160,8 @@ func (s *Sessions) Touch(ctx context.Context, l *Live, at time.Time) error {
 	if s.tracker.interval() == 0 {
 		l.root.lastSeen.Store(now)
 		l.lastUsed.Store(now)
-		return s.reader.TouchSessions(ctx, []Seen{{Session: l.root.id, At: at}})
+		s.tracker.due.Add(1)
+		return s.tracker.write(ctx, []Seen{{Session: l.root.id, At: at}})
 	}
 	if now-last < time.Second.Microseconds() {
 		return nil

@@ -24,6 +24,12 @@ type SignIn struct {
 // hash can run now. A device that knows the user has limits of its own, and goes
 // first where many wait.
 func (a *Accounts) SignIn(ctx context.Context, actor Actor, in SignIn) (Secret, Session, error) {
+	token, s, err := a.signIn(ctx, actor, in)
+	a.Tally.signIn(err)
+	return token, s, err
+}
+
+func (a *Accounts) signIn(ctx context.Context, actor Actor, in SignIn) (Secret, Session, error) {
 	key, isEmail := LoginKey(in.Login)
 	ctx, giveBack, err := a.admitSignIn(ctx, actor, "login:"+key, a.knownAs(ctx, in.Device, key, isEmail))
 	if err != nil {
@@ -53,12 +59,12 @@ func (a *Accounts) SignIn(ctx context.Context, actor Actor, in SignIn) (Secret, 
 func (a *Accounts) admitSignIn(ctx context.Context, actor Actor, account, device string) (context.Context, func(), error) {
 	who := caller(actor)
 	if device != "" {
-		if giveBack, _ := a.take(device, device); giveBack != nil {
+		if giveBack, _ := a.take(nil, device, device); giveBack != nil {
 			who.Known = true
 			return password.For(ctx, who), giveBack, nil
 		}
 	}
-	giveBack, after := a.take(who.Address, account)
+	giveBack, after := a.take(a.Tally, who.Address, account)
 	if giveBack == nil {
 		return nil, nil, ErrTooManySignIns.After(after)
 	}
@@ -68,7 +74,7 @@ func (a *Accounts) admitSignIn(ctx context.Context, actor Actor, account, device
 // admit takes one attempt from the limits of the client's address and of the
 // account, and returns how to give it back.
 func (a *Accounts) admit(actor Actor, account string) (giveBack func(), err error) {
-	giveBack, after := a.take(caller(actor).Address, account)
+	giveBack, after := a.take(a.Tally, caller(actor).Address, account)
 	if giveBack == nil {
 		return nil, ErrTooManyAttempts.After(after)
 	}
@@ -76,12 +82,14 @@ func (a *Accounts) admit(actor Actor, account string) (giveBack func(), err erro
 }
 
 // take takes one attempt from both limits, and returns how to give it back; where
-// one of them has none left, nil and how long it takes until it has.
-func (a *Accounts) take(address, account string) (giveBack func(), after time.Duration) {
+// one of them has none left, nil and how long it takes until it has, and counts it.
+func (a *Accounts) take(count *Tally, address, account string) (giveBack func(), after time.Duration) {
 	if ok, after := a.ByAddress.Take(address); !ok {
+		count.limited(byAddress)
 		return nil, after
 	}
 	if ok, after := a.ByAccount.Take(account); !ok {
+		count.limited(byAccount)
 		return nil, after
 	}
 	return func() { a.ByAddress.GiveBack(address); a.ByAccount.GiveBack(account) }, 0

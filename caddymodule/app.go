@@ -68,6 +68,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return err
 	}
 	a.core = held.(*core)
+	if err := ctx.GetMetricsRegistry().Register(collector{a.core}); err != nil {
+		return err
+	}
 	events, err := ctx.App("events")
 	if err != nil {
 		return err

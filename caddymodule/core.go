@@ -44,6 +44,8 @@ type core struct {
 	address   *limit.Limiter
 	account   *limit.Limiter
 	notices   *limit.Limiter
+	tally     authcore.Tally
+	measures  measures
 	attached  []attached
 	setup     authcore.Secret // the setup link's token, while there is no owner
 	setupEnd  time.Time
@@ -62,7 +64,7 @@ type attached struct {
 }
 
 func newCore(c store.Config) *core {
-	return &core{config: c, node: uuid.NewString()}
+	return &core{config: c, node: uuid.NewString(), measures: newMeasures()}
 }
 
 // log is Caddy's logger of now: the one of an earlier configuration may lead
@@ -95,8 +97,9 @@ func (c *core) open(ctx context.Context, v values) error {
 	if !c.brief { // the files would belong to who types the command
 		spill = spillPlace(c.config, v.spill)
 	}
-	c.audit = audit.New(db, spill, v.audit, c.complaint("audit events wait: they cannot be written").report, c.alarm)
+	c.audit = audit.New(timedEvents{db, c.measures}, spill, v.audit, c.complaint("audit events wait: they cannot be written").report, c.alarm)
 	c.hashing = password.NewGate(v.permits)
+	c.hashing.Observe(c.measures.hashing)
 	c.address = limit.New(v.address.burst, v.address.every, time.Now)
 	c.notices = limit.New(5, time.Minute, time.Now)
 	c.account = limit.New(v.account.burst, v.account.every, time.Now)
@@ -176,7 +179,7 @@ func (c *core) accounts(v values) (*authcore.Accounts, error) {
 		return nil, err
 	}
 	return &authcore.Accounts{Store: c.db, Sessions: c.sessions, Passwords: hasher, Rules: password.DefaultRules,
-		Register: v.register, Lifetime: v.lifetime, Audit: c.audit, ByAddress: c.address, ByAccount: c.account, Notices: c.notices, Now: time.Now}, nil
+		Register: v.register, Lifetime: v.lifetime, Audit: c.audit, ByAddress: c.address, ByAccount: c.account, Notices: c.notices, Tally: &c.tally, Now: time.Now}, nil
 }
 
 const (

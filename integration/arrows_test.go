@@ -64,6 +64,10 @@ var outside = []struct {
 	paths: []string{"github.com/caddyserver/"},
 	rooms: []string{".", "cmd", "caddymodule", "integration"},
 }, {
+	what:  "Prometheus",
+	paths: []string{"github.com/prometheus/"},
+	rooms: []string{"caddymodule", "integration"},
+}, {
 	what:  "SQL",
 	paths: []string{"database/sql", "modernc.org/sqlite", "github.com/pressly/goose/", "github.com/jackc/pgx/", "github.com/go-sql-driver/"},
 	rooms: []string{"store", "store/storetest", "integration"},
@@ -274,6 +278,8 @@ func TestWrongImport(t *testing.T) {
 		{"authcore/web", ours + "authcore/oidcop", false},
 		{"authcore/web", ours + "store", true},
 		{"authcore/web", "github.com/caddyserver/caddy/v2", true},
+		{"authcore/audit", "github.com/prometheus/client_golang/prometheus", true},
+		{"caddymodule", "github.com/prometheus/client_golang/prometheus", false},
 		{"authcore/authtest", ours + "authcore", false},
 		{"authcore/new", ours + "authcore/limit", false},
 		{"authcore/web", ours + "authcore/new", false}, // as good as authcore itself

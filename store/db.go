@@ -31,6 +31,8 @@ type DB struct {
 
 	key      authcore.SecretKey // of the audit chain
 	unsealed atomic.Bool        // there may be events that are in no batch yet
+
+	unavailable, refused atomic.Uint64 // calls that failed; see Errors
 }
 
 var _ authcore.Store = (*DB)(nil)
@@ -269,10 +271,18 @@ func (db *DB) failure(err error) error {
 	case errors.Is(err, context.Canceled):
 		return err
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, sql.ErrConnDone), errors.Is(err, sql.ErrTxDone), db.dialect.sort(err) != broken:
+		db.unavailable.Add(1)
 		return authcore.ErrUnavailable.With(err)
+	}
+	if db.dialect.violated(err) == "" { // which whoever called makes something of
+		db.refused.Add(1)
 	}
 	return fmt.Errorf("database: %w", err)
 }
+
+// Errors counts the calls that failed: because the database was away or busy, and
+// because it refused what it was asked to do.
+func (db *DB) Errors() (unavailable, refused uint64) { return db.unavailable.Load(), db.refused.Load() }
 
 // conflict turns a violated unique index on users into the error for it.
 func (db *DB) conflict(err error) error {

@@ -51,4 +51,10 @@ func TestFailure(t *testing.T) {
 			t.Errorf("%v becomes %v", err, got)
 		}
 	}
+	for _, err := range []error{&pgconn.PgError{Code: "42601"}, &pgconn.PgError{Code: "23505", ConstraintName: "users_email_key"}, context.Canceled, authcore.ErrUserNotFound, nil} {
+		_ = db.failure(err)
+	}
+	if unavailable, refused := db.Errors(); unavailable != 3 || refused != 1 {
+		t.Errorf("%d times away and %d times refused are counted, want 3 and 1", unavailable, refused)
+	}
 }

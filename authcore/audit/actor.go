@@ -70,6 +70,8 @@ type Actor struct {
 	closed bool
 
 	accepted, written, batches, failed, flushed atomic.Uint64
+
+	gathered atomic.Int64 // events in the batch that is being made
 }
 
 // Stats are an actor's counters.
@@ -157,7 +159,7 @@ func (a *Actor) drop(n int) {
 
 // Stats gives the counters as they are now.
 func (a *Actor) Stats() Stats {
-	s := Stats{Accepted: a.accepted.Load(), Written: a.written.Load(), Batches: a.batches.Load(), Failed: a.failed.Load(), Queue: len(a.queue),
+	s := Stats{Accepted: a.accepted.Load(), Written: a.written.Load(), Batches: a.batches.Load(), Failed: a.failed.Load(), Queue: len(a.queue) + int(a.gathered.Load()),
 		Writing: time.Duration(a.flushed.Load())}
 	s.Waiting, s.Spill = a.backlog.depth()
 	a.backlog.mu.Lock()
@@ -205,6 +207,7 @@ func (a *Actor) collect() {
 		if len(batch) > 0 {
 			a.backlog.add(batch, time.Now())
 			batch = nil
+			a.gathered.Store(0)
 		}
 	}
 	for {
@@ -213,6 +216,7 @@ func (a *Actor) collect() {
 			if batch == nil {
 				batch = make([]authcore.Event, 0, min(int(a.batch.Load()), len(a.queue)+1))
 			}
+			a.gathered.Add(1)
 			if batch = append(batch, ev); len(batch) >= int(a.batch.Load()) || a.hasty.Load() && len(a.queue) == 0 {
 				push()
 			}
@@ -231,6 +235,7 @@ func (a *Actor) collect() {
 			for {
 				select {
 				case ev := <-a.queue:
+					a.gathered.Add(1)
 					if batch = append(batch, ev); len(batch) >= int(a.batch.Load()) {
 						push()
 					}

@@ -180,6 +180,22 @@ func TestBatches(t *testing.T) {
 	})
 }
 
+// Events that wait for others to join them are counted like those before them.
+func TestWaitingEventsAreCounted(t *testing.T) {
+	inBubble(t, func(a *actorTest) {
+		a.record(7)
+		a.wrote()
+		if n := a.Stats().Queue; n != 7 {
+			t.Errorf("%d events wait for a batch, want 7", n)
+		}
+		time.Sleep(interval)
+		a.wrote(7)
+		if n := a.Stats().Queue; n != 0 {
+			t.Errorf("%d events wait for a batch, want none", n)
+		}
+	})
+}
+
 func TestQuietQueueIsWritten(t *testing.T) {
 	inBubble(t, func(a *actorTest) {
 		for n := range 5 {

@@ -35,6 +35,7 @@ type Gate struct {
 	inUse   int
 	line    list.List      // of *place, in the order of their turns
 	inside  map[Caller]int // by half, how many hold a permit or stand in line; see Caller
+	observe func() (end func())
 
 	last [32]Caller     // who had the last permits
 	turn int            // how many permits there were

@@ -95,10 +95,14 @@ func (h *Hasher) derive(ctx context.Context, p Parsed, length int, pw string) ([
 	}
 	defer release()
 	var key []byte
+	end := h.gate.begin() // not on the hash's thread, which may have to wait anywhere
 	err = h.gate.work(ctx, func() {
 		h.gate.hashed.Add(1)
 		key = h.gate.memories.derive(secret, p.Salt, p.Params, length)
 	})
+	if err == nil {
+		end()
+	}
 	return key, err
 }
 

@@ -1,0 +1,33 @@
+package password
+
+import "testing"
+
+// A hash is observed once it has a permit, and only then.
+func TestObserve(t *testing.T) {
+	t.Parallel()
+	g := NewGate(1)
+	var began, ended int
+	g.Observe(func() func() {
+		began++
+		if n := g.Stats().InUse; n != 1 {
+			t.Errorf("%d permits in use where a hash begins", n)
+		}
+		return func() { ended++ }
+	})
+	h := newHasher(t, g, cheap)
+	hash := mustHash(t, h, "a violet umbrella")
+	if _, _, err := h.Verify(t.Context(), hash, "a violet umbrella"); err != nil {
+		t.Fatal(err)
+	}
+	release, err := g.Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Hash(t.Context(), "another"); err == nil {
+		t.Error("a hash without a permit")
+	}
+	release()
+	if hashed := g.Stats().Hashed; began != 2 || ended != 2 || hashed != 2 {
+		t.Errorf("%d begun, %d ended, %d hashed, want 2 each", began, ended, hashed)
+	}
+}
