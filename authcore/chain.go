@@ -118,12 +118,13 @@ func (c *Chain) Leaf(e *Event, blinding string) string {
 	})
 }
 
-// Link is the code of a batch with these leaves, behind a batch with that link,
-// which is empty for the first.
-func (c *Chain) Link(before string, number int64, leaves []string) string {
+// Link is the code of a batch with these leaves, sealed at that time behind a batch
+// with that link, which is empty for the first.
+func (c *Chain) Link(before string, number int64, sealed time.Time, leaves []string) string {
 	return c.sum("batch", func() {
 		put(c.mac, before)
 		putNumber(c.mac, number)
+		putNumber(c.mac, sealed.UnixMicro())
 		for _, leaf := range leaves {
 			put(c.mac, leaf)
 		}

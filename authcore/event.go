@@ -27,6 +27,7 @@ const (
 	SetupClose       Action = "setup.close"
 	AuditDelete      Action = "audit.delete" // old events, for their age
 	AuditAlarm       Action = "audit.alarm"  // the log was changed by somebody else
+	AuditLost        Action = "audit.lost"   // events that the database does not take
 )
 
 // Outcome tells how it ended.

@@ -11,26 +11,25 @@ import (
 	"github.com/gatehouse-auth/gatehouse/authcore"
 )
 
-// The settings that hold the ends of the audit chain, each with a code of its own.
+// The settings that hold places in the audit chain, each with a code of its own: the
+// newest batch, the last that was deleted for its age, and the last whose events
+// were made anonymous.
 const (
-	chainHead  = "audit_head"
-	chainStart = "audit_start"
+	chainHead       = "audit_head"
+	chainStart      = "audit_start"
+	chainAnonymised = "audit_anonymised"
 )
 
-// end is one end of the chain: the newest batch, or the last that was deleted for
-// its age.
+// end is such a place. Of the start, Deleted tells how many events were deleted up to
+// there.
 type end struct {
-	Number int64
-	Link   string
-	// Of the head: whether events from before there was a chain are still to be
-	// sealed. They have no code, and later no event without one is sealed.
-	Adopting bool
-	// Of the start: how many events were deleted up to there.
+	Number  int64
+	Link    string
 	Deleted int64
 }
 
 func (e end) text() string {
-	return fmt.Sprintf("%d %s %t %d", e.Number, orDash(e.Link), e.Adopting, e.Deleted)
+	return fmt.Sprintf("%d %s %d", e.Number, orDash(e.Link), e.Deleted)
 }
 
 func orDash(s string) string {
@@ -45,13 +44,13 @@ func (e end) signed(c *authcore.Chain, which string) string {
 }
 
 // ErrChainEnd says that the chain cannot be trusted at one of its ends.
-var ErrChainEnd = errors.New("the record of where the audit chain ends was changed, not by the gate")
+var ErrChainEnd = errors.New("the record of where the audit chain begins or ends was changed, not by the gate")
 
 // parseEnd reads what signed wrote.
 func parseEnd(c *authcore.Chain, which, text string) (end, error) {
 	var e end
 	var code string
-	if _, err := fmt.Sscanf(text, "%d %s %t %d %s", &e.Number, &e.Link, &e.Adopting, &e.Deleted, &code); err != nil {
+	if _, err := fmt.Sscanf(text, "%d %s %d %s", &e.Number, &e.Link, &e.Deleted, &code); err != nil {
 		return end{}, ErrChainEnd
 	}
 	if e.Link == "-" {
@@ -72,13 +71,13 @@ func (db *DB) chain() *authcore.Chain { return authcore.NewChain(db.key) }
 const sealAtOnce = 500
 
 // InsertEvents writes a batch of events and seals it, along with what commands have
-// written meanwhile. Events that are there already are left out. With sync, they
+// written meanwhile. Events that are there already are left out. With durably, they
 // survive a power cut once it returns.
-func (db *DB) InsertEvents(ctx context.Context, events []authcore.Event, sync bool) error {
+func (db *DB) InsertEvents(ctx context.Context, events []authcore.Event, durably bool) error {
 	if len(events) == 0 {
 		return nil
 	}
-	d := durability(sync)
+	d := durability(durably)
 	_, err := db.seal(ctx, d, events, false)
 	if db.dialect.violated(err) != "" { // an earlier try arrived after all
 		_, err = db.seal(ctx, d, events, true)
@@ -168,7 +167,7 @@ type sealing struct {
 	leaves []string
 	taken  []authcore.SealedEvent // rows that are there and join the batch
 
-	adopted bool // from now on no event without a code is sealed
+	alarms []authcore.Event
 }
 
 // begin reads the head of the chain and keeps other nodes from doing the same.
@@ -177,10 +176,9 @@ func (s *sealing) begin() error {
 		return text, s.tx.scan("SELECT value FROM settings WHERE name = ?"+s.tx.db.dialect.forUpdate(), []any{chainHead}, &text)
 	}
 	text, err := read()
-	if errors.Is(err, sql.ErrNoRows) {
-		first := end{Adopting: true}
+	if errors.Is(err, sql.ErrNoRows) { // a new log, or one whose head somebody removed
 		if _, err := s.tx.exec("INSERT INTO settings (name, value) VALUES (?, ?)"+s.tx.db.dialect.orNothing("name"),
-			chainHead, first.signed(s.chain, chainHead)); err != nil {
+			chainHead, end{}.signed(s.chain, chainHead)); err != nil {
 			return err
 		}
 		text, err = read()
@@ -188,60 +186,64 @@ func (s *sealing) begin() error {
 	if err != nil {
 		return err
 	}
-	if s.head, err = parseEnd(s.chain, chainHead, text); err != nil {
-		return s.repair()
+	var newest end
+	err = s.tx.scan("SELECT number, link FROM event_batches ORDER BY number DESC LIMIT 1", nil, &newest.Number, &newest.Link)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	if s.head, err = parseEnd(s.chain, chainHead, text); err != nil || s.head.Number < newest.Number {
+		s.repair(newest)
 	}
 	return nil
 }
 
 // repair goes on behind the newest batch when somebody changed the head, and puts
-// that on record: what happens from now on must not go unrecorded.
-func (s *sealing) repair() error {
-	s.head = end{}
-	err := s.tx.scan("SELECT number, link FROM event_batches ORDER BY number DESC LIMIT 1", nil, &s.head.Number, &s.head.Link)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return err
-	}
-	return insertEvents(s.tx, authcore.NewEvent(time.Now(), authcore.Actor{Kind: authcore.ActorSystem}, authcore.AuditAlarm, "", authcore.Failure,
+// that on record in the batch that is being made: what happens from now on must not
+// go unrecorded.
+func (s *sealing) repair(newest end) {
+	s.head = newest
+	s.alarms = append(s.alarms, authcore.NewEvent(time.Now(), authcore.Actor{Kind: authcore.ActorSystem}, authcore.AuditAlarm, "", authcore.Failure,
 		ErrChainEnd.Error()))
 }
 
 // take picks up events that commands wrote. What has no code of ours is not
 // sealed, and shows up when the log is verified.
 func (s *sealing) take() (more bool, err error) {
-	rows, err := s.tx.query("SELECT "+eventColumns+" FROM events WHERE batch = 0 ORDER BY id LIMIT ?"+s.tx.db.dialect.forUpdate(), sealAtOnce)
+	for after := ""; len(s.taken) < sealAtOnce; {
+		last, n, err := s.takePage(after)
+		if err != nil || n < sealAtOnce {
+			return false, err
+		}
+		after = last
+	}
+	return true, nil
+}
+
+// takePage looks at the next events that are in no batch.
+func (s *sealing) takePage(after string) (last string, n int, err error) {
+	rows, err := s.tx.query("SELECT "+eventColumns+" FROM events WHERE batch = 0 AND id > ? ORDER BY id LIMIT ?"+s.tx.db.dialect.forUpdate(), after, sealAtOnce)
 	if err != nil {
-		return false, err
+		return "", 0, err
 	}
 	defer rows.Close()
-	n, old := 0, 0
 	for ; rows.Next(); n++ {
 		var e authcore.SealedEvent
 		if err := scanEvent(rows, &e); err != nil {
-			return false, err
+			return "", n, err
 		}
-		if e.Leaf == "" && s.head.Adopting {
-			e.Blinding = authcore.Salts(1)[0]
-			e.Leaf = s.chain.Leaf(&e.Event, e.Blinding)
-			old++
-		}
-		if e.Leaf == s.chain.Leaf(&e.Event, e.Blinding) {
+		if last = e.ID; e.Leaf == s.chain.Leaf(&e.Event, e.Blinding) {
 			s.taken = append(s.taken, e)
 		}
 	}
-	s.adopted = s.head.Adopting && old == 0
-	s.head.Adopting = s.head.Adopting && old > 0
-	return n == sealAtOnce && len(s.taken) > 0, errors.Join(rows.Err(), rows.Close())
+	return last, n, errors.Join(rows.Err(), rows.Close())
 }
 
 // finish writes the batch: first what was there, then what is new.
 func (s *sealing) finish(fresh []authcore.Event) error {
+	fresh = slices.Concat(s.alarms, fresh)
 	count := len(s.taken) + len(fresh)
-	if count == 0 && !s.adopted {
-		return nil
-	}
 	if count == 0 {
-		return s.keepHead()
+		return nil
 	}
 	number := s.head.Number + 1
 	for i, e := range s.taken {
@@ -259,15 +261,12 @@ func (s *sealing) finish(fresh []authcore.Event) error {
 	if err := writeEvents(s.tx, rows); err != nil {
 		return err
 	}
-	link := s.chain.Link(s.head.Link, number, s.leaves)
-	if _, err := s.tx.exec("INSERT INTO event_batches (number, events, link, sealed_at) VALUES (?, ?, ?, ?)", number, count, link, micros(time.Now())); err != nil {
+	now := fromMicros(micros(time.Now()))
+	link := s.chain.Link(s.head.Link, number, now, s.leaves)
+	if _, err := s.tx.exec("INSERT INTO event_batches (number, events, link, sealed_at) VALUES (?, ?, ?, ?)", number, count, link, micros(now)); err != nil {
 		return err
 	}
 	s.head.Number, s.head.Link = number, link
-	return s.keepHead()
-}
-
-func (s *sealing) keepHead() error {
 	_, err := s.tx.exec("UPDATE settings SET value = ? WHERE name = ?", s.head.signed(s.chain, chainHead), chainHead)
 	return err
 }
@@ -276,6 +275,7 @@ func (s *sealing) keepHead() error {
 type Ends struct {
 	Start, Head authcore.EventBatch // number and link only; the start is the last batch that was deleted for its age
 	Deleted     int64               // how many events were deleted up to the start
+	Anonymised  int64               // the last batch whose events were made anonymous
 }
 
 // ChainEnds gives the ends of the audit chain; an error that is ErrChainEnd says
@@ -291,13 +291,14 @@ func (db *DB) ChainEnds(ctx context.Context) (Ends, error) {
 	}
 	start, err := read(chainStart)
 	head, err2 := read(chainHead)
+	anonymised, err3 := read(chainAnonymised)
 	return Ends{Start: authcore.EventBatch{Number: start.Number, Link: start.Link}, Head: authcore.EventBatch{Number: head.Number, Link: head.Link},
-		Deleted: start.Deleted}, errors.Join(err, err2)
+		Deleted: start.Deleted, Anonymised: anonymised.Number}, errors.Join(err, err2, err3)
 }
 
 // StrayEvents gives events that claim to be in a batch that never was, or was
 // deleted: a hundred at most.
 func (db *DB) StrayEvents(ctx context.Context, start int64) ([]authcore.SealedEvent, error) {
-	return collect(db, ctx, scanEvent, "SELECT "+eventColumns+" FROM events WHERE batch < 0 OR batch > (SELECT coalesce(max(number), 0) FROM event_batches)"+
+	return collect(db, ctx, scanEvent, "SELECT "+eventColumns+" FROM events WHERE batch > (SELECT coalesce(max(number), 0) FROM event_batches)"+
 		" OR batch > 0 AND batch <= ? ORDER BY id LIMIT 100", start)
 }

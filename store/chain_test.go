@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -22,6 +23,12 @@ func someEvents(n int) []authcore.Event {
 		all[i] = authcore.NewEvent(time.Now(), by, authcore.UserLogin, fmt.Sprint("user:", i), authcore.Failure, "wrong password")
 	}
 	return all
+}
+
+// another is a new database of the same kind.
+func another(t *testing.T, c store.Config) store.Config {
+	t.Helper()
+	return kinds[map[string]string{store.SQLite: "SQLite", store.Postgres: "PostgreSQL", store.MySQL: "MariaDB"}[c.Driver]](t)
 }
 
 // verify follows the whole chain.
@@ -115,28 +122,38 @@ func TestTampering(t *testing.T) {
 		do   []string
 		want string // kind and a part of the text of each finding, one a line
 	}{
-		"nothing":                {nil, ""},
-		"an outcome changed":     {[]string{"UPDATE events SET outcome = 'success'" + at(2, 7)}, "changed|is not as it was written"},
-		"an address changed":     {[]string{"UPDATE events SET address = '192.0.2.9'" + at(2, 7)}, "changed|is not as it was written"},
-		"a time changed":         {[]string{"UPDATE events SET occurred_at = occurred_at + 1" + at(1, 1)}, "changed|is not as it was written"},
-		"one removed":            {[]string{"DELETE FROM events" + at(2, 7)}, "removed|1 of the 101 events are missing, after"},
-		"several removed":        {[]string{"DELETE FROM events WHERE batch = 2 AND place > 50"}, "removed|51 of the 101 events are missing, after"},
-		"removed and counted":    {[]string{"DELETE FROM events" + at(2, 101), "UPDATE event_batches SET events = 100 WHERE number = 2"}, "broken|does not follow"},
-		"a batch removed":        {[]string{"DELETE FROM events WHERE batch = 2", "DELETE FROM event_batches WHERE number = 2"}, "removed|batches 2 to 2 are missing"},
-		"the newest removed":     {[]string{"DELETE FROM events WHERE batch = 3", "DELETE FROM event_batches WHERE number = 3"}, "removed|the newest batches are missing"},
-		"the oldest removed":     {[]string{"DELETE FROM events WHERE batch = 1", "DELETE FROM event_batches WHERE number = 1"}, "removed|batches 1 to 1 are missing"},
-		"swapped":                {[]string{"UPDATE events SET place = 1000" + at(2, 1), "UPDATE events SET place = 1" + at(2, 2), "UPDATE events SET place = 2" + at(2, 1000)}, "broken|does not follow"},
-		"inserted unsealed":      {[]string{"INSERT INTO events (id, " + columns + ") SELECT 'forged', " + strings.Replace(columns, "batch, place", "0, 0", 1) + " FROM events" + at(1, 1)}, "inserted|was not written by the gate"},
-		"inserted into a batch":  {[]string{"INSERT INTO events (id, " + columns + ") SELECT 'forged', " + columns + " FROM events" + at(2, 1)}, "inserted|does not belong here"},
-		"inserted behind all":    {[]string{"INSERT INTO events (id, " + columns + ") SELECT 'forged', " + strings.Replace(columns, "batch, place", "99, 1", 1) + " FROM events" + at(2, 1)}, "inserted|claims a batch that is not there"},
-		"the head changed":       {[]string{"UPDATE settings SET value = '1 - false 0 00' WHERE name = 'audit_head'"}, "broken|the record of where the audit chain ends was changed"},
-		"made anonymous, forged": {[]string{"UPDATE events SET blinding = leaf, details = ''" + at(2, 3)}, "changed|is not as it was written"},
+		"nothing":                   {nil, ""},
+		"an outcome changed":        {[]string{"UPDATE events SET outcome = 'success'" + at(2, 7)}, "changed|is not as it was written"},
+		"an address changed":        {[]string{"UPDATE events SET address = '192.0.2.9'" + at(2, 7)}, "changed|is not as it was written"},
+		"a time changed":            {[]string{"UPDATE events SET occurred_at = occurred_at + 1" + at(1, 1)}, "changed|is not as it was written"},
+		"one removed":               {[]string{"DELETE FROM events" + at(2, 7)}, "removed|1 of the 101 events are missing, after"},
+		"several removed":           {[]string{"DELETE FROM events WHERE batch = 2 AND place > 50"}, "removed|51 of the 101 events are missing, after"},
+		"removed and counted":       {[]string{"DELETE FROM events" + at(2, 101), "UPDATE event_batches SET events = 100 WHERE number = 2"}, "broken|does not follow"},
+		"a batch removed":           {[]string{"DELETE FROM events WHERE batch = 2", "DELETE FROM event_batches WHERE number = 2"}, "removed|batches 2 to 2 are missing"},
+		"the newest removed":        {[]string{"DELETE FROM events WHERE batch = 3", "DELETE FROM event_batches WHERE number = 3"}, "removed|the newest batches are missing"},
+		"the oldest removed":        {[]string{"DELETE FROM events WHERE batch = 1", "DELETE FROM event_batches WHERE number = 1"}, "removed|batches 1 to 1 are missing"},
+		"swapped":                   {[]string{"UPDATE events SET place = 1000" + at(2, 1), "UPDATE events SET place = 1" + at(2, 2), "UPDATE events SET place = 2" + at(2, 1000)}, "broken|does not follow"},
+		"inserted unsealed":         {[]string{"INSERT INTO events (id, " + columns + ") SELECT 'forged', " + strings.Replace(columns, "batch, place", "0, 0", 1) + " FROM events" + at(1, 1)}, "inserted|was not written by the gate"},
+		"inserted into a batch":     {[]string{"INSERT INTO events (id, " + columns + ") SELECT 'forged', " + columns + " FROM events" + at(2, 1)}, "inserted|does not belong here"},
+		"inserted behind all":       {[]string{"INSERT INTO events (id, " + columns + ") SELECT 'forged', " + strings.Replace(columns, "batch, place", "99, 1", 1) + " FROM events" + at(2, 1)}, "inserted|claims a batch that is not there"},
+		"the head changed":          {[]string{"UPDATE settings SET value = '1 - 0 00' WHERE name = 'audit_head'"}, "broken|the record of where the audit chain begins or ends was changed"},
+		"made anonymous by another": {[]string{"@anonymise"}, "changed|is not as it was written"},
+		"personal fields forged":    {[]string{"@anonymise", "UPDATE events SET details = 'forged', address = '192.0.2.9'" + at(2, 7)}, "changed|is not as it was written"},
+		"the time of a batch":       {[]string{"UPDATE event_batches SET sealed_at = sealed_at - 1 WHERE number = 2"}, "broken|does not follow"},
+		"made anonymous, forged":    {[]string{"UPDATE events SET blinding = leaf, details = ''" + at(2, 3)}, "changed|is not as it was written"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			config := kinds["SQLite"](t)
 			db, other := chained(t, config), raw(t, config)
 			for _, q := range c.do {
+				if q == "@anonymise" { // as who reads the code would do it
+					batches, err := db.SealedBatches(t.Context(), 1, 1)
+					must(t, err)
+					e := batches[0].Events[6]
+					e.Anonymise()
+					q = fmt.Sprintf("UPDATE events SET details = '', address = '', agent = '', request_id = '', blinding = '%s'", e.Blinding) + at(2, 7)
+				}
 				if _, err := other.Exec(q); err != nil {
 					t.Fatal(err)
 				}
@@ -152,48 +169,52 @@ func TestTampering(t *testing.T) {
 	}
 }
 
-// A forged event without a code is never sealed, and a head that was changed stops
-// nobody from being recorded.
+// Forged events without a code are never sealed, however many there are, and a head
+// that was changed or removed stops nobody from being recorded; that it was shows
+// for ever.
 func TestChainGoesOn(t *testing.T) {
 	eachKind(t, func(t *testing.T, c store.Config) {
-		db, other := chained(t, c), raw(t, c)
-		_, err := other.Exec("INSERT INTO events (id, occurred_at, actor_kind, actor_id, session_id, action, target, outcome, details, address, agent, request_id)" +
-			" VALUES ('forged', 1, 'user', '', '', 'user.login', '', 'success', '', '', '', '')")
-		must(t, err)
-		must(t, db.SealEvents(t.Context(), true))
-		_, err = other.Exec("UPDATE settings SET value = '1 - true 0 00' WHERE name = 'audit_head'")
-		must(t, err)
-		must(t, db.InsertEvents(t.Context(), someEvents(5), false))
-		must(t, db.SealEvents(t.Context(), false))
-		v := verify(t, db)
-		if v.Events != 303+5+1 || v.Number != 5 || len(v.Findings) != 1 || v.Findings[0].Event != "forged" {
-			t.Errorf("%d events in %d batches, findings %+v", v.Events, v.Number, v.Findings)
+		for i, spoil := range []string{"UPDATE settings SET value = '1 - 0 00' WHERE name = 'audit_head'", "DELETE FROM settings WHERE name = 'audit_head'"} {
+			if i > 0 {
+				c = another(t, c)
+			}
+			db, other := chained(t, c), raw(t, c)
+			for n := range 600 {
+				_, err := other.Exec(fmt.Sprintf("INSERT INTO events (id, occurred_at, actor_kind, actor_id, session_id, action, target, outcome, details, address, agent, request_id, batch)"+
+					" VALUES ('%04d', 1, 'user', '', '', 'user.login', '', 'success', '', '', '', '', 0)", n))
+				must(t, err)
+			}
+			must(t, db.SealEvents(t.Context(), true))
+			for _, q := range []string{"DELETE FROM events WHERE batch = 3", "DELETE FROM event_batches WHERE number = 3", spoil} {
+				_, err := other.Exec(q)
+				must(t, err)
+			}
+			u, ev := aUser("late")
+			must(t, db.CreateUser(t.Context(), u, "hash", nil, ev))
+			must(t, db.InsertEvents(t.Context(), someEvents(5), false))
+			must(t, db.SealEvents(t.Context(), false))
+			v := verify(t, db)
+			forged := slices.DeleteFunc(slices.Clone(v.Findings), func(f authcore.Finding) bool { return f.Kind != authcore.EventInserted })
+			broken := slices.DeleteFunc(slices.Clone(v.Findings), func(f authcore.Finding) bool { return f.Kind != authcore.ChainBroken })
+			if v.Events != 202+1+5+1 || v.Number != 3 || len(forged) != 600 || len(broken) != 1 || len(v.Findings) != 601 {
+				t.Errorf("%s: %d events in %d batches, %d forged, the rest %+v", spoil, v.Events, v.Number, len(forged), broken)
+			}
 		}
 	})
 }
 
-// Events of before there was a chain join it once.
-func TestChainAdoptsOldEvents(t *testing.T) {
+// Events of before there was a chain are shown, and counted as not protected.
+func TestEventsFromBeforeTheChain(t *testing.T) {
 	eachKind(t, func(t *testing.T, c store.Config) {
-		db := openConfig(t, c)
-		db.UseKey(authcore.NewSecretKey())
-		other := raw(t, c)
-		old := func(id int) {
-			_, err := other.Exec(fmt.Sprintf("INSERT INTO events (id, occurred_at, actor_kind, actor_id, session_id, action, target, outcome, details, address, agent, request_id)"+
-				" VALUES ('%04d', 1, 'user', '', '', 'user.login', '', 'success', '', '', '', '')", id))
-			must(t, err)
-		}
-		for i := range 501 {
-			old(i)
-		}
-		must(t, db.SealEvents(t.Context(), false))
-		must(t, db.InsertEvents(t.Context(), someEvents(1), false))
-		must(t, db.SealEvents(t.Context(), true))
-		old(600)
+		db, other := chained(t, c), raw(t, c)
+		_, err := other.Exec("INSERT INTO events (id, occurred_at, actor_kind, actor_id, session_id, action, target, outcome, details, address, agent, request_id)" +
+			" VALUES ('old', 1, 'user', '', '', 'user.login', '', 'success', '', '', '', '')")
+		must(t, err)
 		must(t, db.SealEvents(t.Context(), true))
 		v := verify(t, db)
-		if v.Events != 502 || len(v.Findings) != 1 || v.Findings[0].Event != "0600" {
-			t.Errorf("%d events, findings %+v; want 502 and the one that came later", v.Events, v.Findings)
+		rows, err := db.UnsealedEvents(t.Context(), "", 10)
+		if v.Events != 303 || v.Unchained != 1 || len(v.Findings) != 0 || err != nil || len(rows) != 1 {
+			t.Errorf("%d events, %d from before, findings %+v, %v", v.Events, v.Unchained, v.Findings, err)
 		}
 	})
 }
@@ -234,6 +255,33 @@ func TestRetention(t *testing.T) {
 			t.Errorf("deleted %d, then %+v", n, v)
 		}
 	})
+}
+
+// Whoever can write to the database cannot have the gate delete fresh events, nor
+// what was changed.
+func TestRetentionOfWhatWasChanged(t *testing.T) {
+	t.Parallel()
+	for _, q := range []string{
+		"UPDATE event_batches SET sealed_at = 0 WHERE number <= 2",
+		"UPDATE events SET outcome = 'success' WHERE batch = 1 AND place = 3",
+		"UPDATE settings SET value = '2 - 0 00' WHERE name = 'audit_start'",
+		"INSERT INTO settings (name, value) VALUES ('audit_anonymised', '3')",
+	} {
+		config := kinds["SQLite"](t)
+		db, other := chained(t, config), raw(t, config)
+		_, err := other.Exec(q)
+		must(t, err)
+		if _, is := db.DeleteEvents(t.Context(), time.Now().Add(-time.Hour)); strings.Contains(q, "sealed_at") && !errors.Is(is, store.ErrTampered) {
+			t.Errorf("%s: deleting fresh events: %v", q, is)
+		}
+		n, err := db.DeleteEvents(t.Context(), time.Now().Add(time.Hour))
+		if n2, err2 := db.AnonymiseEvents(t.Context(), time.Now().Add(time.Hour)); strings.Contains(q, "audit_start") == false && (n != 0 || n2 != 0 || err == nil || err2 == nil) {
+			t.Errorf("%s: deleted %d (%v), made anonymous %d (%v)", q, n, err, n2, err2)
+		}
+		if v := verify(t, db); !strings.Contains(q, "audit_start") && len(v.Findings) == 0 {
+			t.Errorf("%s: nothing was found", q)
+		}
+	}
 }
 
 // Batches come whole and in order, whatever the page.

@@ -62,9 +62,10 @@ func (db *DB) EventsAfter(ctx context.Context, after string, limit int) ([]authc
 	return collect(db, ctx, scanEvent, "SELECT "+eventColumns+" FROM events WHERE id > ? ORDER BY id LIMIT ?", after, limit)
 }
 
-// UnsealedEvents reads events that are in no batch yet, in the order of their ids.
+// UnsealedEvents reads events that are in no batch yet, and those from before there
+// were batches (batch -1), in the order of their ids.
 func (db *DB) UnsealedEvents(ctx context.Context, after string, limit int) ([]authcore.SealedEvent, error) {
-	return collect(db, ctx, scanEvent, "SELECT "+eventColumns+" FROM events WHERE batch = 0 AND id > ? ORDER BY id LIMIT ?", after, limit)
+	return collect(db, ctx, scanEvent, "SELECT "+eventColumns+" FROM events WHERE batch <= 0 AND id > ? ORDER BY id LIMIT ?", after, limit)
 }
 
 // SealedBatches reads batches with their events, in the order of the chain, after

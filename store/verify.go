@@ -11,17 +11,19 @@ import (
 
 // Verified is how far the audit log was verified, and what was found.
 type Verified struct {
-	Number    int64              `json:"number"` // of the last batch that was looked at
-	Link      string             `json:"link"`   // its link; to be noted elsewhere, so that a later loss of the newest batches shows
-	Start     int64              `json:"start"`  // the last batch that was deleted for its age
-	Deleted   int64              `json:"deleted"`
-	Events    int                `json:"events"`
-	Anonymous int                `json:"anonymous"`
-	Unsealed  int                `json:"unsealed"` // written a moment ago
-	Findings  []authcore.Finding `json:"findings"`
-	Begun     bool               `json:"begun"`
-	Until     int64              `json:"until"` // stop at this batch, so that its link can be looked at; 0: no stop
-	Done      bool               `json:"done"`
+	Number     int64              `json:"number"` // of the last batch that was looked at
+	Link       string             `json:"link"`   // its link; to be noted elsewhere, so that a later loss of the newest batches shows
+	Start      int64              `json:"start"`  // the last batch that was deleted for its age
+	Deleted    int64              `json:"deleted"`
+	Events     int                `json:"events"`
+	Anonymous  int                `json:"anonymous"`
+	Unsealed   int                `json:"unsealed"`   // written a moment ago
+	Unchained  int                `json:"unchained"`  // from before there was a chain: nothing protects them
+	Anonymised int64              `json:"anonymised"` // the last batch whose events were made anonymous
+	Findings   []authcore.Finding `json:"findings"`
+	Begun      bool               `json:"begun"`
+	Until      int64              `json:"until"` // stop at this batch, so that its link can be looked at; 0: no stop
+	Done       bool               `json:"done"`
 }
 
 // verifyPage is about how many events are verified at a time.
@@ -36,6 +38,7 @@ func (db *DB) VerifyEvents(ctx context.Context, v Verified) (Verified, error) {
 			return v, err
 		}
 		v.Begun, v.Number, v.Link, v.Start, v.Deleted = true, ends.Start.Number, ends.Start.Link, ends.Start.Number, ends.Deleted
+		v.Anonymised = ends.Anonymised
 	}
 	batches, err := db.SealedBatches(ctx, v.Number, verifyPage)
 	if err != nil {
@@ -44,7 +47,7 @@ func (db *DB) VerifyEvents(ctx context.Context, v Verified) (Verified, error) {
 	if i := slices.IndexFunc(batches, func(b authcore.EventBatch) bool { return b.Number == v.Until }); i >= 0 {
 		batches = batches[:i+1]
 	}
-	check := authcore.ChainCheck{Chain: db.chain(), Number: v.Number, Link: v.Link}
+	check := authcore.ChainCheck{Chain: db.chain(), Number: v.Number, Link: v.Link, Anonymised: v.Anonymised}
 	for i := range batches {
 		v.Findings = append(v.Findings, check.Batch(&batches[i])...)
 		for _, e := range batches[i].Events {
@@ -105,6 +108,10 @@ func (db *DB) verifyRest(ctx context.Context, v *Verified, check authcore.ChainC
 			return err
 		}
 		for i := range rows {
+			if rows[i].Batch < 0 {
+				v.Unchained++
+				continue
+			}
 			v.Unsealed++
 			v.Findings = append(v.Findings, check.Unsealed(&rows[i])...)
 		}
