@@ -169,7 +169,10 @@ func verifyAll(c *connection, out io.Writer, expect string, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	if noted.Number > v.Start && !met {
+	if noted.Number > 0 && noted.Number <= v.Start {
+		return fmt.Errorf("batch %d was deleted for its age: note a newer one, such as %d:%s", noted.Number, v.Number, v.Link)
+	}
+	if noted.Number > 0 && !met {
 		v.Findings = append(v.Findings, authcore.Finding{Kind: authcore.ChainBroken, Batch: noted.Number, Text: "batch " + expect +
 			" was there and is not, or is another: the log was put back to an older state, or written anew"})
 	}
@@ -234,6 +237,9 @@ func printVerified(out io.Writer, v store.Verified) error {
 	}
 	if v.Unsealed > 0 {
 		fmt.Fprintf(out, "; %d more are not sealed yet", v.Unsealed)
+	}
+	if v.Unchained > 0 {
+		fmt.Fprintf(out, "; %d more are from before events were sealed, and nothing protects them", v.Unchained)
 	}
 	_, err := fmt.Fprintf(out, ".\nNote elsewhere: %d:%s\n", v.Number, v.Link)
 	return err

@@ -97,7 +97,8 @@ func (c *core) open(ctx context.Context, v values) error {
 	if !c.brief { // the files would belong to who types the command
 		spill = spillPlace(c.config, v.spill)
 	}
-	c.audit = audit.New(timedEvents{db, c.measures}, spill, v.audit, c.complaint("audit events wait: they cannot be written").report, c.alarm)
+	c.audit = audit.New(timedEvents{db, c.measures}, v.audit, audit.Parts{Spill: spill, Now: time.Now, Alarm: c.alarm,
+		Report: c.complaint("audit events wait: they cannot be written").report})
 	c.hashing = password.NewGate(v.permits)
 	c.hashing.Observe(c.measures.hashing)
 	c.address = limit.New(v.address.burst, v.address.every, time.Now)
@@ -182,78 +183,6 @@ func (c *core) accounts(v values) (*authcore.Accounts, error) {
 		Register: v.register, Lifetime: v.lifetime, Audit: c.audit, ByAddress: c.address, ByAccount: c.account, Notices: c.notices, Tally: &c.tally, Now: time.Now}, nil
 }
 
-const (
-	// cleanEvery is how often what has ended is deleted, by the node that has the
-	// lease.
-	cleanEvery   = 10 * time.Minute
-	cleanPause   = 50 * time.Millisecond
-	cleanupLease = "cleanup"
-)
-
-// clean deletes what has ended, every so often, as the only node that does.
-func (c *core) clean(ctx context.Context, every time.Duration) {
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for {
-		if err := c.cleanAll(ctx, every); err != nil && ctx.Err() == nil {
-			c.log().Warn("cleanup of ended sessions failed, it will be tried again", zap.Error(err))
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
-}
-
-// cleanAll deletes batch by batch while this node has the lease, which it keeps
-// until just before the next cleanup is due. If it dies, another node takes over.
-func (c *core) cleanAll(ctx context.Context, every time.Duration) error {
-	for after, more := "", true; more; {
-		ours, err := c.db.TakeLease(ctx, cleanupLease, c.node, every-every/600)
-		if err != nil || !ours {
-			return err
-		}
-		now := time.Now()
-		if after, more, err = c.db.DeleteEnded(ctx, now, now.Add(-time.Duration(c.idle.Load())), after); err != nil {
-			return err
-		}
-		if more && !sleep(ctx, cleanPause) { // let others have the writer
-			return nil
-		}
-	}
-	if err := c.db.SealEvents(ctx, true); err != nil { // those of nodes that died
-		return err
-	}
-	return errors.Join(c.age(ctx, &c.anonymise, c.db.AnonymiseEvents, nil), c.age(ctx, &c.keep, c.db.DeleteEvents, c.deleted))
-}
-
-// age does something to events of a certain age, batch by batch. done is told how
-// many there were.
-func (c *core) age(ctx context.Context, age *atomic.Int64, do func(context.Context, time.Time) (int, error), done func(int)) error {
-	if age.Load() == 0 {
-		return nil
-	}
-	total := 0
-	defer func() {
-		if done != nil && total > 0 {
-			done(total)
-		}
-	}()
-	for {
-		n, err := do(ctx, time.Now().Add(-time.Duration(age.Load())))
-		if total += n; err != nil || n == 0 || !sleep(ctx, cleanPause) {
-			return err
-		}
-	}
-}
-
-// deleted puts on record that old events were deleted.
-func (c *core) deleted(n int) {
-	c.audit.Record(authcore.NewEvent(time.Now(), authcore.Actor{Kind: authcore.ActorSystem}, authcore.AuditDelete, "", authcore.Success,
-		fmt.Sprintf("%d events, for their age", n)))
-}
-
 func sleep(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -294,7 +223,7 @@ func (c *core) Destruct() error {
 	}
 	c.ended.Wait()
 	if err := c.audit.Close(ctx); err != nil {
-		c.log().Error("the database did not take everything before the end", zap.Error(err))
+		c.log().Error("events were lost since the start", zap.Error(err))
 	}
 	err := c.sessions.Flush(ctx)
 	if c.cancel != nil {

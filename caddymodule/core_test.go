@@ -53,7 +53,7 @@ func TestCleanupIsTakenOver(t *testing.T) {
 	}()
 	cleanOnce := func(c *core) {
 		t.Helper()
-		if err := c.cleanAll(t.Context(), time.Hour); err != nil {
+		if err := c.cleanSessions(t.Context(), time.Hour); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -60,33 +60,12 @@ func listEvents(ctx context.Context, c *console, a eventArgs) (any, error) {
 		return nil, err
 	}
 	page := eventPage{Events: []eventLine{}, After: a.After, Unsealed: a.Unsealed}
-	if a.After == 0 && (a.Latest || !a.Since.IsZero()) {
-		from := a.Since
-		if a.Latest {
-			from = time.Now().Add(time.Hour)
-		}
-		if page.After, err = c.db.BatchAt(ctx, from); err != nil {
-			return nil, err
-		}
+	if page.After, err = c.begin(ctx, a); err != nil {
+		return nil, err
 	}
-	var rows []authcore.SealedEvent
-	if a.Unsealed == "" {
-		batches, err := c.db.SealedBatches(ctx, page.After, eventRows)
-		if err != nil {
-			return nil, err
-		}
-		for _, b := range batches {
-			rows, page.After = append(rows, b.Events...), b.Number
-		}
-		page.Done = a.Follow && len(batches) == 0
-	}
-	if len(rows) == 0 && !a.Follow {
-		if rows, err = c.db.UnsealedEvents(ctx, a.Unsealed, eventRows); err != nil {
-			return nil, err
-		}
-		if page.Done = len(rows) == 0; !page.Done {
-			page.Unsealed = rows[len(rows)-1].ID
-		}
+	rows, err := c.nextEvents(ctx, a, &page)
+	if err != nil {
+		return nil, err
 	}
 	slices.SortStableFunc(rows, func(a, b authcore.SealedEvent) int { return a.Time.Compare(b.Time) }) // in a batch, those of commands come first
 	for i := range rows {
@@ -95,6 +74,42 @@ func listEvents(ctx context.Context, c *console, a eventArgs) (any, error) {
 		}
 	}
 	return page, nil
+}
+
+// begin gives the batch behind which a listing begins, or goes on.
+func (c *console) begin(ctx context.Context, a eventArgs) (int64, error) {
+	switch {
+	case a.After == 0 && a.Latest:
+		return c.db.BatchAt(ctx, c.accounts.Now().Add(time.Hour))
+	case a.After == 0 && !a.Since.IsZero():
+		return c.db.BatchAt(ctx, a.Since)
+	}
+	return a.After, nil
+}
+
+// nextEvents reads the next events, and says in page how far it came. What is sealed
+// while it looks for unsealed ones comes with the next page.
+func (c *console) nextEvents(ctx context.Context, a eventArgs, page *eventPage) (rows []authcore.SealedEvent, err error) {
+	batches, err := c.db.SealedBatches(ctx, page.After, eventRows)
+	if err != nil {
+		return nil, err
+	}
+	for _, b := range batches {
+		rows, page.After = append(rows, b.Events...), b.Number
+	}
+	if len(batches) > 0 || a.Follow {
+		page.Done = len(batches) == 0
+		return rows, nil
+	}
+	if rows, err = c.db.UnsealedEvents(ctx, a.Unsealed, eventRows); err != nil {
+		return nil, err
+	}
+	if len(rows) > 0 {
+		page.Unsealed = rows[len(rows)-1].ID
+		return rows, nil
+	}
+	page.Done = true
+	return nil, nil
 }
 
 // eventFilter chooses events, and knows the names of users.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
 )
@@ -202,7 +201,7 @@ func (s *sealing) begin() error {
 // go unrecorded.
 func (s *sealing) repair(newest end) {
 	s.head = newest
-	s.alarms = append(s.alarms, authcore.NewEvent(time.Now(), authcore.Actor{Kind: authcore.ActorSystem}, authcore.AuditAlarm, "", authcore.Failure,
+	s.alarms = append(s.alarms, authcore.NewEvent(s.tx.db.now(), authcore.Actor{Kind: authcore.ActorSystem}, authcore.AuditAlarm, "", authcore.Failure,
 		ErrChainEnd.Error()))
 }
 
@@ -261,7 +260,7 @@ func (s *sealing) finish(fresh []authcore.Event) error {
 	if err := writeEvents(s.tx, rows); err != nil {
 		return err
 	}
-	now := fromMicros(micros(time.Now()))
+	now := fromMicros(micros(s.tx.db.now()))
 	link := s.chain.Link(s.head.Link, number, now, s.leaves)
 	if _, err := s.tx.exec("INSERT INTO event_batches (number, events, link, sealed_at) VALUES (?, ?, ?, ?)", number, count, link, micros(now)); err != nil {
 		return err

@@ -30,6 +30,7 @@ type DB struct {
 	background         sync.WaitGroup
 
 	key      authcore.SecretKey // of the audit chain
+	now      func() time.Time   // this node's clock
 	unsealed atomic.Bool        // there may be events that are in no batch yet
 
 	unavailable, refused atomic.Uint64 // calls that failed; see Errors
@@ -68,7 +69,7 @@ func connect(ctx context.Context, c Config) (*DB, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	db := &DB{config: c, ended: make(chan struct{})}
+	db := &DB{config: c, ended: make(chan struct{}), now: time.Now}
 	db.unsealed.Store(true)
 	db.Configure(c)
 	var err error

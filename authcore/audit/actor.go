@@ -3,7 +3,6 @@ package audit
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -36,7 +35,7 @@ var DefaultSettings = Settings{Batch: 100, Every: time.Second}
 const (
 	// queueSize is how many events may wait to be put into a batch. When it is full,
 	// Record waits a moment and then counts the event as dropped.
-	queueSize    = 16384
+	queueSize    = 4096
 	recordWait   = 50 * time.Millisecond
 	writeLimit   = 3 * time.Second
 	firstBackoff = 50 * time.Millisecond
@@ -49,9 +48,8 @@ const (
 // a database that is slow or away holds up nobody, and what it does not take in
 // time goes to a spill file, from where it is written once the database is back.
 type Actor struct {
+	Parts
 	store   Store
-	report  func(error)
-	alarm   func(error)
 	queue   chan authcore.Event
 	nudge   chan struct{}
 	backlog *backlog
@@ -69,7 +67,9 @@ type Actor struct {
 	gate   sync.RWMutex // held for reading by who records, so that Close can wait for them
 	closed bool
 
-	accepted, written, batches, failed, flushed atomic.Uint64
+	accepted, written, batches, failed atomic.Uint64
+
+	writing atomic.Int64 // nanoseconds that writes took
 
 	gathered atomic.Int64 // events in the batch that is being made
 }
@@ -88,12 +88,20 @@ type Stats struct {
 	Writing  time.Duration
 }
 
-// New makes an actor and starts it. place is where spill files are, those of
-// processes that died included; without one, what the database does not take waits
-// in memory. report is told of failed writes, and by nil when writing goes on again;
-// alarm of lost events and of trouble with spill files.
-func New(store Store, place *SpillPlace, s Settings, report, alarm func(error)) *Actor {
-	a := &Actor{store: store, report: report, alarm: alarm, queue: make(chan authcore.Event, queueSize), backlog: newBacklog(place, alarm),
+// Parts are what an actor needs besides a database.
+type Parts struct {
+	// Spill is where spill files are, those of processes that died included; without
+	// one, what the database does not take waits in memory.
+	Spill *SpillPlace
+	Now   func() time.Time
+	// Report is told of failed writes, and by nil when writing goes on again; Alarm of
+	// lost events and of trouble with spill files.
+	Report, Alarm func(error)
+}
+
+// New makes an actor and starts it.
+func New(store Store, s Settings, p Parts) *Actor {
+	a := &Actor{Parts: p, store: store, queue: make(chan authcore.Event, queueSize), backlog: newBacklog(p.Spill, p.Alarm),
 		nudge: make(chan struct{}, 1), batched: make(chan struct{}), done: make(chan struct{}), stop: make(chan struct{})}
 	a.ctx, a.cancel = context.WithCancel(context.Background())
 	a.Configure(s)
@@ -126,7 +134,7 @@ func (a *Actor) Record(ev authcore.Event) {
 	defer a.gate.RUnlock()
 	a.accepted.Add(1)
 	if a.closed {
-		a.drop(1)
+		a.backlog.dropped.Add(1)
 		return
 	}
 	if a.sync.Load() && a.through(ev) {
@@ -142,29 +150,34 @@ func (a *Actor) Record(ev authcore.Event) {
 	select {
 	case a.queue <- ev:
 	case <-t.C:
-		a.drop(1)
+		a.backlog.dropped.Add(1)
 	}
 }
 
-// through writes an event at once. What fails goes the way of the others.
+// through writes an event at once, unless others wait: then it goes behind them, as
+// does one that fails.
 func (a *Actor) through(ev authcore.Event) bool {
+	if s := a.Stats(); s.Queue > 0 || s.Waiting > 0 || s.Spill > 0 {
+		return false
+	}
 	return a.insert([]authcore.Event{ev}, true) == nil
 }
 
-func (a *Actor) drop(n int) {
-	a.backlog.mu.Lock()
-	defer a.backlog.mu.Unlock()
-	a.backlog.drop(n)
+// mourn raises the alarm for events that were lost since the last time.
+func (a *Actor) mourn(before uint64) uint64 {
+	lost := a.backlog.dropped.Load()
+	if lost > before {
+		a.Alarm(fmt.Errorf("%d audit events are lost: neither the database nor a spill file takes them", lost))
+	}
+	return lost
 }
 
 // Stats gives the counters as they are now.
 func (a *Actor) Stats() Stats {
 	s := Stats{Accepted: a.accepted.Load(), Written: a.written.Load(), Batches: a.batches.Load(), Failed: a.failed.Load(), Queue: len(a.queue) + int(a.gathered.Load()),
-		Writing: time.Duration(a.flushed.Load())}
+		Dropped: a.backlog.dropped.Load(), Writing: time.Duration(a.writing.Load())}
 	s.Waiting, s.Spill = a.backlog.depth()
-	a.backlog.mu.Lock()
-	defer a.backlog.mu.Unlock()
-	s.Spilled, s.Dropped = a.backlog.spilled, a.backlog.dropped
+	s.Spilled = a.backlog.spilled.Load()
 	return s
 }
 
@@ -178,18 +191,14 @@ func (a *Actor) Hasten() {
 // does not take stays in a spill file for the next process. It returns an error
 // where events were lost, now or before.
 func (a *Actor) Close(ctx context.Context) error {
+	defer context.AfterFunc(ctx, a.cancel)() // also of a write that somebody who records waits for
 	a.gate.Lock()
 	if !a.closed {
 		a.closed = true
 		close(a.stop)
 	}
 	a.gate.Unlock()
-	select {
-	case <-a.done:
-	case <-ctx.Done():
-		a.cancel()
-		<-a.done
-	}
+	<-a.done
 	if lost := a.Stats().Dropped; lost > 0 {
 		return fmt.Errorf("%d audit events were lost", lost)
 	}
@@ -205,24 +214,31 @@ func (a *Actor) collect() {
 	var batch []authcore.Event
 	push := func() {
 		if len(batch) > 0 {
-			a.backlog.add(batch, time.Now())
+			a.backlog.add(batch, a.Now())
 			batch = nil
 			a.gathered.Store(0)
 		}
 	}
+	gather := func(ev authcore.Event) {
+		if batch == nil {
+			batch = make([]authcore.Event, 0, min(int(a.batch.Load()), len(a.queue)+1))
+		}
+		a.gathered.Add(1)
+		if batch = append(batch, ev); len(batch) >= int(a.batch.Load()) {
+			push()
+		}
+	}
+	lost := uint64(0)
 	for {
 		select {
 		case ev := <-a.queue:
-			if batch == nil {
-				batch = make([]authcore.Event, 0, min(int(a.batch.Load()), len(a.queue)+1))
-			}
-			a.gathered.Add(1)
-			if batch = append(batch, ev); len(batch) >= int(a.batch.Load()) || a.hasty.Load() && len(a.queue) == 0 {
+			if gather(ev); a.hasty.Load() && len(a.queue) == 0 {
 				push()
 			}
 		case <-tick.C:
 			push()
-			a.backlog.late(time.Now(), every)
+			a.backlog.late(a.Now(), every)
+			lost = a.mourn(lost)
 		case <-a.nudge:
 			if a.hasty.Load() {
 				push()
@@ -232,152 +248,12 @@ func (a *Actor) collect() {
 				tick.Reset(every)
 			}
 		case <-a.stop:
-			for {
-				select {
-				case ev := <-a.queue:
-					a.gathered.Add(1)
-					if batch = append(batch, ev); len(batch) >= int(a.batch.Load()) {
-						push()
-					}
-					continue
-				default:
-				}
-				push()
-				return
+			for len(a.queue) > 0 { // nobody records any more
+				gather(<-a.queue)
 			}
+			push()
+			a.mourn(lost)
+			return
 		}
-	}
-}
-
-// write brings batch after batch to the database, until everything queued is there
-// or the time is over.
-func (a *Actor) write() {
-	defer close(a.done)
-	seal := time.NewTicker(DefaultSettings.Every)
-	defer seal.Stop()
-	for ending := false; !ending; {
-		select {
-		case <-a.backlog.ready:
-		case <-seal.C:
-			a.seal()
-		case <-a.batched:
-			ending = true
-		}
-		for a.next() {
-			continue
-		}
-	}
-	a.seal()
-	if lost := a.backlog.end(); lost > 0 {
-		a.drop(lost)
-	}
-}
-
-// next writes the first batch that waits. It is false where there is none, or when
-// the actor is closed and the database does not take it.
-func (a *Actor) next() bool {
-	batch, ok := a.backlog.first()
-	if !ok || !a.insist(batch.events) {
-		return false
-	}
-	a.backlog.written(batch)
-	return true
-}
-
-// insist tries until the database has the events. Once the actor is closed it tries
-// three times more.
-func (a *Actor) insist(events []authcore.Event) bool {
-	last := 0 // tries since the actor was closed
-	for wait := firstBackoff; ; wait = min(2*wait, maxBackoff) {
-		err := a.insert(events, false)
-		if err != nil && !away(err) {
-			events, err = a.single(events, err)
-		}
-		if err == nil {
-			if wait > firstBackoff {
-				a.report(nil)
-			}
-			return true
-		}
-		a.report(err)
-		a.backlog.late(time.Now(), 0) // should the process die, a file has it
-		select {
-		case <-a.stop:
-			if last++; last >= lastTries || !sleep(a.ctx, firstBackoff) {
-				return false
-			}
-		case <-time.After(wait):
-		}
-	}
-}
-
-// away tells whether the database may take later what it does not take now.
-func away(err error) bool {
-	var ours *authcore.Error
-	return errors.As(err, &ours) && ours.Kind == authcore.Unavailable || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
-}
-
-// single writes events one by one where the database refuses them together, so that
-// one that it never takes does not hold up the others. Where it takes none, the
-// trouble is not with the events: all of them remain.
-func (a *Actor) single(events []authcore.Event, first error) ([]authcore.Event, error) {
-	if len(events) == 1 {
-		return events, first
-	}
-	var refused []authcore.Event
-	for i := range events {
-		err := a.insert(events[i:i+1], false)
-		if err != nil && away(err) {
-			return events, err
-		}
-		if err != nil {
-			refused = append(refused, events[i])
-			first = err
-		}
-	}
-	if len(refused) == len(events) {
-		return events, first
-	}
-	for _, ev := range refused {
-		a.alarm(fmt.Errorf("the audit event %s (%s) is lost: the database refuses it: %w", ev.ID, ev.Action, first))
-		a.drop(1)
-	}
-	return nil, nil
-}
-
-// insert writes events once.
-func (a *Actor) insert(events []authcore.Event, durable bool) error {
-	ctx, cancel := context.WithTimeout(a.ctx, writeLimit)
-	defer cancel()
-	began := time.Now()
-	err := a.store.InsertEvents(ctx, events, durable)
-	a.flushed.Add(uint64(time.Since(began)))
-	if err != nil {
-		a.failed.Add(1)
-		return err
-	}
-	a.batches.Add(1)
-	a.written.Add(uint64(len(events)))
-	return nil
-}
-
-// seal makes what commands have written a part of the chain. Where that fails it is
-// tried again with the next tick.
-func (a *Actor) seal() {
-	ctx, cancel := context.WithTimeout(a.ctx, writeLimit)
-	defer cancel()
-	if err := a.store.SealEvents(ctx, false); err != nil && a.ctx.Err() == nil {
-		a.report(err)
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
 	}
 }

@@ -21,6 +21,9 @@ var (
 	interval  = DefaultSettings.Every
 )
 
+// quiet are parts of an actor whose troubles nobody looks at.
+var quiet = Parts{Now: time.Now, Report: func(error) {}, Alarm: func(error) {}}
+
 // table is a Store in memory.
 type table struct {
 	mu      sync.Mutex
@@ -49,7 +52,7 @@ func (s *table) InsertEvents(ctx context.Context, events []authcore.Event, _ boo
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.calls++
-	if s.refuse != "" && slices.ContainsFunc(events, func(ev authcore.Event) bool { return ev.ID == s.refuse }) {
+	if s.refuse == "*" || s.refuse != "" && slices.ContainsFunc(events, func(ev authcore.Event) bool { return ev.ID == s.refuse }) {
 		return errors.New("database: refused")
 	}
 	if s.fail != 0 && !s.late {
@@ -125,7 +128,7 @@ func (a *actorTest) start(place *SpillPlace) {
 			a.errors.Add(1)
 		}
 	}
-	a.Actor = New(a.table, place, DefaultSettings, count, count)
+	a.Actor = New(a.table, DefaultSettings, Parts{Spill: place, Now: time.Now, Report: count, Alarm: count})
 }
 
 func (a *actorTest) record(n int) {
@@ -342,8 +345,13 @@ func TestFullMemory(t *testing.T) {
 		a.record(memoryLimit / batchSize * batchSize)
 		kept := slices.Clone(a.want)
 		a.record(batchSize)
-		if took := time.Since(start); took != 0 || a.Stats().Dropped != uint64(batchSize) || a.errors.Load() == 0 {
-			t.Errorf("after %s %d dropped and %d errors, want at once %d, reported", took, a.Stats().Dropped, a.errors.Load(), batchSize)
+		if took := time.Since(start); took != 0 || a.Stats().Dropped != uint64(batchSize) {
+			t.Errorf("after %s %d dropped, want at once %d", took, a.Stats().Dropped, batchSize)
+		}
+		time.Sleep(interval)
+		synctest.Wait()
+		if a.errors.Load() == 0 {
+			t.Error("nothing was reported")
 		}
 		a.table.set(func(s *table) { s.block = nil })
 		close(release)
@@ -359,7 +367,7 @@ func TestNothingIsLost(t *testing.T) {
 	t.Parallel()
 	const writers, each = 8, 2000
 	flaky := new(flakyStore)
-	a := New(flaky, nil, DefaultSettings, func(error) {}, func(error) {})
+	a := New(flaky, DefaultSettings, quiet)
 	var wg sync.WaitGroup
 	for w := range writers {
 		wg.Go(func() {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
@@ -28,7 +29,7 @@ type backlog struct {
 	syncs   sync.WaitGroup
 	full    bool // the last try to write to a file failed
 
-	spilled, dropped uint64
+	spilled, dropped atomic.Uint64 // events
 }
 
 // pending is a batch in memory, and when it came.
@@ -43,7 +44,7 @@ const memoryLimit = 65536
 func newBacklog(place *SpillPlace, alarm func(error)) *backlog {
 	b := &backlog{place: place, alarm: alarm, ready: make(chan struct{}, 1)}
 	if place != nil {
-		if b.files = place.left(); len(b.files) > 0 {
+		if b.files = place.left(alarm); len(b.files) > 0 {
 			b.ready <- struct{}{}
 		}
 	}
@@ -60,7 +61,7 @@ func (b *backlog) add(events []authcore.Event, now time.Time) {
 	}
 	if b.waiting+len(events) > memoryLimit {
 		if !b.spill() || !b.toFile(events) {
-			b.drop(len(events))
+			b.dropped.Add(uint64(len(events)))
 		}
 		return
 	}
@@ -118,18 +119,8 @@ func (b *backlog) toFile(events []authcore.Event) bool {
 		return false
 	}
 	b.full, b.dirty = false, true
-	b.spilled += uint64(len(events))
+	b.spilled.Add(uint64(len(events)))
 	return true
-}
-
-// drop counts events that are lost, and says so for the first and every
-// thousandth. b.mu is held.
-func (b *backlog) drop(n int) {
-	before := b.dropped
-	b.dropped += uint64(n)
-	if before == 0 || before/1000 != b.dropped/1000 {
-		b.alarm(fmt.Errorf("%d audit events are lost: neither the database nor a spill file takes them", b.dropped))
-	}
 }
 
 // late sees to it that nothing is in memory alone for longer than an interval, and

@@ -17,7 +17,9 @@ func (void) SealEvents(context.Context, bool) error                     { return
 // BenchmarkRecord is what an event costs whoever records it, from the making of it
 // on. What does not fit into the queue for a moment waits, as it does in earnest.
 func BenchmarkRecord(b *testing.B) {
-	a := New(void{}, &SpillPlace{Dir: b.TempDir(), Name: "bench"}, DefaultSettings, func(error) {}, func(error) {})
+	parts := quiet
+	parts.Spill = &SpillPlace{Dir: b.TempDir(), Name: "bench"}
+	a := New(void{}, DefaultSettings, parts)
 	defer a.Close(context.Background())
 	by := authcore.Actor{Kind: authcore.ActorUser, User: "0198c0de-0000-7000-8000-000000000000", Client: authcore.NewClient("192.0.2.1", "Browser/1.0", "request")}
 	b.Run("made", func(b *testing.B) {

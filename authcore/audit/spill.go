@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
@@ -54,14 +55,22 @@ func (p SpillPlace) open() (*spillFile, error) {
 	return &spillFile{f: f}, nil
 }
 
-// left gives the files of processes that died, oldest first, locked.
-func (p SpillPlace) left() []*spillFile {
-	names, _ := filepath.Glob(filepath.Join(p.Dir, p.Name+"-*"+spillEnding))
+// left gives the files of processes that died, oldest first, locked. alarm is told of
+// those that cannot be read.
+func (p SpillPlace) left(alarm func(error)) []*spillFile {
+	entries, err := os.ReadDir(p.Dir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		alarm(fmt.Errorf("audit spill files cannot be looked for: %w", err))
+	}
 	var all []*spillFile
 	var ages []os.FileInfo
-	for _, name := range names {
-		f, err := os.OpenFile(name, os.O_RDWR, 0)
+	for _, entry := range entries {
+		if name := entry.Name(); !entry.Type().IsRegular() || !strings.HasPrefix(name, p.Name+"-") || !strings.HasSuffix(name, spillEnding) {
+			continue
+		}
+		f, err := os.OpenFile(filepath.Join(p.Dir, entry.Name()), os.O_RDWR, 0)
 		if err != nil {
+			alarm(fmt.Errorf("an audit spill file cannot be written to the database: %w", err))
 			continue
 		}
 		if lock(f) != nil {
@@ -70,7 +79,8 @@ func (p SpillPlace) left() []*spillFile {
 		}
 		info, err := f.Stat()
 		size, err2 := wholeLines(f)
-		if errors.Join(err, err2) != nil {
+		if err := errors.Join(err, err2); err != nil {
+			alarm(fmt.Errorf("an audit spill file cannot be written to the database: %w", err))
 			f.Close()
 			continue
 		}
@@ -88,17 +98,16 @@ func wholeLines(f *os.File) (int64, error) {
 		return 0, err
 	}
 	var one [1]byte
-	for whole := size; whole >= 0; whole-- {
-		if whole > 0 {
-			if _, err := f.ReadAt(one[:], whole-1); err != nil {
-				return 0, err
-			}
+	whole := size
+	for ; whole > 0; whole-- {
+		if _, err := f.ReadAt(one[:], whole-1); err != nil {
+			return 0, err
 		}
-		if whole == 0 || one[0] == '\n' {
-			return whole, f.Truncate(whole)
+		if one[0] == '\n' {
+			break
 		}
 	}
-	return size, nil
+	return whole, f.Truncate(whole)
 }
 
 // add appends a batch. A line that did not arrive whole is taken away again.
@@ -206,8 +215,15 @@ func (s *spillFile) done(end int64) { s.read = end }
 
 func (s *spillFile) empty() bool { return s.read >= s.size }
 
-// remove closes the file, and deletes it: the database has everything.
-func (s *spillFile) remove() error { return errors.Join(s.f.Close(), os.Remove(s.f.Name())) }
+// remove deletes the file: the database has everything. It does so while the file is
+// locked, where the system lets one delete an open file.
+func (s *spillFile) remove() error {
+	err := os.Remove(s.f.Name())
+	if closed := s.f.Close(); err != nil && closed == nil {
+		err = os.Remove(s.f.Name())
+	}
+	return err
+}
 
 // keep closes the file for the next process.
 func (s *spillFile) keep() error { return errors.Join(s.f.Sync(), s.f.Close()) }

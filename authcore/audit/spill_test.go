@@ -1,11 +1,14 @@
 package audit
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -170,7 +173,7 @@ func TestSpillOfAnother(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer first.remove()
-	if all := place.left(); len(all) != 0 {
+	if all := place.left(func(err error) { t.Error(err) }); len(all) != 0 {
 		t.Error("taken over from a process that lives")
 	}
 	if info, err := first.f.Stat(); err != nil || info.Mode().Perm() != 0o600 {
@@ -206,18 +209,70 @@ func TestSpillWithoutRoom(t *testing.T) {
 	})
 }
 
-// An event that the database never takes does not hold up the others.
+// An event that the database never takes does not hold up the others, whether it
+// came alone or among them; what is missing is on record.
 func TestRefusedEvent(t *testing.T) {
+	for _, n := range []int{1, batchSize} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			inBubble(t, func(a *actorTest) {
+				a.table.refuse = "000000"
+				a.record(n)
+				time.Sleep(interval)
+				a.record(5)
+				time.Sleep(interval)
+				synctest.Wait()
+				got := slices.DeleteFunc(a.table.ids(), func(id string) bool { return len(id) == 36 })
+				if diff := cmp.Diff(a.want[1:], got); diff != "" || a.Stats().Dropped != 1 || len(a.table.ids()) != len(got)+1 || a.errors.Load() == 0 {
+					t.Errorf("%d dropped; events (-want +got):\n%s", a.Stats().Dropped, diff)
+				}
+			})
+		})
+	}
+}
+
+// A database that takes no event at all has its troubles, not the events: they wait.
+func TestRefusedByAll(t *testing.T) {
 	inBubble(t, func(a *actorTest) {
-		a.table.refuse = "000003"
-		a.record(batchSize)
-		time.Sleep(interval)
-		synctest.Wait()
-		a.want = slices.Delete(a.want, 3, 4)
-		if diff := cmp.Diff(a.want, a.table.ids()); diff != "" || a.Stats().Dropped != 1 {
-			t.Errorf("%d dropped; events (-want +got):\n%s", a.Stats().Dropped, diff)
-		}
+		a.table.refuse = "*"
+		a.record(batchSize + 3)
+		time.Sleep(time.Minute)
+		a.table.set(func(s *table) { s.refuse = "" })
+		time.Sleep(maxBackoff)
+		a.wroteAll()
 	})
+}
+
+// With durability sync, what comes after an event that waits does not overtake it.
+func TestSyncKeepsTheOrder(t *testing.T) {
+	inBubble(t, func(a *actorTest) {
+		a.Configure(Settings{Sync: true})
+		a.table.set(func(s *table) { s.fail = 1 })
+		a.record(3)
+		time.Sleep(interval)
+		a.wroteAll()
+		a.record(1)
+		a.wroteAll()
+	})
+}
+
+// Close keeps to its time while somebody waits for a write.
+func TestCloseWhileSync(t *testing.T) {
+	t.Parallel()
+	hanging := &table{has: make(map[string]bool), block: make(chan struct{})}
+	a := New(hanging, Settings{Sync: true}, quiet)
+	var recorded sync.WaitGroup
+	recorded.Go(func() { a.Record(authcore.Event{ID: "1"}) })
+	for a.Stats().Accepted == 0 {
+		runtime.Gosched()
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	_ = a.Close(ctx)
+	if took := time.Since(began); took > writeLimit-time.Second {
+		t.Errorf("it took %s", took)
+	}
+	recorded.Wait()
 }
 
 // With durability sync an event is in the database when Record returns.
