@@ -56,7 +56,7 @@ var metrics = []metric{
 		value{"batch", func(s *snapshot) float64 { return float64(s.audit.Waiting) }}),
 	figure("gate_audit_spill_bytes", "Audit events in spill files that the database does not have yet.",
 		func(s *snapshot) float64 { return float64(s.audit.Spill) }),
-	figure("gate_audit_accepted_total", "Audit events recorded.",
+	figure("gate_audit_accepted_total", "Audit events to be written in batches.",
 		func(s *snapshot) float64 { return float64(s.audit.Accepted) }),
 	figure("gate_audit_written_total", "Audit events written to the database.",
 		func(s *snapshot) float64 { return float64(s.audit.Written) }),
