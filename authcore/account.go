@@ -56,7 +56,7 @@ func (a *Accounts) SetPassword(ctx context.Context, actor Actor, id UserID, pw S
 	if err != nil {
 		return err
 	}
-	hash, err := a.newPassword(ctx, pw, u)
+	hash, err := a.newPassword(ctx, actor, pw, u)
 	if err != nil {
 		return err
 	}

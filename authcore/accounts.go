@@ -23,6 +23,10 @@ type UserStore interface {
 	UserByLogin(ctx context.Context, key string, isEmail bool) (User, password.Hash, error)
 	// UserByID finds a user and the password hash.
 	UserByID(ctx context.Context, id UserID) (User, password.Hash, error)
+	// ProofSince gives the time at which all earlier proofs of the password ended:
+	// it was set, or all sessions of the user were revoked. It is zero where there
+	// is no password, and changes with nothing else.
+	ProofSince(ctx context.Context, id UserID) (time.Time, error)
 	// Users lists users in the order of their username keys, after a key.
 	Users(ctx context.Context, after string, limit int) ([]User, error)
 	// UpdateProfile changes name and address. Another address than the user has
@@ -58,7 +62,8 @@ type SessionStore interface {
 	// RevokeSession ends the root and its children, or returns
 	// ErrSessionNotFound. A user that is not empty must own it.
 	RevokeSession(ctx context.Context, root SessionID, user UserID, ev Event) error
-	// RevokeSessionsOf ends all sessions of a user but those under keep.
+	// RevokeSessionsOf ends all sessions of a user but those under keep, and what
+	// devices remember of the user (ProofSince).
 	RevokeSessionsOf(ctx context.Context, user UserID, keep SessionID, ev Event) (int, error)
 	// RevokeEverySession ends all sessions that began before the event.
 	RevokeEverySession(ctx context.Context, ev Event) (int, error)

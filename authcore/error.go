@@ -72,6 +72,8 @@ var (
 		Message: "Many people are signing in right now. Please try again in a moment."}
 	ErrTooManyAttempts = &Error{Kind: TooMany, Code: "too_many_attempts",
 		Message: "There were too many attempts. Please wait a little before you try again."}
+	ErrTooManySignIns = &Error{Kind: TooMany, Code: "too_many_attempts",
+		Message: "There were too many attempts to sign in. Please wait a little, or use a browser that you have signed in with before."}
 	ErrNoSession = &Error{Kind: Unauthenticated, Code: "login_required",
 		Message: "Please sign in."}
 	ErrProofRequired = &Error{Kind: Forbidden, Code: "proof_required", Field: "current_password",

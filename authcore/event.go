@@ -25,6 +25,8 @@ const (
 	SessionRevoke    Action = "session.revoke"
 	SetupOpen        Action = "setup.open"
 	SetupClose       Action = "setup.close"
+	AuditDelete      Action = "audit.delete" // old events, for their age
+	AuditAlarm       Action = "audit.alarm"  // the log was changed by somebody else
 )
 
 // Outcome tells how it ended.

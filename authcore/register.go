@@ -38,7 +38,7 @@ func (n NewUser) user(now time.Time) (User, error) {
 }
 
 // newPassword checks a chosen password against the rules and hashes it.
-func (a *Accounts) newPassword(ctx context.Context, pw Secret, u User) (password.Hash, error) {
+func (a *Accounts) newPassword(ctx context.Context, actor Actor, pw Secret, u User) (password.Hash, error) {
 	local, _, _ := strings.Cut(u.Email, "@")
 	if err := a.Rules.Check(pw.Reveal(), u.Username, local, u.Name); err != nil {
 		var weak *password.WeakError
@@ -47,7 +47,7 @@ func (a *Accounts) newPassword(ctx context.Context, pw Secret, u User) (password
 		}
 		return "", err
 	}
-	hash, err := a.Passwords.Hash(ctx, pw.Reveal())
+	hash, err := a.Passwords.Hash(password.For(ctx, caller(actor)), pw.Reveal())
 	if err != nil {
 		return "", hashing(err, nil)
 	}
@@ -63,7 +63,7 @@ func (a *Accounts) CreateUser(ctx context.Context, actor Actor, n NewUser) (User
 	}
 	var hash password.Hash
 	if n.Password != "" {
-		if hash, err = a.newPassword(ctx, n.Password, u); err != nil {
+		if hash, err = a.newPassword(ctx, actor, n.Password, u); err != nil {
 			return User{}, err
 		}
 	}
@@ -92,7 +92,7 @@ func (a *Accounts) RegisterUser(ctx context.Context, actor Actor, n NewUser, inv
 	if _, err = a.admit(actor, "register:"+actor.Client.Address); err != nil {
 		return "", Session{}, err
 	}
-	hash, err := a.newPassword(ctx, n.Password, u)
+	hash, err := a.newPassword(ctx, actor, n.Password, u)
 	if err != nil {
 		return "", Session{}, err
 	}

@@ -65,7 +65,7 @@ func (k SecretKey) derive(purpose string) []byte {
 	return key
 }
 
-// Sealer encrypts and authenticates short-lived values that travel through a
+// Sealer encrypts and authenticates values that travel through a
 // browser: AES-256-GCM with a random nonce, the time of sealing inside.
 type Sealer struct {
 	aead cipher.AEAD

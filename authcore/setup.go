@@ -52,7 +52,7 @@ func (a *Accounts) Setup(ctx context.Context, actor Actor, code Secret, n NewUse
 	if err != nil {
 		return "", Session{}, err
 	}
-	hash, err := a.newPassword(ctx, n.Password, u)
+	hash, err := a.newPassword(ctx, actor, n.Password, u)
 	if err != nil {
 		return "", Session{}, err
 	}

@@ -15,15 +15,17 @@ type SignIn struct {
 	Login    string // username or email address
 	Password Secret
 	Host     string // the host the session will live on
+	Device   Device // what the browser remembers; it opens nothing
 }
 
 // SignIn checks a password and makes a session. It returns ErrLoginFailed for
 // an unknown user, a wrong password and a disabled user alike, after the same
-// work; ErrTooManyAttempts when a limit is reached and ErrLoginBusy when no
-// hash can run now.
+// work; ErrTooManySignIns when a limit is reached and ErrLoginBusy when no
+// hash can run now. A device that knows the user has limits of its own, and goes
+// first where many wait.
 func (a *Accounts) SignIn(ctx context.Context, actor Actor, in SignIn) (Secret, Session, error) {
 	key, isEmail := LoginKey(in.Login)
-	giveBack, err := a.admit(actor, "login:"+key)
+	ctx, giveBack, err := a.admitSignIn(ctx, actor, "login:"+key, a.knownAs(ctx, in.Device, key, isEmail))
 	if err != nil {
 		a.refused(actor, UserLogin, "", "too many attempts")
 		return "", Session{}, err
@@ -44,20 +46,55 @@ func (a *Accounts) SignIn(ctx context.Context, actor Actor, in SignIn) (Secret, 
 	return a.startSession(ctx, actor, user, hash, in.Host)
 }
 
+// admitSignIn is admit for a sign-in, and gives the context to hash with. A device
+// that knows the user is an address and an account of its own, so that nobody
+// else uses up its attempts; when it has used them up itself, as whoever stole it
+// would, it is like any other.
+func (a *Accounts) admitSignIn(ctx context.Context, actor Actor, account, device string) (context.Context, func(), error) {
+	who := caller(actor)
+	if device != "" {
+		if giveBack, _ := a.take(device, device); giveBack != nil {
+			who.Known = true
+			return password.For(ctx, who), giveBack, nil
+		}
+	}
+	giveBack, after := a.take(who.Address, account)
+	if giveBack == nil {
+		return nil, nil, ErrTooManySignIns.After(after)
+	}
+	return password.For(ctx, who), giveBack, nil
+}
+
 // admit takes one attempt from the limits of the client's address and of the
 // account, and returns how to give it back.
 func (a *Accounts) admit(actor Actor, account string) (giveBack func(), err error) {
-	address := actor.Client.Address
-	if ip, err := netip.ParseAddr(address); err == nil {
-		address = limit.AddressKey(ip)
-	}
-	if ok, after := a.ByAddress.Take(address); !ok {
+	giveBack, after := a.take(caller(actor).Address, account)
+	if giveBack == nil {
 		return nil, ErrTooManyAttempts.After(after)
+	}
+	return giveBack, nil
+}
+
+// take takes one attempt from both limits, and returns how to give it back; where
+// one of them has none left, nil and how long it takes until it has.
+func (a *Accounts) take(address, account string) (giveBack func(), after time.Duration) {
+	if ok, after := a.ByAddress.Take(address); !ok {
+		return nil, after
 	}
 	if ok, after := a.ByAccount.Take(account); !ok {
-		return nil, ErrTooManyAttempts.After(after)
+		return nil, after
 	}
-	return func() { a.ByAddress.GiveBack(address); a.ByAccount.GiveBack(account) }, nil
+	return func() { a.ByAddress.GiveBack(address); a.ByAccount.GiveBack(account) }, 0
+}
+
+// caller is who the hashing gate takes an actor for: who has signed in is known,
+// and so is the operator.
+func caller(actor Actor) password.Caller {
+	who := password.Caller{Known: actor.Kind != ActorAnonymous, Address: actor.Client.Address, Network: actor.Client.Address}
+	if ip, err := netip.ParseAddr(who.Address); err == nil {
+		who.Address, who.Network = limit.AddressKey(ip), limit.NetworkKey(ip)
+	}
+	return who
 }
 
 // prove finds the user and checks the password, with one hash whatever the
@@ -171,7 +208,7 @@ func (a *Accounts) Confirm(ctx context.Context, actor Actor, pw Secret) error {
 	if len(pw) > a.Rules.MaxBytes || hash == "" {
 		return ErrProofWrong
 	}
-	ok, _, err := a.Passwords.Verify(ctx, hash, pw.Reveal())
+	ok, _, err := a.Passwords.Verify(password.For(ctx, caller(actor)), hash, pw.Reveal())
 	switch {
 	case err != nil:
 		giveBack()

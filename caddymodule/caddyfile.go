@@ -47,6 +47,14 @@ var options = words{
 		"permits":   one(func(s *Settings) *string { return &s.Hashing.Permits }),
 		"when_full": list(1, 2, func(s *Settings) *[]string { return &s.Hashing.WhenFull }),
 	}),
+	"audit": block(words{
+		"batch":      one(func(s *Settings) *string { return &s.Audit.Batch }),
+		"every":      one(func(s *Settings) *string { return &s.Audit.Every }),
+		"durability": one(func(s *Settings) *string { return &s.Audit.Durability }),
+		"keep":       one(func(s *Settings) *string { return &s.Audit.Keep }),
+		"anonymise":  one(func(s *Settings) *string { return &s.Audit.Anonymise }),
+		"spill":      one(func(s *Settings) *string { return &s.Audit.Spill }),
+	}),
 	"activity": block(words{
 		"write_every": one(func(s *Settings) *string { return &s.WriteEvery }),
 	}),

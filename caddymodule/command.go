@@ -21,15 +21,15 @@ func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "gate",
 		Usage: "<command>",
-		Short: "Manages users, sessions and the database of the gate",
-		Long: `Manages users, sessions and the database of the gate.
+		Short: "Manages users, sessions, the audit log and the database of the gate",
+		Long: `Manages users, sessions, the audit log and the database of the gate.
 
 Works whether or not a server runs: through Caddy's admin endpoint where one runs
 with this configuration, else on the database itself.`,
 		CobraFunc: func(cmd *cobra.Command) {
 			cmd.PersistentFlags().StringP("config", "c", "Caddyfile", "the Caddyfile (or JSON configuration) of the server")
 			cmd.SilenceUsage = true
-			parent(cmd, userCommand(), sessionCommand(), backupCommand(), restoreCommand(), copyCommand(), doctorCommand())
+			parent(cmd, userCommand(), sessionCommand(), auditCommand(), backupCommand(), restoreCommand(), copyCommand(), doctorCommand())
 		},
 	})
 }
@@ -55,7 +55,7 @@ type target struct {
 	admin    string // address of the admin endpoint; empty where it is off
 }
 
-// commandTime bounds a command that talks to a database.
+// commandTime bounds one operation of a command on a database.
 const commandTime = 30 * time.Second
 
 // readTarget reads the configuration that --config names.

@@ -49,7 +49,7 @@ func connected(cmd *cobra.Command, create bool, f func(*connection) error) error
 // itself.
 func (t *target) connect(ctx context.Context, create bool) (*connection, error) {
 	c := &connection{key: t.values.database.Key()}
-	c.ctx, c.cancel = context.WithTimeout(ctx, commandTime)
+	c.ctx, c.cancel = context.WithCancel(ctx)
 	var err error
 	if t.admin != "" && listens(t.admin) {
 		if ans, found, err := ask(t.admin, call{Database: c.key}); err != nil || found && ans.Error != "" {
@@ -69,6 +69,8 @@ func (t *target) connect(ctx context.Context, create bool) (*connection, error) 
 // open opens the database. A server that runs on it without an admin endpoint
 // sees a change within a second.
 func (c *connection) open(t *target, create bool) error {
+	ctx, cancel := context.WithTimeout(c.ctx, commandTime)
+	defer cancel()
 	path := t.values.database.Path
 	if _, err := os.Stat(path); path != "" && errors.Is(err, os.ErrNotExist) {
 		if !create {
@@ -80,12 +82,13 @@ func (c *connection) open(t *target, create bool) error {
 		}
 	}
 	if !create {
-		if err := mustBeMade(c.ctx, t.values.database); err != nil {
+		if err := mustBeMade(ctx, t.values.database); err != nil {
 			return err
 		}
 	}
 	opened := newCore(t.values.database)
-	if err := opened.open(c.ctx, t.values); err != nil {
+	opened.brief = true
+	if err := opened.open(ctx, t.values); err != nil {
 		return err
 	}
 	accounts, err := opened.accounts(t.values)
@@ -136,7 +139,9 @@ func (c *connection) do(name string, args, result any) error {
 	}
 	var ans answer
 	if c.local != nil {
-		ans = c.local.run(c.ctx, name, raw)
+		ctx, cancel := context.WithTimeout(c.ctx, commandTime)
+		ans = c.local.run(ctx, name, raw)
+		cancel()
 	} else {
 		var found bool
 		ans, found, err = ask(c.admin, call{Database: c.key, Operation: name, Args: raw})

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,24 +32,27 @@ var cores = caddy.NewUsagePool()
 type core struct {
 	config store.Config
 	node   string      // names this process in leases
+	brief  bool        // opened for one command
 	ready  atomic.Bool // the database is open and up to date
 
-	mu       sync.Mutex
-	db       *store.DB
-	key      authcore.SecretKey
-	sessions *authcore.Sessions
-	audit    *audit.Actor
-	hashing  *password.Gate
-	address  *limit.Limiter
-	account  *limit.Limiter
-	notices  *limit.Limiter
-	attached []attached
-	setup    authcore.Secret // the setup link's token, while there is no owner
-	setupEnd time.Time
-	cancel   context.CancelFunc
-	ended    sync.WaitGroup
-	busy     atomic.Int64 // requests to our own pages under way
-	idle     atomic.Int64 // for the cleanup: nanoseconds after the last-seen time in the database when a session has surely ended
+	mu        sync.Mutex
+	db        *store.DB
+	key       authcore.SecretKey
+	sessions  *authcore.Sessions
+	audit     *audit.Actor
+	hashing   *password.Gate
+	address   *limit.Limiter
+	account   *limit.Limiter
+	notices   *limit.Limiter
+	attached  []attached
+	setup     authcore.Secret // the setup link's token, while there is no owner
+	setupEnd  time.Time
+	cancel    context.CancelFunc
+	ended     sync.WaitGroup
+	busy      atomic.Int64 // requests to our own pages under way
+	keep      atomic.Int64 // nanoseconds that events are kept, 0 is forever
+	anonymise atomic.Int64 // nanoseconds until what is personal is taken from events, 0 is never
+	idle      atomic.Int64 // for the cleanup: nanoseconds after the last-seen time in the database when a session has surely ended
 }
 
 // attached is a configuration that runs on the core.
@@ -85,7 +90,12 @@ func (c *core) open(ctx context.Context, v values) error {
 	}
 	c.db = db
 	c.sessions = authcore.NewSessions(db, time.Now, web.Prepare)
-	c.audit = audit.New(db, c.complaint("audit events wait: they cannot be written").report)
+	db.UseKey(c.key)
+	var spill *audit.SpillPlace
+	if !c.brief { // the files would belong to who types the command
+		spill = spillPlace(c.config, v.spill)
+	}
+	c.audit = audit.New(db, spill, v.audit, c.complaint("audit events wait: they cannot be written").report, c.alarm)
 	c.hashing = password.NewGate(v.permits)
 	c.address = limit.New(v.address.burst, v.address.every, time.Now)
 	c.notices = limit.New(5, time.Minute, time.Now)
@@ -135,11 +145,28 @@ func (c *core) apply(v values) {
 	c.db.Configure(v.database)
 	c.hashing.SetPermits(v.permits)
 	c.hashing.SetWait(v.wait)
+	c.audit.Configure(v.audit)
+	c.keep.Store(int64(v.keep))
+	c.anonymise.Store(int64(v.anonymise))
 	c.sessions.WriteEvery(v.writeEvery)
 	c.sessions.MaxSilence(v.silence)
 	c.address.Configure(v.address.burst, v.address.every)
 	c.account.Configure(v.account.burst, v.account.every)
 	c.idle.Store(int64(v.lifetime.Idle + v.writeEvery + time.Minute)) // memory may know a later time
+}
+
+// alarm logs what must not be overlooked: events are lost, or may be.
+func (c *core) alarm(err error) { c.log().Error("the audit log is in danger", zap.Error(err)) }
+
+// spillPlace is where events go that the database does not take. The name keeps
+// those of several databases apart.
+func spillPlace(c store.Config, dir string) *audit.SpillPlace {
+	name := filepath.Base(c.Path) + "-audit"
+	if c.Driver != store.SQLite {
+		_, id, _ := strings.Cut(c.Key(), ":")
+		name = "audit-" + id[:16]
+	}
+	return &audit.SpillPlace{Dir: dir, Name: name}
 }
 
 // accounts puts the services together for one configuration.
@@ -192,7 +219,36 @@ func (c *core) cleanAll(ctx context.Context, every time.Duration) error {
 			return nil
 		}
 	}
-	return nil
+	if err := c.db.SealEvents(ctx, true); err != nil { // those of nodes that died
+		return err
+	}
+	return errors.Join(c.age(ctx, &c.anonymise, c.db.AnonymiseEvents, nil), c.age(ctx, &c.keep, c.db.DeleteEvents, c.deleted))
+}
+
+// age does something to events of a certain age, batch by batch. done is told how
+// many there were.
+func (c *core) age(ctx context.Context, age *atomic.Int64, do func(context.Context, time.Time) (int, error), done func(int)) error {
+	if age.Load() == 0 {
+		return nil
+	}
+	total := 0
+	defer func() {
+		if done != nil && total > 0 {
+			done(total)
+		}
+	}()
+	for {
+		n, err := do(ctx, time.Now().Add(-time.Duration(age.Load())))
+		if total += n; err != nil || n == 0 || !sleep(ctx, cleanPause) {
+			return err
+		}
+	}
+}
+
+// deleted puts on record that old events were deleted.
+func (c *core) deleted(n int) {
+	c.audit.Record(authcore.NewEvent(time.Now(), authcore.Actor{Kind: authcore.ActorSystem}, authcore.AuditDelete, "", authcore.Success,
+		fmt.Sprintf("%d events, for their age", n)))
 }
 
 func sleep(ctx context.Context, d time.Duration) bool {

@@ -4,6 +4,7 @@ package caddymodule
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
@@ -24,7 +25,7 @@ func TestGateAllocatesNothing(t *testing.T) {
 	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	start := *repl
 	cookie := []string{""}
-	line := "__Host-gate=" + tokens[42] + "; theme=dark"
+	line := "__Host-gate-device=" + strings.Repeat("x", 91) + "; __Host-gate=" + tokens[42] + "; theme=dark"
 	allocs := testing.AllocsPerRun(1000, func() {
 		cookie[0] = line
 		r.Header["Cookie"] = cookie

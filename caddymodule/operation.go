@@ -37,6 +37,8 @@ var operations = map[string]operation{
 	"user.invite":    with(invite),
 	"session.list":   with(listSessions),
 	"session.revoke": with(revokeSessions),
+	"audit.list":     with(listEvents),
+	"audit.verify":   with(verifyEvents),
 	"doctor":         with(examine),
 }
 

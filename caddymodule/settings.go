@@ -14,6 +14,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
 	"github.com/gatehouse-auth/gatehouse/authcore/access"
+	"github.com/gatehouse-auth/gatehouse/authcore/audit"
 	"github.com/gatehouse-auth/gatehouse/authcore/password"
 	"github.com/gatehouse-auth/gatehouse/store"
 )
@@ -39,6 +40,8 @@ type Settings struct {
 	Session SessionSettings `json:"session,omitzero"`
 	// How passwords are hashed.
 	Hashing HashingSettings `json:"hashing,omitzero"`
+	// How the audit log is written and kept.
+	Audit AuditSettings `json:"audit,omitzero"`
 	// How often "last seen" is written for each session. Default: 5m; 0s writes on every request.
 	WriteEvery string `json:"write_every,omitempty"`
 	// How many failed sign-ins are allowed at once, and how long until one more is.
@@ -47,12 +50,18 @@ type Settings struct {
 	Policies []PolicySettings `json:"policies,omitempty"`
 }
 
-// anchor makes a relative path of the database count from a folder, that of the
-// Caddyfile: the server and the commands may run in different ones.
+// anchor makes relative paths count from a folder, that of the Caddyfile: the server and the commands may run in different ones.
 func (s *Settings) anchor(dir string) {
-	if d := &s.Database; d.Driver == store.SQLite && d.At != "" && !isPlaceholder(d.At) && !filepath.IsAbs(d.At) {
-		if path, err := filepath.Abs(filepath.Join(dir, d.At)); err == nil {
-			d.At = path
+	if s.Database.Driver == store.SQLite {
+		anchorPath(&s.Database.At, dir)
+	}
+	anchorPath(&s.Audit.Spill, dir)
+}
+
+func anchorPath(at *string, dir string) {
+	if *at != "" && !isPlaceholder(*at) && !filepath.IsAbs(*at) {
+		if path, err := filepath.Abs(filepath.Join(dir, *at)); err == nil {
+			*at = path
 		}
 	}
 }
@@ -95,6 +104,23 @@ type HashingSettings struct {
 	WhenFull []string `json:"when_full,omitempty"`
 }
 
+// AuditSettings say how events are written, and for how long they are kept.
+type AuditSettings struct {
+	// How many events one transaction writes at most. Default: 100.
+	Batch string `json:"batch,omitempty"`
+	// How long an event may wait for others. Default: 1s.
+	Every string `json:"every,omitempty"`
+	// batched (default), or sync: a request waits until its event is in the database.
+	Durability string `json:"durability,omitempty"`
+	// For how long events are kept, or forever. Default: 365d.
+	Keep string `json:"keep,omitempty"`
+	// After how long what is personal is taken from events, or never (default).
+	Anonymise string `json:"anonymise,omitempty"`
+	// The folder for events that the database does not take for now. Default: beside the
+	// SQLite file, or Caddy's data directory.
+	Spill string `json:"spill,omitempty"`
+}
+
 // LimitSettings are each a count and a duration, or "off".
 type LimitSettings struct {
 	Address []string `json:"address,omitempty"` // default 20 10s
@@ -115,6 +141,10 @@ type values struct {
 	permits     int
 	wait        time.Duration
 	writeEvery  time.Duration
+	audit       audit.Settings
+	keep        time.Duration // of events; 0: forever
+	anonymise   time.Duration // of events; 0: never
+	spill       string
 	address     bucket
 	account     bucket
 }
@@ -140,6 +170,10 @@ func (s *Settings) resolve(expand func(string) (string, error)) (values, error) 
 		permits:    r.permits(s.Hashing.Permits),
 		wait:       r.whenFull(s.Hashing.WhenFull),
 		writeEvery: r.interval("activity write_every", s.WriteEvery, "5m"),
+		audit:      r.audit(s.Audit),
+		keep:       r.age("audit keep", s.Audit.Keep, "365d", "forever"),
+		anonymise:  r.age("audit anonymise", s.Audit.Anonymise, "never", "never"),
+		spill:      r.text("audit spill", s.Audit.Spill),
 		address:    r.bucket("limits address", s.Limits.Address, bucket{20, 10 * time.Second}),
 		account:    r.bucket("limits account", s.Limits.Account, bucket{60, 3 * time.Second}),
 	}
@@ -149,6 +183,12 @@ func (s *Settings) resolve(expand func(string) (string, error)) (values, error) 
 	v.portal, v.portalIsURL = r.portal(s.Portal)
 	if r.expand != nil && v.database.Driver != store.SQLite && v.secretKey == "" {
 		r.fail("%w", s.keyMissing())
+	}
+	if v.spill == "" {
+		v.spill = filepath.Join(caddy.AppDataDir(), "gate")
+		if v.database.Driver == store.SQLite {
+			v.spill = filepath.Dir(v.database.Path)
+		}
 	}
 	v.writeEvery = min(v.writeEvery, v.lifetime.Idle/4) // a restart must not end a session that is in use
 	if r.err == nil && v.secretKey != "" {
@@ -338,6 +378,52 @@ func (r *resolver) interval(what, s, standard string) time.Duration {
 	d, err := caddy.ParseDuration(t)
 	if err != nil || d < 0 {
 		r.fail("%s: %q is not a duration such as 30s, 5m, 24h or 30d", what, t)
+	}
+	return d
+}
+
+// maxAuditBatch and maxAuditWait bound what one transaction writes, and what a crash
+// may lose.
+const (
+	maxAuditBatch = 1000
+	maxAuditWait  = time.Minute
+)
+
+func (r *resolver) audit(s AuditSettings) audit.Settings {
+	a := audit.DefaultSettings
+	if t := r.text("audit batch", s.Batch); t != "" {
+		n, err := strconv.Atoi(t)
+		if err != nil || n < 1 || n > maxAuditBatch {
+			r.fail("audit batch is a number from 1 to %d, not %q", maxAuditBatch, t)
+		}
+		a.Batch = n
+	}
+	if a.Every = r.duration("audit every", s.Every, a.Every.String()); a.Every > maxAuditWait {
+		r.fail("audit every can be %s at most: for as long, a crash loses what happened", maxAuditWait)
+	}
+	switch t := r.text("audit durability", s.Durability); t {
+	case "", "batched":
+	case "sync":
+		a.Sync = true
+	default:
+		r.fail("audit durability is batched or sync, not %q", t)
+	}
+	return a
+}
+
+// age reads a time after which something happens to events, or the word for that
+// it does not, which gives 0.
+func (r *resolver) age(what, s, standard, not string) time.Duration {
+	t := r.text(what, s)
+	if t == "" {
+		t = standard
+	}
+	if t == not {
+		return 0
+	}
+	d, err := caddy.ParseDuration(t)
+	if err != nil || d < time.Hour {
+		r.fail("%s is a duration of at least 1h such as 365d, or %s, not %q", what, not, t)
 	}
 	return d
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/chromedp/cdproto/cdp"
@@ -95,14 +96,16 @@ func tourLogin(t *testing.T, w *tab) {
 func tourStrict(t *testing.T, w *tab) {
 	s := strictGate.get(t)
 	portal := s.URL("HTTP", "auth.localhost")
-	stop, stopped := make(chan struct{}), make(chan struct{})
-	go func() { // somebody else who keeps the one permit taken
-		defer close(stopped)
+	stop := make(chan struct{})
+	var crowd sync.WaitGroup
+	for n := range 10 { // others who keep the one permit and the line before it taken
 		b := s.Client(t)
-		for i := 0; !ended(stop); i++ {
-			_, _ = b.PostForm(portal+"/.gate/login", url.Values{"username": {fmt.Sprint("crowd", i)}, "password": {"x"}})
-		}
-	}()
+		crowd.Go(func() {
+			for i := 0; !ended(stop); i++ {
+				_, _ = b.PostForm(portal+"/.gate/login", url.Values{"username": {fmt.Sprint("crowd", n, "-", i)}, "password": {"x"}})
+			}
+		})
+	}
 	w.open(portal + "/.gate/login")
 	for i := 0; !strings.Contains(w.text(), "Many people"); i++ {
 		if i == 50 {
@@ -111,7 +114,7 @@ func tourStrict(t *testing.T, w *tab) {
 		w.signIn(person{Username: fmt.Sprint("olga", i), Password: "x"})
 	}
 	close(stop)
-	<-stopped
+	crowd.Wait()
 	w.look("login-busy")
 	for range 2 {
 		w.signIn(person{Username: "olga", Password: "x"})

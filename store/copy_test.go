@@ -48,7 +48,7 @@ func ev2(ev authcore.Event) authcore.Event {
 }
 
 // all reads every user and the events.
-func all(t *testing.T, db *store.DB) (users []authcore.User, events []authcore.Event) {
+func all(t *testing.T, db *store.DB) (users []authcore.User, events []authcore.SealedEvent) {
 	t.Helper()
 	for after := ""; ; {
 		page, err := db.Users(t.Context(), after, 500)

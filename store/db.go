@@ -28,6 +28,9 @@ type DB struct {
 	moved              atomic.Bool   // the server that pulse is connected to takes no writes
 	ended              chan struct{} // closed by Close
 	background         sync.WaitGroup
+
+	key      authcore.SecretKey // of the audit chain
+	unsealed atomic.Bool        // there may be events that are in no batch yet
 }
 
 var _ authcore.Store = (*DB)(nil)
@@ -64,6 +67,7 @@ func connect(ctx context.Context, c Config) (*DB, error) {
 		return nil, err
 	}
 	db := &DB{config: c, ended: make(chan struct{})}
+	db.unsealed.Store(true)
 	db.Configure(c)
 	var err error
 	switch c.Driver {
@@ -213,7 +217,11 @@ func (db *DB) transact(ctx context.Context, d durability, f func(tx *tx) error) 
 	if err := f(this); err != nil {
 		return false, err
 	}
-	return true, this.Commit()
+	err = this.Commit()
+	if this.unsealed { // also where nobody knows whether it was committed
+		db.unsealed.Store(true)
+	}
+	return true, err
 }
 
 // ask reads, and again where the connection was lost: a database that was

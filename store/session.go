@@ -124,6 +124,9 @@ func (db *DB) RevokeSessionsOf(ctx context.Context, user authcore.UserID, keep a
 		if n, err = deleteSessions(tx, user, keep); err != nil {
 			return err
 		}
+		if _, err := tx.exec("UPDATE passwords SET updated_at = ? WHERE user_id = ?", micros(ev.Time), user); err != nil {
+			return err // see ProofSince
+		}
 		return noteUser(tx, user, ev)
 	})
 	return n, err

@@ -257,7 +257,7 @@ func TestLogStaysShort(t *testing.T) {
 		for range n {
 			events = append(events, authcore.NewEvent(time.Now(), authcore.CommandLine(), authcore.UserLogin, "alice", authcore.Success, strings.Repeat("x", 500)))
 		}
-		if err := db.InsertEvents(t.Context(), events); err != nil {
+		if err := db.InsertEvents(t.Context(), events, false); err != nil {
 			t.Fatal(err)
 		}
 	}

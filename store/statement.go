@@ -49,6 +49,8 @@ type tx struct {
 	ctx    context.Context
 	db     *DB
 	missed []string // queries to be kept once the connection is free again
+
+	unsealed bool // events were written that are in no batch yet
 }
 
 // prepared gives the statement of a query on the transaction's connection, which

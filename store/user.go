@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
 	"github.com/gatehouse-auth/gatehouse/authcore/password"
@@ -123,6 +124,17 @@ func (db *DB) UserByLogin(ctx context.Context, key string, isEmail bool) (authco
 // UserByID implements authcore.UserStore.
 func (db *DB) UserByID(ctx context.Context, id authcore.UserID) (authcore.User, password.Hash, error) {
 	return db.user(ctx, userByID, string(id))
+}
+
+// ProofSince implements authcore.UserStore. Rehash leaves the time as it is: the
+// password is the same.
+func (db *DB) ProofSince(ctx context.Context, id authcore.UserID) (time.Time, error) {
+	found, err := collect(db, ctx, func(row scanner, us *int64) error { return row.Scan(us) },
+		"SELECT updated_at FROM passwords WHERE user_id = ?", id)
+	if err != nil || len(found) == 0 {
+		return time.Time{}, err
+	}
+	return fromMicros(found[0]), nil
 }
 
 func (db *DB) user(ctx context.Context, query, key string) (authcore.User, password.Hash, error) {

@@ -1,7 +1,9 @@
 package audit
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -10,19 +12,31 @@ import (
 	"github.com/gatehouse-auth/gatehouse/authcore"
 )
 
-// Store writes events. It must ignore an event whose id is there already, so
-// that a batch whose answer was lost can be written again.
+// Store writes events.
 type Store interface {
-	InsertEvents(ctx context.Context, events []authcore.Event) error
+	// InsertEvents writes events in one transaction. It must leave out an event whose
+	// id is there already, so that a batch whose answer was lost can be written again.
+	// With durable, they survive a power cut once it returns.
+	InsertEvents(ctx context.Context, events []authcore.Event, durable bool) error
+	// SealEvents makes the events of commands a part of the chain; with all, also
+	// those of other nodes.
+	SealEvents(ctx context.Context, all bool) error
 }
 
-// The defaults of the actor.
+// Settings are how events are written.
+type Settings struct {
+	Batch int           // events in one transaction
+	Every time.Duration // how long one may wait for others
+	Sync  bool          // whoever records an event waits until it is in the database
+}
+
+// DefaultSettings are those of a configuration that says nothing.
+var DefaultSettings = Settings{Batch: 100, Every: time.Second}
+
 const (
-	DefaultBatch = 100
-	DefaultEvery = time.Second
-	// DefaultQueue is how many events may wait. When it is full, Record waits
-	// a moment and then counts the event as dropped.
-	DefaultQueue = 65536
+	// queueSize is how many events may wait to be put into a batch. When it is full,
+	// Record waits a moment and then counts the event as dropped.
+	queueSize    = 16384
 	recordWait   = 50 * time.Millisecond
 	writeLimit   = 3 * time.Second
 	firstBackoff = 50 * time.Millisecond
@@ -30,34 +44,78 @@ const (
 	lastTries    = 3 // once the actor is closed
 )
 
-// Actor owns the queue. One goroutine writes; any number record.
+// Actor takes events from any number of callers and writes them in batches, in the
+// order in which they came. One goroutine makes batches, another writes them: so
+// a database that is slow or away holds up nobody, and what it does not take in
+// time goes to a spill file, from where it is written once the database is back.
 type Actor struct {
-	store  Store
-	report func(error)
-	queue  chan authcore.Event
-	nudge  chan struct{}
-	done   chan struct{}
-	hasty  atomic.Bool
-	stop   chan struct{}
+	store   Store
+	report  func(error)
+	alarm   func(error)
+	queue   chan authcore.Event
+	nudge   chan struct{}
+	backlog *backlog
+	batched chan struct{} // closed when everything queued is in the backlog
+	done    chan struct{} // closed when everything is written, or given up
+	stop    chan struct{}
+	ctx     context.Context // of writes; ends when there is no more time
+	cancel  context.CancelFunc
+
+	batch atomic.Int64
+	every atomic.Int64 // nanoseconds
+	sync  atomic.Bool
+	hasty atomic.Bool
 
 	gate   sync.RWMutex // held for reading by who records, so that Close can wait for them
 	closed bool
 
-	accepted atomic.Uint64
-	dropped  atomic.Uint64
-	written  atomic.Uint64 // reached the database
+	accepted, written, batches, failed, flushed atomic.Uint64
 }
 
-// New makes an actor and starts its goroutine. report is told of failed writes
-// and dropped events, and by nil when writing goes on again.
-func New(store Store, report func(error)) *Actor {
-	a := &Actor{store: store, report: report, queue: make(chan authcore.Event, DefaultQueue),
-		nudge: make(chan struct{}, 1), done: make(chan struct{}), stop: make(chan struct{})}
-	go a.run()
+// Stats are an actor's counters.
+type Stats struct {
+	Accepted uint64 // events recorded
+	Written  uint64 // events in the database
+	Batches  uint64 // transactions that wrote them
+	Failed   uint64 // transactions that failed
+	Spilled  uint64 // events that went to a file first
+	Dropped  uint64 // events that are lost
+	Queue    int    // events that wait for a batch
+	Waiting  int    // events in batches that wait in memory
+	Spill    int64  // bytes that wait in files
+	Writing  time.Duration
+}
+
+// New makes an actor and starts it. place is where spill files are, those of
+// processes that died included; without one, what the database does not take waits
+// in memory. report is told of failed writes, and by nil when writing goes on again;
+// alarm of lost events and of trouble with spill files.
+func New(store Store, place *SpillPlace, s Settings, report, alarm func(error)) *Actor {
+	a := &Actor{store: store, report: report, alarm: alarm, queue: make(chan authcore.Event, queueSize), backlog: newBacklog(place, alarm),
+		nudge: make(chan struct{}, 1), batched: make(chan struct{}), done: make(chan struct{}), stop: make(chan struct{})}
+	a.ctx, a.cancel = context.WithCancel(context.Background())
+	a.Configure(s)
+	go a.collect()
+	go a.write()
 	return a
 }
 
 var _ authcore.Recorder = (*Actor)(nil)
+
+// Configure changes the settings. What is zero is as in DefaultSettings.
+func (a *Actor) Configure(s Settings) {
+	a.batch.Store(int64(cmp.Or(s.Batch, DefaultSettings.Batch)))
+	a.every.Store(int64(cmp.Or(s.Every, DefaultSettings.Every)))
+	a.sync.Store(s.Sync)
+	a.wake()
+}
+
+func (a *Actor) wake() {
+	select {
+	case a.nudge <- struct{}{}:
+	default:
+	}
+}
 
 // Record hands an event over. It returns at once unless the queue is full, and
 // after 50 ms even then.
@@ -67,6 +125,9 @@ func (a *Actor) Record(ev authcore.Event) {
 	a.accepted.Add(1)
 	if a.closed {
 		a.drop(1)
+		return
+	}
+	if a.sync.Load() && a.through(ev) {
 		return
 	}
 	select {
@@ -83,30 +144,36 @@ func (a *Actor) Record(ev authcore.Event) {
 	}
 }
 
-// drop counts events that are lost, and says so for the first and every
-// thousandth.
-func (a *Actor) drop(n int) {
-	if n == 0 {
-		return
-	}
-	if before := a.dropped.Add(uint64(n)) - uint64(n); before/1000 != (before+uint64(n))/1000 || before == 0 {
-		a.report(fmt.Errorf("%d audit events are lost: the queue is full and the database does not take them", before+uint64(n)))
-	}
+// through writes an event at once. What fails goes the way of the others.
+func (a *Actor) through(ev authcore.Event) bool {
+	return a.insert([]authcore.Event{ev}, true) == nil
 }
 
-// Dropped counts the events that were lost because the queue stayed full.
-func (a *Actor) Dropped() uint64 { return a.dropped.Load() }
+func (a *Actor) drop(n int) {
+	a.backlog.mu.Lock()
+	defer a.backlog.mu.Unlock()
+	a.backlog.drop(n)
+}
+
+// Stats gives the counters as they are now.
+func (a *Actor) Stats() Stats {
+	s := Stats{Accepted: a.accepted.Load(), Written: a.written.Load(), Batches: a.batches.Load(), Failed: a.failed.Load(), Queue: len(a.queue),
+		Writing: time.Duration(a.flushed.Load())}
+	s.Waiting, s.Spill = a.backlog.depth()
+	a.backlog.mu.Lock()
+	defer a.backlog.mu.Unlock()
+	s.Spilled, s.Dropped = a.backlog.spilled, a.backlog.dropped
+	return s
+}
 
 // Hasten makes the actor write nearly through: the process is going to stop.
 func (a *Actor) Hasten() {
 	a.hasty.Store(true)
-	select {
-	case a.nudge <- struct{}{}:
-	default:
-	}
+	a.wake()
 }
 
-// Close writes what waits, until ctx ends, and stops the actor. It returns an error
+// Close writes what waits, until ctx ends, and stops the actor. What the database
+// does not take stays in a spill file for the next process. It returns an error
 // where events were lost, now or before.
 func (a *Actor) Close(ctx context.Context) error {
 	a.gate.Lock()
@@ -115,92 +182,194 @@ func (a *Actor) Close(ctx context.Context) error {
 		close(a.stop)
 	}
 	a.gate.Unlock()
-	left := 0
 	select {
 	case <-a.done:
 	case <-ctx.Done():
-		left = int(a.accepted.Load() - a.written.Load() - a.dropped.Load())
+		a.cancel()
+		<-a.done
 	}
-	if lost := a.Dropped() + uint64(max(left, 0)); lost > 0 {
+	if lost := a.Stats().Dropped; lost > 0 {
 		return fmt.Errorf("%d audit events were lost", lost)
 	}
 	return nil
 }
 
-func (a *Actor) run() {
-	defer close(a.done)
-	tick := time.NewTicker(DefaultEvery)
+// collect puts events into batches.
+func (a *Actor) collect() {
+	defer close(a.batched)
+	every := time.Duration(a.every.Load())
+	tick := time.NewTicker(every)
 	defer tick.Stop()
-	batch := make([]authcore.Event, 0, DefaultBatch)
+	var batch []authcore.Event
+	push := func() {
+		if len(batch) > 0 {
+			a.backlog.add(batch, time.Now())
+			batch = nil
+		}
+	}
 	for {
-		flush := false
 		select {
 		case ev := <-a.queue:
-			batch = append(batch, ev)
-			flush = len(batch) == DefaultBatch || a.hasty.Load() && len(a.queue) == 0
+			if batch = append(batch, ev); len(batch) >= int(a.batch.Load()) || a.hasty.Load() && len(a.queue) == 0 {
+				push()
+			}
 		case <-tick.C:
-			flush = true
+			push()
+			a.backlog.late(time.Now(), every)
 		case <-a.nudge:
-			flush = true
+			if a.hasty.Load() {
+				push()
+			}
+			if d := time.Duration(a.every.Load()); d != every {
+				every = d
+				tick.Reset(every)
+			}
 		case <-a.stop:
-			a.drain(batch)
-			return
-		}
-		if flush && len(batch) > 0 {
-			if !a.write(batch) {
-				a.drop(len(a.queue))
+			for {
+				select {
+				case ev := <-a.queue:
+					if batch = append(batch, ev); len(batch) >= int(a.batch.Load()) {
+						push()
+					}
+					continue
+				default:
+				}
+				push()
 				return
 			}
-			batch = batch[:0]
 		}
 	}
 }
 
-// drain writes everything that is queued when the actor stops.
-func (a *Actor) drain(batch []authcore.Event) {
-	for {
+// write brings batch after batch to the database, until everything queued is there
+// or the time is over.
+func (a *Actor) write() {
+	defer close(a.done)
+	seal := time.NewTicker(DefaultSettings.Every)
+	defer seal.Stop()
+	for ending := false; !ending; {
 		select {
-		case ev := <-a.queue:
-			if batch = append(batch, ev); len(batch) < DefaultBatch {
-				continue
-			}
-		default:
-			if len(batch) == 0 {
-				return
-			}
+		case <-a.backlog.ready:
+		case <-seal.C:
+			a.seal()
+		case <-a.batched:
+			ending = true
 		}
-		if !a.write(batch) {
-			a.drop(len(a.queue))
-			return
+		for a.next() {
+			continue
 		}
-		batch = batch[:0]
+	}
+	a.seal()
+	if lost := a.backlog.end(); lost > 0 {
+		a.drop(lost)
 	}
 }
 
-// write tries until the batch is in the database. Once the actor is closed it
-// tries three times more.
-func (a *Actor) write(batch []authcore.Event) bool {
+// next writes the first batch that waits. It is false where there is none, or when
+// the actor is closed and the database does not take it.
+func (a *Actor) next() bool {
+	batch, ok := a.backlog.first()
+	if !ok || !a.insist(batch.events) {
+		return false
+	}
+	a.backlog.written(batch)
+	return true
+}
+
+// insist tries until the database has the events. Once the actor is closed it tries
+// three times more.
+func (a *Actor) insist(events []authcore.Event) bool {
 	last := 0 // tries since the actor was closed
 	for wait := firstBackoff; ; wait = min(2*wait, maxBackoff) {
-		ctx, cancel := context.WithTimeout(context.Background(), writeLimit)
-		err := a.store.InsertEvents(ctx, batch)
-		cancel()
+		err := a.insert(events, false)
+		if err != nil && !away(err) {
+			events, err = a.single(events, err)
+		}
 		if err == nil {
 			if wait > firstBackoff {
 				a.report(nil)
 			}
-			a.written.Add(uint64(len(batch)))
 			return true
 		}
 		a.report(err)
+		a.backlog.late(time.Now(), 0) // should the process die, a file has it
 		select {
 		case <-a.stop:
-			if last++; last == lastTries {
-				a.drop(len(batch))
+			if last++; last >= lastTries || !sleep(a.ctx, firstBackoff) {
 				return false
 			}
-			time.Sleep(50 * time.Millisecond)
 		case <-time.After(wait):
 		}
+	}
+}
+
+// away tells whether the database may take later what it does not take now.
+func away(err error) bool {
+	var ours *authcore.Error
+	return errors.As(err, &ours) && ours.Kind == authcore.Unavailable || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
+}
+
+// single writes events one by one where the database refuses them together, so that
+// one that it never takes does not hold up the others. Where it takes none, the
+// trouble is not with the events: all of them remain.
+func (a *Actor) single(events []authcore.Event, first error) ([]authcore.Event, error) {
+	if len(events) == 1 {
+		return events, first
+	}
+	var refused []authcore.Event
+	for i := range events {
+		err := a.insert(events[i:i+1], false)
+		if err != nil && away(err) {
+			return events, err
+		}
+		if err != nil {
+			refused = append(refused, events[i])
+			first = err
+		}
+	}
+	if len(refused) == len(events) {
+		return events, first
+	}
+	for _, ev := range refused {
+		a.alarm(fmt.Errorf("the audit event %s (%s) is lost: the database refuses it: %w", ev.ID, ev.Action, first))
+		a.drop(1)
+	}
+	return nil, nil
+}
+
+// insert writes events once.
+func (a *Actor) insert(events []authcore.Event, durable bool) error {
+	ctx, cancel := context.WithTimeout(a.ctx, writeLimit)
+	defer cancel()
+	began := time.Now()
+	err := a.store.InsertEvents(ctx, events, durable)
+	a.flushed.Add(uint64(time.Since(began)))
+	if err != nil {
+		a.failed.Add(1)
+		return err
+	}
+	a.batches.Add(1)
+	a.written.Add(uint64(len(events)))
+	return nil
+}
+
+// seal makes what commands have written a part of the chain. Where that fails it is
+// tried again with the next tick.
+func (a *Actor) seal() {
+	ctx, cancel := context.WithTimeout(a.ctx, writeLimit)
+	defer cancel()
+	if err := a.store.SealEvents(ctx, false); err != nil && a.ctx.Err() == nil {
+		a.report(err)
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
 	}
 }

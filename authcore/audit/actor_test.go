@@ -16,20 +16,26 @@ import (
 	"github.com/gatehouse-auth/gatehouse/authcore"
 )
 
+var (
+	batchSize = DefaultSettings.Batch
+	interval  = DefaultSettings.Every
+)
+
 // table is a Store in memory.
 type table struct {
 	mu      sync.Mutex
 	batches [][]string // ids, of those written
 	has     map[string]bool
-	fail    int  // how many more writes fail; less than 0 is all
-	late    bool // a write that fails has written all the same
+	fail    int    // how many more writes fail; less than 0 is all
+	refuse  string // the id of an event that is never taken
+	late    bool   // a write that fails has written all the same
 	block   chan struct{}
 	calls   int
 }
 
-var errAway = errors.New("away")
+var errAway = authcore.ErrUnavailable.With(errors.New("away"))
 
-func (s *table) InsertEvents(ctx context.Context, events []authcore.Event) error {
+func (s *table) InsertEvents(ctx context.Context, events []authcore.Event, _ bool) error {
 	s.mu.Lock()
 	block := s.block
 	s.mu.Unlock()
@@ -43,6 +49,9 @@ func (s *table) InsertEvents(ctx context.Context, events []authcore.Event) error
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.calls++
+	if s.refuse != "" && slices.ContainsFunc(events, func(ev authcore.Event) bool { return ev.ID == s.refuse }) {
+		return errors.New("database: refused")
+	}
 	if s.fail != 0 && !s.late {
 		s.fail--
 		return errAway
@@ -61,6 +70,8 @@ func (s *table) InsertEvents(ctx context.Context, events []authcore.Event) error
 	}
 	return nil
 }
+
+func (s *table) SealEvents(context.Context, bool) error { return nil }
 
 func (s *table) set(f func(*table)) {
 	s.mu.Lock()
@@ -99,17 +110,22 @@ func inBubble(t *testing.T, f func(*actorTest)) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		a := &actorTest{t: t, table: &table{has: make(map[string]bool)}}
-		a.Actor = New(a.table, func(err error) {
-			if err != nil {
-				a.errors.Add(1)
-			}
-		})
+		a.start(nil)
 		f(a)
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		a.Close(ctx)
 		synctest.Wait()
 	})
+}
+
+func (a *actorTest) start(place *SpillPlace) {
+	count := func(err error) {
+		if err != nil {
+			a.errors.Add(1)
+		}
+	}
+	a.Actor = New(a.table, place, DefaultSettings, count, count)
 }
 
 func (a *actorTest) record(n int) {
@@ -133,11 +149,12 @@ func (a *actorTest) wrote(sizes ...int) {
 // wroteAll checks that every event was written once, in order.
 func (a *actorTest) wroteAll() {
 	a.t.Helper()
+	synctest.Wait()
 	if diff := cmp.Diff(a.want, a.table.ids()); diff != "" {
 		a.t.Errorf("events (-want +got):\n%s", diff)
 	}
-	if a.Dropped() != 0 || a.written.Load() != uint64(len(a.want)) {
-		a.t.Errorf("%d dropped and %d written, want 0 and %d", a.Dropped(), a.written.Load(), len(a.want))
+	if a.Stats().Dropped != 0 || a.written.Load() != uint64(len(a.want)) {
+		a.t.Errorf("%d dropped and %d written, want 0 and %d", a.Stats().Dropped, a.written.Load(), len(a.want))
 	}
 }
 
@@ -149,16 +166,16 @@ func (a *actorTest) close(d time.Duration) {
 
 func TestBatches(t *testing.T) {
 	inBubble(t, func(a *actorTest) {
-		a.record(DefaultBatch - 1)
+		a.record(batchSize - 1)
 		a.wrote()
 		a.record(1) // full: at once
-		a.wrote(DefaultBatch)
-		a.record(2*DefaultBatch + 3)
-		a.wrote(DefaultBatch, DefaultBatch, DefaultBatch)
-		time.Sleep(DefaultEvery)
-		a.wrote(DefaultBatch, DefaultBatch, DefaultBatch, 3)
+		a.wrote(batchSize)
+		a.record(2*batchSize + 3)
+		a.wrote(batchSize, batchSize, batchSize)
+		time.Sleep(interval)
+		a.wrote(batchSize, batchSize, batchSize, 3)
 		time.Sleep(time.Hour) // nothing to write, nothing is written
-		a.wrote(DefaultBatch, DefaultBatch, DefaultBatch, 3)
+		a.wrote(batchSize, batchSize, batchSize, 3)
 		a.wroteAll()
 	})
 }
@@ -167,7 +184,7 @@ func TestQuietQueueIsWritten(t *testing.T) {
 	inBubble(t, func(a *actorTest) {
 		for n := range 5 {
 			a.record(1)
-			time.Sleep(DefaultEvery)
+			time.Sleep(interval)
 			a.wrote(slices.Repeat([]int{1}, n+1)...)
 		}
 		a.wroteAll()
@@ -177,7 +194,7 @@ func TestQuietQueueIsWritten(t *testing.T) {
 func TestRetry(t *testing.T) {
 	inBubble(t, func(a *actorTest) {
 		a.table.fail = 5
-		a.record(DefaultBatch)
+		a.record(batchSize)
 		a.record(7) // waits behind what cannot be written
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
@@ -192,14 +209,14 @@ func TestRetry(t *testing.T) {
 func TestLongOutage(t *testing.T) {
 	inBubble(t, func(a *actorTest) {
 		a.table.fail = -1
-		a.record(3 * DefaultBatch)
+		a.record(3 * batchSize)
 		time.Sleep(time.Hour)
 		if tries := a.errors.Load(); tries < int32(time.Hour/maxBackoff) || tries > 2*int32(time.Hour/maxBackoff) {
 			t.Errorf("%d tries in an hour", tries)
 		}
 		a.table.set(func(s *table) { s.fail = 0 })
 		time.Sleep(maxBackoff)
-		time.Sleep(DefaultEvery)
+		time.Sleep(interval)
 		a.wroteAll()
 	})
 }
@@ -208,14 +225,14 @@ func TestLongOutage(t *testing.T) {
 func TestWriteThatHangs(t *testing.T) {
 	inBubble(t, func(a *actorTest) {
 		a.table.block = make(chan struct{})
-		a.record(DefaultBatch)
+		a.record(batchSize)
 		time.Sleep(writeLimit + time.Second)
 		if a.errors.Load() == 0 {
 			t.Error("nothing was reported")
 		}
 		a.table.set(func(s *table) { s.block = nil })
 		time.Sleep(writeLimit + maxBackoff)
-		a.wrote(DefaultBatch)
+		a.wrote(batchSize)
 		a.wroteAll()
 	})
 }
@@ -225,9 +242,9 @@ func TestWriteThatHangs(t *testing.T) {
 func TestLostAnswer(t *testing.T) {
 	inBubble(t, func(a *actorTest) {
 		a.table.fail, a.table.late = 1, true
-		a.record(DefaultBatch)
+		a.record(batchSize)
 		time.Sleep(time.Second)
-		a.wrote(DefaultBatch, 0)
+		a.wrote(batchSize, 0)
 		a.wroteAll()
 	})
 }
@@ -247,7 +264,7 @@ func TestHasten(t *testing.T) {
 }
 
 func TestCloseDrains(t *testing.T) {
-	for _, n := range []int{0, 1, DefaultBatch, 10*DefaultBatch + 1} {
+	for _, n := range []int{0, 1, batchSize, 10*batchSize + 1} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			inBubble(t, func(a *actorTest) {
 				release := make(chan struct{})
@@ -259,8 +276,8 @@ func TestCloseDrains(t *testing.T) {
 				a.wroteAll()
 				a.close(time.Minute) // again does no harm
 				a.Record(authcore.Event{ID: "too late"})
-				if a.Dropped() != 1 || slices.Contains(a.table.ids(), "too late") {
-					t.Errorf("%d dropped after the end, want 1", a.Dropped())
+				if a.Stats().Dropped != 1 || slices.Contains(a.table.ids(), "too late") {
+					t.Errorf("%d dropped after the end, want 1", a.Stats().Dropped)
 				}
 			})
 		})
@@ -271,7 +288,7 @@ func TestCloseDrains(t *testing.T) {
 func TestCloseIsBounded(t *testing.T) {
 	inBubble(t, func(a *actorTest) {
 		a.table.block = make(chan struct{})
-		a.record(DefaultBatch + 5)
+		a.record(batchSize + 5)
 		start := time.Now()
 		a.close(1500 * time.Millisecond)
 		if took := time.Since(start); took != 1500*time.Millisecond {
@@ -284,45 +301,39 @@ func TestCloseIsBounded(t *testing.T) {
 // When the database is away at the end, each event that is lost is counted,
 // once.
 func TestLostEventsAreCounted(t *testing.T) {
-	for _, n := range []int{1, DefaultBatch, DefaultBatch + 50, 5*DefaultBatch + 50} {
+	for _, n := range []int{1, batchSize, batchSize + 50, 5*batchSize + 50} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			inBubble(t, func(a *actorTest) {
 				a.table.fail = -1
 				a.record(n)
 				a.close(time.Minute)
 				synctest.Wait()
-				if a.Dropped() != uint64(n) || a.written.Load() != 0 {
-					t.Errorf("%d dropped and %d written, want %d and 0", a.Dropped(), a.written.Load(), n)
+				if a.Stats().Dropped != uint64(n) || a.written.Load() != 0 {
+					t.Errorf("%d dropped and %d written, want %d and 0", a.Stats().Dropped, a.written.Load(), n)
 				}
 			})
 		})
 	}
 }
 
-// A full queue slows recording down by no more than a moment, and what is
-// dropped is counted and reported.
-func TestFullQueue(t *testing.T) {
+// What neither the database nor a file takes waits in memory up to a bound; beyond
+// it events are dropped, counted and reported, and nobody waits.
+func TestFullMemory(t *testing.T) {
 	inBubble(t, func(a *actorTest) {
 		release := make(chan struct{})
 		a.table.block = release
-		a.record(DefaultBatch)
-		a.record(DefaultQueue)
 		start := time.Now()
-		a.Record(authcore.Event{ID: "one too many"})
-		if took := time.Since(start); took != recordWait || a.Dropped() != 1 {
-			t.Errorf("after %s %d dropped, want %s and 1", took, a.Dropped(), recordWait)
-		}
-		if a.errors.Load() == 0 {
-			t.Error("the drop was not reported")
+		a.record(memoryLimit / batchSize * batchSize)
+		kept := slices.Clone(a.want)
+		a.record(batchSize)
+		if took := time.Since(start); took != 0 || a.Stats().Dropped != uint64(batchSize) || a.errors.Load() == 0 {
+			t.Errorf("after %s %d dropped and %d errors, want at once %d, reported", took, a.Stats().Dropped, a.errors.Load(), batchSize)
 		}
 		a.table.set(func(s *table) { s.block = nil })
 		close(release)
 		synctest.Wait()
-		a.record(10)
-		time.Sleep(DefaultEvery)
-		synctest.Wait()
-		if got := a.table.ids(); !slices.Equal(got, a.want) {
-			t.Errorf("%d events were written, want %d in order", len(got), len(a.want))
+		if got := a.table.ids(); !slices.Equal(got, kept) {
+			t.Errorf("%d events were written, want %d in order", len(got), len(kept))
 		}
 	})
 }
@@ -332,7 +343,7 @@ func TestNothingIsLost(t *testing.T) {
 	t.Parallel()
 	const writers, each = 8, 2000
 	flaky := new(flakyStore)
-	a := New(flaky, func(error) {})
+	a := New(flaky, nil, DefaultSettings, func(error) {}, func(error) {})
 	var wg sync.WaitGroup
 	for w := range writers {
 		wg.Go(func() {
@@ -346,8 +357,8 @@ func TestNothingIsLost(t *testing.T) {
 	a.Close(t.Context())
 	flaky.mu.Lock()
 	defer flaky.mu.Unlock()
-	if len(flaky.seen) != writers*each || a.Dropped() != 0 || a.written.Load() != writers*each {
-		t.Errorf("%d in the database, %d written, %d dropped, want %d", len(flaky.seen), a.written.Load(), a.Dropped(), writers*each)
+	if len(flaky.seen) != writers*each || a.Stats().Dropped != 0 || a.written.Load() != writers*each {
+		t.Errorf("%d in the database, %d written, %d dropped, want %d", len(flaky.seen), a.written.Load(), a.Stats().Dropped, writers*each)
 	}
 }
 
@@ -358,7 +369,9 @@ type flakyStore struct {
 	seen  map[string]bool
 }
 
-func (s *flakyStore) InsertEvents(_ context.Context, events []authcore.Event) error {
+func (s *flakyStore) SealEvents(context.Context, bool) error { return nil }
+
+func (s *flakyStore) InsertEvents(_ context.Context, events []authcore.Event, _ bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.seen == nil {

@@ -7,24 +7,28 @@ import (
 
 func TestAddressKey(t *testing.T) {
 	t.Parallel()
-	tests := []struct{ address, want string }{
-		{"192.0.2.1", "192.0.2.1"},
-		{"::ffff:192.0.2.1", "192.0.2.1"},
-		{"::ffff:192.0.2.1%eth0", "192.0.2.1"},
-		{"127.0.0.1", "127.0.0.1"},
-		{"2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"},
-		{"2001:db8:1:2::", "2001:db8:1:2::/64"},
-		{"2001:db8:1:2:ffff:ffff:ffff:ffff", "2001:db8:1:2::/64"},
-		{"2001:db8:1:3::1", "2001:db8:1:3::/64"},
-		{"::1", "::/64"},
-		{"fe80::1%eth0", "fe80::/64"},
+	tests := []struct{ address, want, network string }{
+		{"192.0.2.1", "192.0.2.1", "192.0.2.0/24"},
+		{"::ffff:192.0.2.1", "192.0.2.1", "192.0.2.0/24"},
+		{"::ffff:192.0.2.1%eth0", "192.0.2.1", "192.0.2.0/24"},
+		{"127.0.0.1", "127.0.0.1", "127.0.0.0/24"},
+		{"2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64", "2001:db8:1::/48"},
+		{"2001:db8:1:2::", "2001:db8:1:2::/64", "2001:db8:1::/48"},
+		{"2001:db8:1:2:ffff:ffff:ffff:ffff", "2001:db8:1:2::/64", "2001:db8:1::/48"},
+		{"2001:db8:1:3::1", "2001:db8:1:3::/64", "2001:db8:1::/48"},
+		{"::1", "::/64", "::/48"},
+		{"fe80::1%eth0", "fe80::/64", "fe80::/48"},
 	}
 	for _, tt := range tests {
-		if got := AddressKey(netip.MustParseAddr(tt.address)); got != tt.want {
+		a := netip.MustParseAddr(tt.address)
+		if got := AddressKey(a); got != tt.want {
 			t.Errorf("%s: got %s, want %s", tt.address, got, tt.want)
 		}
+		if got := NetworkKey(a); got != tt.network {
+			t.Errorf("network of %s: got %s, want %s", tt.address, got, tt.network)
+		}
 	}
-	if got := AddressKey(netip.Addr{}); got != "unknown" {
+	if got := AddressKey(netip.Addr{}) + NetworkKey(netip.Addr{}); got != "unknownunknown" {
 		t.Errorf("the zero Addr: got %s", got)
 	}
 }

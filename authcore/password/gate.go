@@ -9,24 +9,36 @@ import (
 	"time"
 )
 
-// maxWaiting bounds the queue of a gate that lets callers wait. Whoever comes
-// when it is full is refused at once: a longer queue would only turn a busy
-// minute into an outage.
-const maxWaiting = 1024
+const (
+	// maxWaiting bounds the line of a gate that lets everybody wait. A longer
+	// line would only turn a busy minute into an outage.
+	maxWaiting = 1024
+	// placesPerPermit bounds the line of a gate that lets nobody wait: long
+	// enough to tell callers apart, and so short that it is over in a few hashes.
+	placesPerPermit = 4
+	// turnWait bounds the time in that line.
+	turnWait = 2 * time.Second
+)
 
 // ErrBusy says that no permit was free, or none became free in time. The
 // caller should answer 429 with Retry-After.
 var ErrBusy = errors.New("password hashing is busy: try again in a moment")
 
-// Gate is a semaphore in front of password hashing. Its limits can be changed
-// while it is in use, so that one gate outlives reloads of the configuration.
-// The zero Gate has no limit. A Gate must not be copied.
+// Gate is a semaphore in front of password hashing. Whoever finds it full stands
+// in a short line, if at all, and the line is fair: see [Caller]. Its limits can
+// be changed while it is in use, so that one gate outlives reloads of the
+// configuration. The zero Gate has no limit. A Gate must not be copied.
 type Gate struct {
 	mu      sync.Mutex
 	permits int // 0: no limit
 	wait    time.Duration
 	inUse   int
-	queue   list.List // of chan struct{}, closed when the permit is granted
+	line    list.List      // of *place, in the order of their turns
+	inside  map[Caller]int // by half, how many hold a permit or stand in line; see Caller
+
+	last [32]Caller     // who had the last permits
+	turn int            // how many permits there were
+	had  map[Caller]int // by half, how many of the last ones
 
 	refused atomic.Uint64
 	hashed  atomic.Uint64
@@ -50,8 +62,9 @@ type GateStats struct {
 	Hashed uint64
 }
 
-// NewGate returns a gate with that many permits; 0 or less means no limit. It
-// refuses at once when none is free, until SetWait says otherwise.
+// NewGate returns a gate with that many permits; 0 or less means no limit. When
+// none is free it lets nobody wait but in the short line, until SetWait says
+// otherwise.
 func NewGate(permits int) *Gate {
 	return &Gate{permits: max(permits, 0)}
 }
@@ -67,7 +80,8 @@ func (g *Gate) SetPermits(n int) {
 }
 
 // SetWait sets how long Acquire may wait for a permit; 0 or less means not at
-// all. Those who wait already keep the time that they were given.
+// all, but for the short line of those whom the gate can tell apart. Those who
+// wait already keep the time that they were given.
 func (g *Gate) SetWait(d time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -75,40 +89,45 @@ func (g *Gate) SetWait(d time.Duration) {
 }
 
 // Acquire takes a permit and returns the function that gives it back, which
-// may be called more than once. When none is free it returns ErrBusy, at once
-// or after the time set by SetWait; permits are granted in the order of
-// arrival. When ctx ends first it returns ctx.Err() and holds nothing.
+// may be called more than once. When none is free the caller of ctx stands in
+// line, or gets ErrBusy: at once where the line is full of others whose turn
+// comes first, and later where such others come, or no permit in time. When ctx
+// ends first Acquire returns ctx.Err() and holds nothing.
 func (g *Gate) Acquire(ctx context.Context) (release func(), err error) {
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
+	who := callerOf(ctx)
 	g.mu.Lock()
 	if g.free() { // Then nobody waits: grant saw to it.
 		g.inUse++
+		g.count(who, 1)
+		g.remember(who)
 		g.mu.Unlock()
-		return g.releaser(), nil
+		return g.releaser(who), nil
 	}
-	if g.wait == 0 || g.queue.Len() >= maxWaiting {
-		g.mu.Unlock()
+	at, wait := g.lineUp(who)
+	g.mu.Unlock()
+	if at == nil {
 		g.refused.Add(1)
 		return nil, ErrBusy
 	}
-	granted := make(chan struct{})
-	place := g.queue.PushBack(granted)
-	wait := g.wait
-	g.mu.Unlock()
-	return g.await(ctx, granted, place, wait)
+	return g.await(ctx, at, wait)
 }
 
-func (g *Gate) await(ctx context.Context, granted chan struct{}, place *list.Element, wait time.Duration) (func(), error) {
+func (g *Gate) await(ctx context.Context, at *list.Element, wait time.Duration) (func(), error) {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
-	var err error
+	p := at.Value.(*place)
+	err := ErrBusy
 	select {
-	case <-granted:
-		return g.releaser(), nil
+	case granted := <-p.told:
+		if granted {
+			return g.releaser(p.who), nil
+		}
+		g.refused.Add(1)
+		return nil, err
 	case <-timer.C:
-		err = ErrBusy
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
@@ -116,11 +135,13 @@ func (g *Gate) await(ctx context.Context, granted chan struct{}, place *list.Ele
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	select {
-	case <-granted: // The permit came just as we gave up: pass it on.
-		g.inUse--
-		g.grant()
+	case granted := <-p.told: // The answer came just as we gave up.
+		if granted {
+			g.giveBack(p.who)
+		}
 	default:
-		g.queue.Remove(place)
+		g.line.Remove(at)
+		g.count(p.who, -1)
 	}
 	if errors.Is(err, ErrBusy) {
 		g.refused.Add(1)
@@ -135,7 +156,7 @@ func (g *Gate) Stats() GateStats {
 	return GateStats{
 		InUse:   g.inUse,
 		Permits: g.permits,
-		Waiting: g.queue.Len(),
+		Waiting: g.line.Len(),
 		Refused: g.refused.Load(),
 		Hashed:  g.hashed.Load(),
 	}
@@ -144,25 +165,28 @@ func (g *Gate) Stats() GateStats {
 // free reports whether a permit can be taken. The caller holds mu.
 func (g *Gate) free() bool { return g.permits == 0 || g.inUse < g.permits }
 
-// grant hands free permits to those who wait longest. The caller holds mu.
+// grant hands free permits to those who stand first. The caller holds mu.
 func (g *Gate) grant() {
-	for g.free() {
-		first := g.queue.Front()
-		if first == nil {
-			return
-		}
-		g.queue.Remove(first)
+	for g.free() && g.line.Len() > 0 {
 		g.inUse++
-		close(first.Value.(chan struct{}))
+		first := g.line.Remove(g.line.Front()).(*place)
+		g.remember(first.who)
+		first.told <- true
 	}
 }
 
+// giveBack takes a permit back and hands it on. The caller holds mu.
+func (g *Gate) giveBack(who Caller) {
+	g.inUse--
+	g.count(who, -1)
+	g.grant()
+}
+
 // releaser returns a function that gives one permit back, once.
-func (g *Gate) releaser() func() {
+func (g *Gate) releaser(who Caller) func() {
 	return sync.OnceFunc(func() {
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		g.inUse--
-		g.grant()
+		g.giveBack(who)
 	})
 }

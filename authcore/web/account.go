@@ -173,8 +173,14 @@ func (h *Handler) changeProfile(w http.ResponseWriter, r *http.Request, p Place)
 
 func (h *Handler) changePassword(w http.ResponseWriter, r *http.Request, p Place) error {
 	return h.changing(w, r, p, "password", true, func(actor authcore.Actor) error {
-		err := h.Accounts.SetPassword(r.Context(), actor, actor.User, secret(r, "new_password"))
-		return inField(err, "password", "new_password")
+		if err := h.Accounts.SetPassword(r.Context(), actor, actor.User, secret(r, "new_password")); err != nil {
+			return inField(err, "password", "new_password")
+		}
+		// The password is changed: that this browser cannot be remembered now is no failure.
+		if proof, ok, err := h.Accounts.NewProof(r.Context(), actor.User); ok && err == nil {
+			h.remember(w, r, p, proof)
+		}
+		return nil
 	})
 }
 

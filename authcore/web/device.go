@@ -1,6 +1,26 @@
 package web
 
-import "strings"
+import (
+	"net/http"
+	"strings"
+
+	"github.com/gatehouse-auth/gatehouse/authcore"
+)
+
+// device is what the browser remembers of sign-ins here; of a cookie that is
+// forged, cut or too old, nothing.
+func (h *Handler) device(r *http.Request, p Place) authcore.Device {
+	b, err := h.Devices.Open(readCookie(r.Header, cookieName(deviceCookie, p.Secure)), authcore.DeviceLife)
+	if err != nil {
+		return nil
+	}
+	return authcore.ParseDevice(b)
+}
+
+// remember adds a proof to what the browser remembers.
+func (h *Handler) remember(w http.ResponseWriter, r *http.Request, p Place, proof authcore.Proof) {
+	setCookie(w, p, deviceCookie, h.Devices.Seal(h.device(r, p).With(proof).Bytes()), authcore.DeviceLife)
+}
 
 // Device names a browser and system from a User-Agent, well enough for somebody
 // to recognise their own. The order matters: most browsers also name others.

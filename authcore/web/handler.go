@@ -23,6 +23,7 @@ type Handler struct {
 	Accounts    *authcore.Accounts
 	Check       *Check
 	Flows       *authcore.Sealer                // seals sign-ins under way
+	Devices     *authcore.Sealer                // seals what browsers remember of sign-ins
 	KnownOrigin func(origin string) bool        // tells whether an origin is a gated host of ours
 	Apps        func(live *authcore.Live) []App // the gated sites that a user may open
 	Ready       func(ctx context.Context) error // nil when the database answers

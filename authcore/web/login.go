@@ -72,7 +72,7 @@ func (h *Handler) login(w http.ResponseWriter, r *http.Request, p Place) error {
 	if p.Mode == ModeSite {
 		return h.loginElsewhere(w, r, p)
 	}
-	in := authcore.SignIn{Login: r.PostForm.Get("username"), Password: secret(r, "password"), Host: p.Host}
+	in := authcore.SignIn{Login: r.PostForm.Get("username"), Password: secret(r, "password"), Host: p.Host, Device: h.device(r, p)}
 	token, session, err := h.Accounts.SignIn(r.Context(), authcore.Anonymous(p.Client), in)
 	if err != nil {
 		return h.loginFailed(w, r, p, err)
@@ -113,12 +113,19 @@ func (h *Handler) enter(w http.ResponseWriter, r *http.Request, p Place, token a
 			return err
 		}
 	}
+	proof, ok, err := h.Accounts.NewProof(r.Context(), session.UserID) // before the look whether the session lives
+	if err != nil {
+		return err
+	}
 	live, err := h.Check.session(r.Context(), token.Reveal(), p.Host, h.Accounts.Now())
 	if err != nil {
 		return err
 	}
 	if live == nil {
 		return authcore.ErrLoginFailed // disabled or signed out in the meantime
+	}
+	if ok {
+		h.remember(w, r, p, proof)
 	}
 	setCookie(w, p, sessionCookie, token.Reveal(), session.ExpiresAt.Sub(h.Accounts.Now()))
 	to, err := h.after(r, p, live)

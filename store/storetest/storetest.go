@@ -19,8 +19,8 @@ import (
 // Store is all that Gatehouse uses of a database.
 type Store interface {
 	authcore.Store
-	InsertEvents(ctx context.Context, events []authcore.Event) error
-	EventsAfter(ctx context.Context, after string, limit int) ([]authcore.Event, error)
+	InsertEvents(ctx context.Context, events []authcore.Event, durable bool) error
+	EventsAfter(ctx context.Context, after string, limit int) ([]authcore.SealedEvent, error)
 	Latest(ctx context.Context) (time.Time, error)
 	DeleteEnded(ctx context.Context, now, idleBefore time.Time, after string) (next string, more bool, err error)
 	RootSessions(ctx context.Context, user authcore.UserID, after string, now, idleBefore time.Time, limit int) ([]store.RootSession, error)

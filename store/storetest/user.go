@@ -19,6 +19,7 @@ var userTests = map[string]func(*world){
 	"change groups":       changeGroups,
 	"set password":        setPassword,
 	"rehash":              rehash,
+	"proof since":         proofSince,
 }
 
 func createUser(w *world) {
@@ -278,4 +279,35 @@ func rehash(w *world) {
 	_, hash = w.read(other.ID)
 	w.same("hash of the other", hashOf("old"), hash)
 	w.changed()
+}
+
+// proofSince: what a device proved counts until the password changes or the
+// sessions are all revoked, and nothing else ends it.
+func proofSince(w *world) {
+	u, other := w.add("alice", nil), w.add("bob", nil)
+	first := w.now
+	since := func(what string, id authcore.UserID, want time.Time) {
+		w.Helper()
+		got, err := w.db().ProofSince(w.Context(), id)
+		w.must(err)
+		w.same(what, want, got)
+	}
+	since("as made", u.ID, first)
+	w.now = w.now.Add(time.Second)
+	root, _ := w.signIn(u, nil)
+	w.must(w.db().Rehash(w.Context(), u.ID, hashOf("old"), hashOf("stronger")))
+	w.must(w.db().UpdateProfile(w.Context(), u.ID, "Alice", "alice@example.com", w.event(authcore.UserUpdate, "alice")))
+	w.must(w.db().RevokeSession(w.Context(), root.ID, u.ID, w.event(authcore.UserLogout, "alice")))
+	since("after what ends nothing", u.ID, first)
+	w.must(w.db().SetPassword(w.Context(), u.ID, hashOf("new"), "", w.event(authcore.PasswordChange, "alice")))
+	since("after a new password", u.ID, w.now)
+	w.now = w.now.Add(time.Second)
+	_, err := w.db().RevokeSessionsOf(w.Context(), u.ID, "", w.event(authcore.SessionRevoke, "all"))
+	w.must(err)
+	since("after all sessions were revoked", u.ID, w.now)
+	since("of the other", other.ID, first)
+	without := w.user("carol")
+	w.must(w.db().CreateUser(w.Context(), without, "", nil, w.event(authcore.UserCreate, "carol")))
+	since("without a password", without.ID, time.Time{})
+	since("of nobody", authcore.NewUserID(), time.Time{})
 }

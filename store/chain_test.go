@@ -1,0 +1,265 @@
+package store_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/authcore"
+	"github.com/gatehouse-auth/gatehouse/store"
+)
+
+// someEvents makes events of now.
+func someEvents(n int) []authcore.Event {
+	all := make([]authcore.Event, n)
+	for i := range all {
+		by := authcore.Actor{Kind: authcore.ActorUser, User: "u1", Session: "s1", Client: authcore.NewClient("192.0.2.1", "Browser é", "r1")}
+		all[i] = authcore.NewEvent(time.Now(), by, authcore.UserLogin, fmt.Sprint("user:", i), authcore.Failure, "wrong password")
+	}
+	return all
+}
+
+// verify follows the whole chain.
+func verify(t *testing.T, db *store.DB) store.Verified {
+	t.Helper()
+	var v store.Verified
+	for !v.Done {
+		var err error
+		if v, err = db.VerifyEvents(t.Context(), v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return v
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// raw is a connection to the database that knows nothing of the store.
+func raw(t *testing.T, c store.Config) *sql.DB {
+	t.Helper()
+	names := map[string]string{store.SQLite: "sqlite", store.Postgres: "pgx", store.MySQL: "mysql"}
+	at := c.DSN.Reveal()
+	if c.Driver == store.SQLite {
+		at = c.Path
+	}
+	db, err := sql.Open(names[c.Driver], at)
+	must(t, err)
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+// chained opens a database with a key and fills it: three batches of telemetry, and
+// events of commands in between.
+func chained(t *testing.T, c store.Config) *store.DB {
+	t.Helper()
+	db := openConfig(t, c)
+	db.UseKey(authcore.NewSecretKey())
+	for i := range 3 {
+		u, ev := aUser(fmt.Sprint("user", i))
+		must(t, db.CreateUser(t.Context(), u, "hash", nil, ev))
+		must(t, db.InsertEvents(t.Context(), someEvents(100), false))
+	}
+	must(t, db.SealEvents(t.Context(), false))
+	return db
+}
+
+// What several nodes write at once is one chain, and nothing is written twice.
+func TestChainOfNodes(t *testing.T) {
+	eachKind(t, func(t *testing.T, c store.Config) {
+		key := authcore.NewSecretKey()
+		var nodes [3]*store.DB
+		for i := range nodes {
+			nodes[i] = openConfig(t, c)
+			nodes[i].UseKey(key)
+		}
+		var wg sync.WaitGroup
+		for i, db := range nodes {
+			wg.Go(func() {
+				for n := range 10 {
+					batch := someEvents(20)
+					u, ev := aUser(fmt.Sprintf("user%d-%d", i, n))
+					for _, err := range []error{db.CreateUser(t.Context(), u, "hash", nil, ev), db.InsertEvents(t.Context(), batch, false),
+						db.InsertEvents(t.Context(), append(batch[10:15:15], someEvents(1)...), false)} {
+						if err != nil {
+							t.Error(err)
+						}
+					}
+				}
+			})
+		}
+		wg.Wait()
+		must(t, nodes[0].SealEvents(t.Context(), true))
+		v := verify(t, nodes[1])
+		if want := 3 * 10 * 22; v.Events != want || v.Unsealed != 0 || len(v.Findings) != 0 {
+			t.Errorf("%d events, %d unsealed, findings %+v; want %d sealed", v.Events, v.Unsealed, v.Findings, want)
+		}
+	})
+}
+
+// Whoever can write to the database, and has no key, is found out.
+func TestTampering(t *testing.T) {
+	t.Parallel()
+	at := func(batch, place int) string { return fmt.Sprintf(" WHERE batch = %d AND place = %d", batch, place) }
+	const columns = "occurred_at, actor_kind, actor_id, session_id, action, target, outcome, details, address, agent, request_id, batch, place, blinding, leaf"
+	for name, c := range map[string]struct {
+		do   []string
+		want string // kind and a part of the text of each finding, one a line
+	}{
+		"nothing":                {nil, ""},
+		"an outcome changed":     {[]string{"UPDATE events SET outcome = 'success'" + at(2, 7)}, "changed|is not as it was written"},
+		"an address changed":     {[]string{"UPDATE events SET address = '192.0.2.9'" + at(2, 7)}, "changed|is not as it was written"},
+		"a time changed":         {[]string{"UPDATE events SET occurred_at = occurred_at + 1" + at(1, 1)}, "changed|is not as it was written"},
+		"one removed":            {[]string{"DELETE FROM events" + at(2, 7)}, "removed|1 of the 101 events are missing, after"},
+		"several removed":        {[]string{"DELETE FROM events WHERE batch = 2 AND place > 50"}, "removed|51 of the 101 events are missing, after"},
+		"removed and counted":    {[]string{"DELETE FROM events" + at(2, 101), "UPDATE event_batches SET events = 100 WHERE number = 2"}, "broken|does not follow"},
+		"a batch removed":        {[]string{"DELETE FROM events WHERE batch = 2", "DELETE FROM event_batches WHERE number = 2"}, "removed|batches 2 to 2 are missing"},
+		"the newest removed":     {[]string{"DELETE FROM events WHERE batch = 3", "DELETE FROM event_batches WHERE number = 3"}, "removed|the newest batches are missing"},
+		"the oldest removed":     {[]string{"DELETE FROM events WHERE batch = 1", "DELETE FROM event_batches WHERE number = 1"}, "removed|batches 1 to 1 are missing"},
+		"swapped":                {[]string{"UPDATE events SET place = 1000" + at(2, 1), "UPDATE events SET place = 1" + at(2, 2), "UPDATE events SET place = 2" + at(2, 1000)}, "broken|does not follow"},
+		"inserted unsealed":      {[]string{"INSERT INTO events (id, " + columns + ") SELECT 'forged', " + strings.Replace(columns, "batch, place", "0, 0", 1) + " FROM events" + at(1, 1)}, "inserted|was not written by the gate"},
+		"inserted into a batch":  {[]string{"INSERT INTO events (id, " + columns + ") SELECT 'forged', " + columns + " FROM events" + at(2, 1)}, "inserted|does not belong here"},
+		"inserted behind all":    {[]string{"INSERT INTO events (id, " + columns + ") SELECT 'forged', " + strings.Replace(columns, "batch, place", "99, 1", 1) + " FROM events" + at(2, 1)}, "inserted|claims a batch that is not there"},
+		"the head changed":       {[]string{"UPDATE settings SET value = '1 - false 0 00' WHERE name = 'audit_head'"}, "broken|the record of where the audit chain ends was changed"},
+		"made anonymous, forged": {[]string{"UPDATE events SET blinding = leaf, details = ''" + at(2, 3)}, "changed|is not as it was written"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			config := kinds["SQLite"](t)
+			db, other := chained(t, config), raw(t, config)
+			for _, q := range c.do {
+				if _, err := other.Exec(q); err != nil {
+					t.Fatal(err)
+				}
+			}
+			var got []string
+			for _, f := range verify(t, db).Findings {
+				got = append(got, string(f.Kind)+"|"+f.Text)
+			}
+			if c.want == "" && len(got) > 0 || c.want != "" && (len(got) != 1 || !strings.HasPrefix(got[0], c.want)) {
+				t.Errorf("found %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+// A forged event without a code is never sealed, and a head that was changed stops
+// nobody from being recorded.
+func TestChainGoesOn(t *testing.T) {
+	eachKind(t, func(t *testing.T, c store.Config) {
+		db, other := chained(t, c), raw(t, c)
+		_, err := other.Exec("INSERT INTO events (id, occurred_at, actor_kind, actor_id, session_id, action, target, outcome, details, address, agent, request_id)" +
+			" VALUES ('forged', 1, 'user', '', '', 'user.login', '', 'success', '', '', '', '')")
+		must(t, err)
+		must(t, db.SealEvents(t.Context(), true))
+		_, err = other.Exec("UPDATE settings SET value = '1 - true 0 00' WHERE name = 'audit_head'")
+		must(t, err)
+		must(t, db.InsertEvents(t.Context(), someEvents(5), false))
+		must(t, db.SealEvents(t.Context(), false))
+		v := verify(t, db)
+		if v.Events != 303+5+1 || v.Number != 5 || len(v.Findings) != 1 || v.Findings[0].Event != "forged" {
+			t.Errorf("%d events in %d batches, findings %+v", v.Events, v.Number, v.Findings)
+		}
+	})
+}
+
+// Events of before there was a chain join it once.
+func TestChainAdoptsOldEvents(t *testing.T) {
+	eachKind(t, func(t *testing.T, c store.Config) {
+		db := openConfig(t, c)
+		db.UseKey(authcore.NewSecretKey())
+		other := raw(t, c)
+		old := func(id int) {
+			_, err := other.Exec(fmt.Sprintf("INSERT INTO events (id, occurred_at, actor_kind, actor_id, session_id, action, target, outcome, details, address, agent, request_id)"+
+				" VALUES ('%04d', 1, 'user', '', '', 'user.login', '', 'success', '', '', '', '')", id))
+			must(t, err)
+		}
+		for i := range 501 {
+			old(i)
+		}
+		must(t, db.SealEvents(t.Context(), false))
+		must(t, db.InsertEvents(t.Context(), someEvents(1), false))
+		must(t, db.SealEvents(t.Context(), true))
+		old(600)
+		must(t, db.SealEvents(t.Context(), true))
+		v := verify(t, db)
+		if v.Events != 502 || len(v.Findings) != 1 || v.Findings[0].Event != "0600" {
+			t.Errorf("%d events, findings %+v; want 502 and the one that came later", v.Events, v.Findings)
+		}
+	})
+}
+
+// Old events go, or only what is personal in them, and the chain holds.
+func TestRetention(t *testing.T) {
+	eachKind(t, func(t *testing.T, c store.Config) {
+		db := chained(t, c)
+		second, err := db.SealedBatches(t.Context(), 1, 1)
+		must(t, err)
+		cut := second[0].SealedAt
+		for n := 1; n > 0; {
+			n, err = db.AnonymiseEvents(t.Context(), cut.Add(time.Microsecond))
+			must(t, err)
+		}
+		v := verify(t, db)
+		if v.Anonymous != 202 || len(v.Findings) != 0 {
+			t.Errorf("%d anonymous, findings %+v; want 202", v.Anonymous, v.Findings)
+		}
+		first, err := db.SealedBatches(t.Context(), 0, 1)
+		must(t, err)
+		for _, e := range first[0].Events {
+			if e.Actor.Client != (authcore.Client{}) || e.Details != "" || e.Target == "" {
+				t.Fatalf("left: %+v", e)
+			}
+		}
+		n, err := db.DeleteEvents(t.Context(), cut)
+		must(t, err)
+		v = verify(t, db)
+		if n != 101 || v.Events != 202 || v.Start != 1 || v.Deleted != 101 || len(v.Findings) != 0 {
+			t.Errorf("deleted %d, then %+v", n, v)
+		}
+		n, err = db.DeleteEvents(t.Context(), time.Now().Add(time.Hour))
+		must(t, err)
+		must(t, db.InsertEvents(t.Context(), someEvents(3), false))
+		v = verify(t, db)
+		if n != 202 || v.Events != 3 || v.Deleted != 303 || len(v.Findings) != 0 {
+			t.Errorf("deleted %d, then %+v", n, v)
+		}
+	})
+}
+
+// Batches come whole and in order, whatever the page.
+func TestSealedBatches(t *testing.T) {
+	eachKind(t, func(t *testing.T, c store.Config) {
+		db := chained(t, c)
+		read := func(page int) (ids []string) {
+			for after := int64(0); ; {
+				batches, err := db.SealedBatches(context.Background(), after, page)
+				must(t, err)
+				if len(batches) == 0 {
+					return ids
+				}
+				for _, b := range batches {
+					for _, e := range b.Events {
+						ids = append(ids, e.ID)
+					}
+				}
+				after = batches[len(batches)-1].Number
+			}
+		}
+		if all := read(10_000); len(all) != 303 || !slices.Equal(all, read(1)) || !slices.Equal(all, read(150)) {
+			t.Errorf("%d events, and others with other pages", len(all))
+		}
+		if n, err := db.BatchAt(t.Context(), time.Now().Add(time.Hour)); err != nil || n != 3 {
+			t.Errorf("the last batch is %d, %v", n, err)
+		}
+	})
+}

@@ -1,0 +1,1 @@
+INSERT INTO event_batches VALUES (1, 1, 'link', 1700000000000000);
