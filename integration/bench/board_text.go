@@ -18,6 +18,9 @@ func (r *report) document() []byte {
 	fmt.Fprintf(&b, "- **Writes** are transactions written to the database for each request, counted by SQLite itself. Memory is the peak of the Caddy process (VmHWM) in that load.\n")
 	fmt.Fprintf(&b, "- **Machine**: %s, %d cores, shared with the load generator and the upstream; %s, %s; %s. Load average %s before, %s after: other work on the machine makes figures worse, never better. %d rounds, the configurations in changing order; medians.\n",
 		m.Processor, len(m.Cores), m.Kernel, m.CaddyGo, m.Time.Format(time.DateOnly), m.LoadBefore, m.LoadAfter, s.Rounds)
+	if m.Group != "" {
+		fmt.Fprintf(&b, "- **Priority**: all processes of this run shared a scheduling group at nice %s, so that other work got less of the processors.\n", m.Group)
+	}
 	if !s.AuditWords {
 		fmt.Fprintf(&b, "- **Not measured**: this Caddy has no words for a synchronous audit, so \"+ audit actor\" is the same as the line before it.\n")
 	}
