@@ -25,6 +25,9 @@ func TestTownKeepsTheMix(t *testing.T) {
 			r := &response{status: 200, body: []byte(upstreamBody)}
 			if bytes.HasPrefix(a.request, []byte("POST")) {
 				r = &response{status: 303, cookie: "gate=fresh"}
+				if bytes.Contains(a.request, []byte("not-the-one")) {
+					r.status = 401
+				}
 				if refuse && path != "/.gate/logout" {
 					r.status = 429
 				}
