@@ -40,16 +40,34 @@ func (t *threads) run(ctx context.Context, f func()) error {
 		t.idle[last] <- work // there is room for one, and it waits for one
 		t.idle = t.idle[:last]
 	} else {
-		go t.live(work)
+		go t.begin(work)
 	}
 	t.mu.Unlock()
 	return <-work.over
 }
 
+// begin takes a thread for good, and leaves the process's first thread to others:
+// its priority is what the system shows as that of the whole process, and it
+// would not end.
+func (t *threads) begin(work task) {
+	runtime.LockOSThread()
+	if !onFirstThread() {
+		t.live(work)
+		return
+	}
+	elsewhere := make(chan struct{})
+	go func() {
+		runtime.LockOSThread()
+		close(elsewhere)
+		t.live(work)
+	}()
+	<-elsewhere // so that it could not be this one again
+	runtime.UnlockOSThread()
+}
+
 // live is the life of a thread, which ends with its goroutine because that never
 // lets go of it: a priority once given up cannot be had back.
 func (t *threads) live(work task) {
-	runtime.LockOSThread()
 	stepBack()
 	next := make(chan task, 1)
 	bored := time.NewTimer(threadIdle)

@@ -14,3 +14,7 @@ func stepBack() {
 	// as everything else, as it is on other systems.
 	_ = unix.Setpriority(unix.PRIO_PROCESS, 0, lowest)
 }
+
+// onFirstThread tells whether the calling thread is the one that the process
+// began with.
+func onFirstThread() bool { return unix.Gettid() == unix.Getpid() }

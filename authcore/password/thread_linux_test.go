@@ -1,7 +1,9 @@
 package password
 
 import (
+	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -24,5 +26,28 @@ func TestThreadsStepBack(t *testing.T) {
 	}
 	if thread != again {
 		t.Errorf("two hashes one after the other ran on threads %d and %d", thread, again)
+	}
+}
+
+// The first thread's priority is shown as that of the whole process.
+func TestFirstThreadDoesNotStepBack(t *testing.T) {
+	t.Parallel()
+	var all sync.WaitGroup
+	for range 50 {
+		all.Go(func() {
+			var pool threads
+			if err := pool.run(t.Context(), func() {
+				if onFirstThread() {
+					t.Error("a hash ran on the first thread")
+				}
+				time.Sleep(time.Millisecond) // so that the next one needs another thread
+			}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if raw, err := unix.Getpriority(unix.PRIO_PROCESS, unix.Getpid()); err != nil || 20-raw == lowest {
+		t.Errorf("the first thread is at nice %d, %v", 20-raw, err)
 	}
 }

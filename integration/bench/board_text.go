@@ -18,6 +18,9 @@ func (r *report) document() []byte {
 	fmt.Fprintf(&b, "- **Writes** are transactions written to the database for each request, counted by SQLite itself. Memory is the peak of the Caddy process (VmHWM) in that load.\n")
 	fmt.Fprintf(&b, "- **Machine**: %s, %d cores, shared with the load generator and the upstream; %s, %s; %s. Load average %s before, %s after: other work on the machine makes figures worse, never better. %d rounds, the configurations in changing order; medians.\n",
 		m.Processor, len(m.Cores), m.Kernel, m.CaddyGo, m.Time.Format(time.DateOnly), m.LoadBefore, m.LoadAfter, s.Rounds)
+	if m.Group != "" {
+		fmt.Fprintf(&b, "- **Priority**: all processes of this run shared a scheduling group at nice %s, so that other work got less of the processors.\n", m.Group)
+	}
 	if !s.AuditWords {
 		fmt.Fprintf(&b, "- **Not measured**: this Caddy has no words for a synchronous audit, so \"+ audit actor\" is the same as the line before it.\n")
 	}
@@ -81,8 +84,15 @@ func (s *boardReport) writeStorms(w io.Writer) {
 	fmt.Fprintf(w, "| configuration | clients | idle p95 ms | storm p95 ms | p99 ms | served | sign-ins/s | refused/s | 429 p99 ms | peak MiB |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n")
 	for _, v := range s.Storms {
 		m := v.Median
-		fmt.Fprintf(w, "| %s | %d | %.2f | %.2f | %.2f | %.1f %% | %.1f | %.0f | %.1f | %.0f |\n", v.Way, v.Clients, m.IdleP95, m.P95, m.P99, 100*m.Served,
-			m.SignIns, quotient(float64(m.Crowd.Refused), m.Crowd.Seconds), m.Crowd.RefusedP99, m.Peak)
+		p95, p99, refused := fmt.Sprintf("%.2f", m.P95), fmt.Sprintf("%.2f", m.P99), fmt.Sprintf("%.1f", m.Crowd.RefusedP99)
+		if m.Served == 0 {
+			p95, p99 = "none served", "none served"
+		}
+		if m.Crowd.Refused == 0 {
+			refused = "none"
+		}
+		fmt.Fprintf(w, "| %s | %d | %.2f | %s | %s | %.1f %% | %.1f | %.0f | %s | %.0f |\n", v.Way, v.Clients, m.IdleP95, p95, p99, 100*m.Served,
+			m.SignIns, quotient(float64(m.Crowd.Refused), m.Crowd.Seconds), refused, m.Peak)
 	}
 	h := s.Hash
 	fmt.Fprintf(w, "\nSign-ins alone, as many as go: %.1f/s. x/crypto's Argon2id with the same parameters, on the same cores with nothing beside it: %.1f/s. That is %.2f of it, and %.2f of what the %.2f cores of the load generator leave.\n",

@@ -36,6 +36,20 @@
 // beside one that creates sessions without rest. --sessions N adds a comparison of
 // a SQLite file of N sessions with one of 10,000.
 //
+// Storms are measured only when --only names them, `storm` or `flood`, on Caddys of
+// their own: one client that is signed in asks 160 times a second (open loop),
+// before and while a crowd signs in without pause, each with a connection, a
+// loopback address and an account of its own, so that no limit for addresses or
+// accounts stands before the hashing gate. In `storm` who is refused comes back
+// when the answer says (Retry-After), in `flood` at once: there a thousand clients
+// in a closed loop make a queue of a thousand whatever Caddy does. The crowd is
+// another process, so that the client does not wait for it in the load generator.
+// --way says how Caddy is to run, and may be repeated. Before each of them others
+// on the machine are waited for, a quarter of a minute at most.
+//
+// --scoreboard DIR measures the scoreboard and nothing else: see docs/scoreboard.md,
+// which it writes. --quick does so in a minute or two, to see that it works.
+//
 // In a closed loop every connection sends its next request when the answer to
 // the last has come: it measures throughput, and its latencies only say how
 // long the queue of connections was. In the open loop the times of sending are

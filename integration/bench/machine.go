@@ -25,6 +25,7 @@ type machine struct {
 	GoSettings []string  `json:"go_settings,omitempty"` // GOGC and its like, when set
 	LoadBefore string    `json:"load_average_before"`
 	LoadAfter  string    `json:"load_average_after"`
+	Group      string    `json:"scheduling_group_nice,omitempty"`
 	Pinning    string    `json:"pinning"`
 	Setup      string    `json:"setup"`
 	Mix        string    `json:"mix"`
@@ -39,6 +40,9 @@ func newReport(ctx context.Context, b *bench, opts options) (*report, error) {
 		GOMAXPROCS: runtime.GOMAXPROCS(0), Go: runtime.Version(),
 	}
 	m.Kernel, m.Processor, m.LoadBefore = machineFacts()
+	if nice := groupPriority(); nice != "0" {
+		m.Group = nice
+	}
 	for _, name := range []string{"GOMAXPROCS", "GOGC", "GOMEMLIMIT", "GODEBUG"} {
 		if value, ok := os.LookupEnv(name); ok {
 			m.GoSettings = append(m.GoSettings, name+"="+value)
@@ -97,6 +101,9 @@ func (m machine) print(w io.Writer) {
 	fmt.Fprintf(w, "Gatehouse bench, %s\n", m.Time.Format(time.RFC3339))
 	fmt.Fprintf(w, "machine  %s, %d cores, %s; load average %s before, %s after\n", m.Processor, len(m.Cores), m.Kernel, m.LoadBefore, m.LoadAfter)
 	fmt.Fprintf(w, "go       %s, GOMAXPROCS %d %s\n", m.Go, m.GOMAXPROCS, strings.Join(m.GoSettings, " "))
+	if m.Group != "" {
+		fmt.Fprintf(w, "group    all processes of this run share a scheduling group at nice %s\n", m.Group)
+	}
 	if m.Caddy == "" {
 		return
 	}

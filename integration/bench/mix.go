@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/url"
@@ -14,6 +15,7 @@ const (
 	checking    doing = iota // a page of the app, through the gate
 	rechecking               // whoami: a page of ours
 	signingIn                // one hash
+	guessing                 // likewise, and an event that goes by the audit actor: a wrong password
 	signingOut               //
 	registering              // one hash
 )
@@ -21,10 +23,10 @@ const (
 // mixCycle is how many requests of each kind there are in a row of 200, which is
 // repeated. 3.5 % of them hash: fewer than 5 %, so that p95 tells of all the
 // others, and enough for hashing to matter.
-var mixCycle = map[doing]int{checking: 168, rechecking: 20, signingIn: 5, signingOut: 5, registering: 2}
+var mixCycle = map[doing]int{checking: 168, rechecking: 20, signingIn: 4, guessing: 1, signingOut: 5, registering: 2}
 
 // mixWords says the mix for the report.
-const mixWords = "84 % session checks through the gate to the upstream, 10 % /.gate/whoami, 2.5 % sign-ins, 2.5 % sign-outs, " +
+const mixWords = "84 % session checks through the gate to the upstream, 10 % /.gate/whoami, 2 % sign-ins, 0.5 % sign-ins with a wrong password, 2.5 % sign-outs, " +
 	"1 % registrations; so 3.5 % of the requests hash a password"
 
 // cycle is the row of 200 in an order that is mixed, and the same in each run.
@@ -68,6 +70,9 @@ func (t *town) next() ask {
 	case d == registering:
 		t.new++
 		return ask{t.registration(fmt.Sprintf("carol%d", t.new)), changed}
+	case d == guessing:
+		form := url.Values{"username": {t.anybody()}, "password": {"not-the-one-47-orchard"}}
+		return ask{t.visitor.form("/.gate/login", form), guessed}
 	case d == signingIn && len(t.out) == 0, d != signingIn && len(t.in) == 0:
 		d = signingIn // of somebody who is there: the list that is left
 		if len(t.out) == 0 {
@@ -78,6 +83,14 @@ func (t *town) next() ask {
 		return t.ask(d, take(&t.out))
 	}
 	return t.ask(d, take(&t.in))
+}
+
+// anybody is the name of somebody who has an account. t.mu is held.
+func (t *town) anybody() string {
+	if len(t.in) > 0 {
+		return t.in[0].name
+	}
+	return "bob1"
 }
 
 // take takes who has waited longest, so that all have their turn.
@@ -111,9 +124,11 @@ func (t *town) ask(d doing, p person) ask {
 	return ask{t.visitor.signInForm(p.name), func(r *response) error {
 		err := changed(r)
 		if err == nil && r != nil {
-			p.cookie = r.cookie
+			if p.cookie = r.cookie; p.cookie == "" {
+				err = errors.New("signed in without a cookie")
+			}
 		}
-		t.back(p, err == nil && r != nil || p.cookie != "")
+		t.back(p, p.cookie != "")
 		return err
 	}}
 }
@@ -144,12 +159,18 @@ func found(r *response, body []byte) error {
 }
 
 // changed judges the answer to a form: on to the next page, or refused.
-func changed(r *response) error {
+func changed(r *response) error { return answered(r, 303) }
+
+// guessed judges the answer to a wrong password.
+func guessed(r *response) error { return answered(r, 401) }
+
+// answered judges an answer that should have this status, or be refused.
+func answered(r *response, status int) error {
 	switch {
 	case r == nil:
 		return nil
 	case r.status == 429:
 		return errRefused
 	}
-	return r.is(303, nil)
+	return r.is(status, nil)
 }

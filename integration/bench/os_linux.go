@@ -154,6 +154,14 @@ func machineFacts() (kernel, model, loadAverage string) {
 	return kernel, model, loadAverage
 }
 
+// groupPriority is the nice value of the scheduling group that all processes of a
+// run share, as the kernel says it; empty where there are no such groups.
+func groupPriority() string {
+	b, _ := os.ReadFile("/proc/self/autogroup")
+	_, nice, _ := strings.Cut(strings.TrimSpace(string(b)), " nice ")
+	return nice
+}
+
 // forget has the system put a file on the disk and keep none of it in memory.
 func forget(path string) error {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)

@@ -18,6 +18,7 @@ func pinThread([]int) error                             { return errLinuxOnly }
 func pinSelf([]int) error                               { return errLinuxOnly }
 func peakMemory(int) (float64, error)                   { return 0, errLinuxOnly }
 func forgetPeak(int) error                              { return errLinuxOnly }
+func groupPriority() string                             { return "" }
 func forget(string) error                               { return errLinuxOnly }
 func childAttributes() *syscall.SysProcAttr             { return nil }
 func exactSleeper()                                     {}

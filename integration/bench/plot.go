@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math"
+	"time"
 )
 
 // The plot of the scoreboard: p95 by rate, both on logarithmic axes.
@@ -46,8 +47,8 @@ func (s *boardReport) plot() []byte {
 `)
 	fmt.Fprintf(&b, `<rect class="paper" width="%d" height="%d"/>`+"\n", plotWidth, plotHeight)
 	for _, ms := range []float64{1, 10, 100, 1000, 10_000} {
-		fmt.Fprintf(&b, `<line class="grid" x1="%d" x2="%d" y1="%.1f" y2="%.1f"/><text x="%d" y="%.1f" text-anchor="end">%g ms</text>`+"\n",
-			plotLeft, plotWidth-plotRight, y(ms), y(ms), plotLeft-8, y(ms)+4, ms)
+		fmt.Fprintf(&b, `<line class="grid" x1="%d" x2="%d" y1="%.1f" y2="%.1f"/><text x="%d" y="%.1f" text-anchor="end">%v</text>`+"\n",
+			plotLeft, plotWidth-plotRight, y(ms), y(ms), plotLeft-8, y(ms)+4, time.Duration(ms)*time.Millisecond)
 	}
 	for _, rate := range []float64{210, 500, 1000, 2000, 5000, 10_000, 20_000} {
 		if rate <= last {

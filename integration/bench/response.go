@@ -21,7 +21,7 @@ type response struct {
 	status     int
 	close      bool   // the server said that it closes the connection
 	retryAfter int    // seconds
-	cookie     string // the first one that was set, as name=value
+	cookie     string // the gate's session cookie, where it was set, as name=value
 	body       []byte
 }
 
@@ -100,7 +100,7 @@ func (r *response) header(name, value []byte, fr *framing) error {
 	case len("Connection"):
 		if bytes.EqualFold(name, []byte("Connection")) {
 			r.close = r.close || bytes.EqualFold(value, []byte("close"))
-		} else if r.cookie == "" && bytes.EqualFold(name, []byte("Set-Cookie")) {
+		} else if bytes.HasPrefix(value, []byte(cookieName+"=")) && bytes.EqualFold(name, []byte("Set-Cookie")) {
 			pair, _, _ := bytes.Cut(value, []byte(";"))
 			r.cookie = string(pair)
 		}
