@@ -182,7 +182,7 @@ func verifyAll(c *connection, out io.Writer, expect string, asJSON bool) error {
 		err = printVerified(out, v)
 	}
 	if err == nil && len(v.Findings) > 0 {
-		err = fmt.Errorf("the audit log is not as it was written: %d findings", len(v.Findings))
+		err = fmt.Errorf("the audit log is not as it was written: findings: %d", len(v.Findings))
 	}
 	return err
 }

@@ -268,7 +268,7 @@ var harms = []harm{
 	{"in place of another", []string{anotherRow("batch", "place"), "UPDATE events SET agent = 'made up' WHERE id = 'ffff-inserted'", "DELETE FROM events WHERE id = '{event}'"},
 		`CHANGED in batch {batch}, event ffff-inserted: .*`},
 	{"the link of a batch", []string{"UPDATE event_batches SET link = '" + strings.Repeat("0", 64) + "' WHERE number = {batch}"}, `BROKEN in batch {batch}: does not follow .*`},
-	{"the end of the chain", []string{"UPDATE settings SET value = '1 - false 0 x' WHERE name = 'audit_head'"}, `BROKEN: the record of where the audit chain ends was changed.*`},
+	{"the end of the chain", []string{"UPDATE settings SET value = '1 - false 0 x' WHERE name = 'audit_head'"}, `BROKEN: the record of where the audit chain begins or ends was changed.*`},
 }
 
 // Whatever is done to the log by SQL is found, and named.
