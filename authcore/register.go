@@ -47,7 +47,7 @@ func (a *Accounts) newPassword(ctx context.Context, actor Actor, pw Secret, u Us
 		}
 		return "", err
 	}
-	hash, err := a.Passwords.Hash(password.For(ctx, caller(actor)), pw.Reveal())
+	hash, err := a.Passwords.Hash(password.For(ctx, hasher(actor)), pw.Reveal())
 	if err != nil {
 		return "", hashing(err, nil)
 	}

@@ -60,8 +60,7 @@ func (a *Accounts) admitSignIn(ctx context.Context, actor Actor, account, device
 	who := caller(actor)
 	if device != "" {
 		if giveBack, _ := a.take(nil, device, device); giveBack != nil {
-			who.Known = true
-			return password.For(ctx, who), giveBack, nil
+			return password.For(ctx, knownAs(account)), giveBack, nil
 		}
 	}
 	giveBack, after := a.take(a.Tally, who.Address, account)
@@ -95,10 +94,24 @@ func (a *Accounts) take(count *Tally, address, account string) (giveBack func(),
 	return func() { a.ByAddress.GiveBack(address); a.ByAccount.GiveBack(account) }, 0
 }
 
-// caller is who the hashing gate takes an actor for: who has signed in is known,
-// and so is the operator.
+// hasher is who the hashing gate takes an actor for: who has signed in is known, and
+// so is the operator.
+func hasher(actor Actor) password.Caller {
+	if actor.Kind == ActorAnonymous {
+		return caller(actor)
+	}
+	return knownAs(string(actor.Kind) + ":" + string(actor.User))
+}
+
+// knownAs is somebody known, who is counted by who that is, and not by addresses: of
+// those a user with a device that knows them can have many.
+func knownAs(who string) password.Caller {
+	return password.Caller{Known: true, Address: who, Network: who}
+}
+
+// caller is a stranger at an actor's address.
 func caller(actor Actor) password.Caller {
-	who := password.Caller{Known: actor.Kind != ActorAnonymous, Address: actor.Client.Address, Network: actor.Client.Address}
+	who := password.Caller{Address: actor.Client.Address, Network: actor.Client.Address}
 	if ip, err := netip.ParseAddr(who.Address); err == nil {
 		who.Address, who.Network = limit.AddressKey(ip), limit.NetworkKey(ip)
 	}
@@ -162,7 +175,7 @@ func reason(err error) string {
 // refused records that a request was turned away before its content counted:
 // a few times a minute for each address, so that turning away costs no row each.
 func (a *Accounts) refused(actor Actor, action Action, target, why string) {
-	if ok, _ := a.Notices.Take(actor.Client.Address); ok {
+	if ok, _ := a.Notices.Take(caller(actor).Address); ok {
 		a.Audit.Record(a.event(actor, action, target, Refused, why))
 	}
 }
@@ -216,7 +229,7 @@ func (a *Accounts) Confirm(ctx context.Context, actor Actor, pw Secret) error {
 	if len(pw) > a.Rules.MaxBytes || hash == "" {
 		return ErrProofWrong
 	}
-	ok, _, err := a.Passwords.Verify(password.For(ctx, caller(actor)), hash, pw.Reveal())
+	ok, _, err := a.Passwords.Verify(password.For(ctx, hasher(actor)), hash, pw.Reveal())
 	switch {
 	case err != nil:
 		giveBack()

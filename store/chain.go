@@ -103,6 +103,7 @@ func (db *DB) SealEvents(ctx context.Context, all bool) error {
 // and more that there are more unsealed ones than fit.
 func (db *DB) seal(ctx context.Context, d durability, events []authcore.Event, known bool) (more bool, err error) {
 	waiting := db.unsealed.Swap(false)
+	sealed := int64(0)
 	err = db.command(ctx, d, func(tx *tx) error {
 		s := sealing{tx: tx, chain: db.chain()}
 		if err := s.begin(); err != nil {
@@ -120,8 +121,13 @@ func (db *DB) seal(ctx context.Context, d durability, events []authcore.Event, k
 				return err
 			}
 		}
-		return s.finish(fresh)
+		err = s.finish(fresh)
+		sealed = s.head.Number
+		return err
 	})
+	if err == nil {
+		db.sealed.Store(sealed)
+	}
 	if waiting && (err != nil || more) {
 		db.unsealed.Store(true)
 	}
@@ -190,7 +196,7 @@ func (s *sealing) begin() error {
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return err
 	}
-	if s.head, err = parseEnd(s.chain, chainHead, text); err != nil || s.head.Number < newest.Number {
+	if s.head, err = parseEnd(s.chain, chainHead, text); err != nil || s.head.Number < newest.Number || s.head.Number < s.tx.db.sealed.Load() {
 		s.repair(newest)
 	}
 	return nil

@@ -257,6 +257,21 @@ func TestRetention(t *testing.T) {
 	})
 }
 
+// A node that runs notices when the log is emptied under it.
+func TestEmptiedLog(t *testing.T) {
+	eachKind(t, func(t *testing.T, c store.Config) {
+		db, other := chained(t, c), raw(t, c)
+		for _, q := range []string{"DELETE FROM events", "DELETE FROM event_batches", "DELETE FROM settings WHERE name LIKE 'audit_%'"} {
+			_, err := other.Exec(q)
+			must(t, err)
+		}
+		must(t, db.InsertEvents(t.Context(), someEvents(2), false))
+		if v := verify(t, db); len(v.Findings) != 1 || v.Findings[0].Kind != authcore.ChainBroken {
+			t.Errorf("findings %+v, want one", v.Findings)
+		}
+	})
+}
+
 // Whoever can write to the database cannot have the gate delete fresh events, nor
 // what was changed.
 func TestRetentionOfWhatWasChanged(t *testing.T) {

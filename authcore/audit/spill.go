@@ -97,17 +97,19 @@ func wholeLines(f *os.File) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	var one [1]byte
-	whole := size
-	for ; whole > 0; whole-- {
-		if _, err := f.ReadAt(one[:], whole-1); err != nil {
+	buf := make([]byte, 64<<10)
+	for whole := size; whole > 0; {
+		part := buf[:min(int64(len(buf)), whole)]
+		if _, err := f.ReadAt(part, whole-int64(len(part))); err != nil {
 			return 0, err
 		}
-		if one[0] == '\n' {
-			break
+		if at := bytes.LastIndexByte(part, '\n'); at >= 0 {
+			whole += int64(at+1) - int64(len(part))
+			return whole, f.Truncate(whole)
 		}
+		whole -= int64(len(part))
 	}
-	return whole, f.Truncate(whole)
+	return 0, f.Truncate(0)
 }
 
 // add appends a batch. A line that did not arrive whole is taken away again.

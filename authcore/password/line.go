@@ -27,7 +27,7 @@ import (
 // them cannot keep everybody else out.
 type Caller struct {
 	Known   bool   // proved who they are before: a known device, or a session
-	Address string // where from; all who share it are counted together
+	Address string // where from, or who, for those known; all who share it are counted together
 	Network string // the wider network of Address
 }
 
