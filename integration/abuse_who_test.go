@@ -314,7 +314,8 @@ func TestP3_ForwardedProtoFromAnybody(t *testing.T) {
 			t.Errorf("%q over HTTPS: leads to %s", proto, got.location())
 		}
 		got = plain.Client(t).post(plain.at("app.localhost", "/.gate/login"), form, headers...)
-		if c := got.setCookies()["gate"]; c == nil || c.Secure || !c.HttpOnly || len(got.Header["Set-Cookie"]) != 1 {
+		c, device := got.setCookies()["gate"], got.setCookies()["gate-device"]
+		if c == nil || c.Secure || !c.HttpOnly || device == nil || device.Secure || !device.HttpOnly || len(got.Header["Set-Cookie"]) != 2 {
 			t.Errorf("%q over HTTP: cookies %q", proto, got.Header["Set-Cookie"])
 		}
 	}

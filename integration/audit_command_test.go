@@ -297,7 +297,7 @@ func TestAuditVerifyFindsHarm(t *testing.T) {
 			}
 			finds := regexp.MustCompile(`(?m)^` + names.Replace(h.finds) + `$`)
 			out, errs, exit := s.CLI(t, "", "audit", "verify")
-			if exit == 0 || !finds.MatchString(out) || !regexp.MustCompile(`^Error: the audit log is not as it was written: [1-9]\d* findings\n$`).MatchString(errs) {
+			if exit == 0 || !finds.MatchString(out) || !regexp.MustCompile(`^Error: the audit log is not as it was written: findings: [1-9]\d*\n$`).MatchString(errs) {
 				t.Errorf("exit %d\n%s%s\nwant %s", exit, out, errs, finds)
 			}
 			must(t, os.WriteFile(path, whole, 0o600))
