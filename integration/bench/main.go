@@ -168,8 +168,8 @@ func (o options) planned() time.Duration {
 	for _, sc := range o.scenarios {
 		round += time.Duration(len(o.variants)) * sc.planned(o.duration)
 	}
-	for range o.databases {
-		round += time.Duration(len(tasks)*len(databaseVariants)) * workTime(o.duration)
+	for _, d := range o.databases {
+		round += time.Duration(len(d.tasks())*len(databaseVariants)) * workTime(o.duration)
 	}
 	round += time.Duration(len(o.storms)*len(o.ways)) * (2*o.duration + 6*time.Second)
 	if o.board != "" {

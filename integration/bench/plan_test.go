@@ -67,7 +67,7 @@ func TestPlannedTime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := o.planned(); got > 500*time.Second {
+	if got := o.planned(); got > 465*time.Second {
 		t.Errorf("the default run takes %v, and start-up comes on top", got)
 	}
 }

@@ -30,6 +30,14 @@ var tasks = []task{
 	{name: "read beside", title: "SessionByToken, 1 client, beside a writer that never rests", readers: 1, writers: 1, reads: true},
 }
 
+// tasks are those put on a database; the target for events is SQLite's.
+func (d database) tasks() []task {
+	if d.name == "sqlite" {
+		return tasks
+	}
+	return slices.DeleteFunc(slices.Clone(tasks), func(t task) bool { return t.events })
+}
+
 // filled is a database that was filled with so many sessions.
 type filled struct {
 	sessions

@@ -73,7 +73,7 @@ func (d database) measure(ctx context.Context, dir string, opts options, progres
 		return r, err
 	}
 	defer o.close()
-	for _, t := range tasks {
+	for _, t := range d.tasks() {
 		r.Tasks = append(r.Tasks, newTaskReport(t, databaseVariants))
 	}
 	for round := range opts.rounds {
