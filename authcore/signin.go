@@ -119,8 +119,12 @@ func caller(actor Actor) password.Caller {
 }
 
 // prove finds the user and checks the password, with one hash whatever the
-// case. The user it returns along with an error is for the audit only.
+// case. The user it returns along with an error is for the audit only. In a storm
+// most are refused, so nobody is looked up who cannot have a hash anyway.
 func (a *Accounts) prove(ctx context.Context, key string, isEmail bool, pw Secret) (User, password.Hash, error) {
+	if err := a.Passwords.Busy(ctx); err != nil {
+		return User{}, "", hashing(err, nil)
+	}
 	user, hash, err := a.Store.UserByLogin(ctx, key, isEmail)
 	if err != nil && !ErrUserNotFound.is(err) {
 		return User{}, "", err

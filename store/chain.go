@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
 )
@@ -251,11 +252,11 @@ func (s *sealing) finish(fresh []authcore.Event) error {
 		return nil
 	}
 	number := s.head.Number + 1
-	for i, e := range s.taken {
+	for _, e := range s.taken {
 		s.leaves = append(s.leaves, e.Leaf)
-		if _, err := s.tx.exec("UPDATE events SET batch = ?, place = ?, blinding = ?, leaf = ? WHERE id = ?", number, i+1, e.Blinding, e.Leaf, e.ID); err != nil {
-			return err
-		}
+	}
+	if err := s.place(number); err != nil {
+		return err
 	}
 	salts := authcore.Salts(len(fresh))
 	rows := make([]authcore.SealedEvent, len(fresh))
@@ -274,6 +275,27 @@ func (s *sealing) finish(fresh []authcore.Event) error {
 	s.head.Number, s.head.Link = number, link
 	_, err := s.tx.exec("UPDATE settings SET value = ? WHERE name = ?", s.head.signed(s.chain, chainHead), chainHead)
 	return err
+}
+
+// placedAtOnce is how many rows one statement puts into a batch. It looks through as
+// many names for each.
+const placedAtOnce = 50
+
+// place puts the rows that were taken into the batch.
+func (s *sealing) place(number int64) error {
+	at := 0
+	for rows := range slices.Chunk(s.taken, placedAtOnce) {
+		args, ids := []any{number}, make([]any, len(rows))
+		for i, e := range rows {
+			at++
+			args, ids[i] = append(args, e.ID, at), e.ID
+		}
+		cases := strings.Repeat(" WHEN ? THEN ?", len(rows))
+		if _, err := s.tx.once("UPDATE events SET batch = ?, place = CASE id"+cases+" ELSE place END WHERE id IN "+marks(len(rows)), append(args, ids...)...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Ends are both ends of the audit chain.

@@ -208,13 +208,13 @@ func (db *DB) transact(ctx context.Context, d durability, f func(tx *tx) error) 
 	if err != nil {
 		return false, err
 	}
-	this := &tx{ctx: ctx, db: db}
+	this := &tx{asked: ctx, ctx: db.dialect.statements(ctx), db: db}
 	defer this.keep()
 	defer conn.Close()
 	if err := db.dialect.durability(ctx, conn, d); err != nil {
 		return false, err
 	}
-	if this.Tx, err = conn.BeginTx(ctx, nil); err != nil {
+	if this.Tx, err = conn.BeginTx(this.ctx, nil); err != nil {
 		return false, err
 	}
 	defer this.Rollback()

@@ -40,6 +40,9 @@ type dialect interface {
 	encrypted() string
 	// durability sets what the next transaction on the connection must survive.
 	durability(ctx context.Context, conn *sql.Conn, d durability) error
+	// statements gives the context for the statements of a transaction that was asked
+	// for with ctx: where none of them takes long, one that does not end.
+	statements(ctx context.Context) context.Context
 	// snapshot is how a transaction begins that reads one state of all tables.
 	snapshot() *sql.TxOptions
 	// sort tells what an error of the driver means.

@@ -326,6 +326,8 @@ func (mysqlDialect) encrypted() string { return "SHOW SESSION STATUS LIKE 'Ssl_v
 
 func (mysqlDialect) durability(context.Context, *sql.Conn, durability) error { return nil }
 
+func (mysqlDialect) statements(ctx context.Context) context.Context { return ctx }
+
 func (mysqlDialect) snapshot() *sql.TxOptions {
 	return &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}
 }

@@ -198,6 +198,8 @@ func (postgresDialect) encrypted() string {
 
 func (postgresDialect) durability(context.Context, *sql.Conn, durability) error { return nil }
 
+func (postgresDialect) statements(ctx context.Context) context.Context { return ctx }
+
 func (postgresDialect) snapshot() *sql.TxOptions {
 	return &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}
 }

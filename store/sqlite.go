@@ -218,6 +218,12 @@ func (*sqliteDialect) orNothing(string) string { return " ON CONFLICT DO NOTHING
 
 func (*sqliteDialect) encrypted() string { return "SELECT 'a file'" }
 
+// statements: a statement runs in this process and is short, and for one that may be
+// interrupted the driver and database/sql begin a goroutine each.
+func (*sqliteDialect) statements(ctx context.Context) context.Context {
+	return context.WithoutCancel(ctx)
+}
+
 func (*sqliteDialect) snapshot() *sql.TxOptions { return nil }
 
 // Measured: docs/adr/0009-sqlite-measured.md.

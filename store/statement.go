@@ -46,7 +46,8 @@ func (s *statements) close() {
 // tx is the transaction of one command.
 type tx struct {
 	*sql.Tx
-	ctx    context.Context
+	asked  context.Context // of the command
+	ctx    context.Context // of its statements
 	db     *DB
 	missed []string // queries to be kept once the connection is free again
 
@@ -56,6 +57,9 @@ type tx struct {
 // prepared gives the statement of a query on the transaction's connection, which
 // may be the only one: what is not kept yet is prepared for this time.
 func (t *tx) prepared(query string) (*sql.Stmt, error) {
+	if err := t.asked.Err(); err != nil {
+		return nil, err
+	}
 	if stmt := t.db.writes.find(query); stmt != nil {
 		return t.StmtContext(t.ctx, stmt), nil
 	}

@@ -116,6 +116,23 @@ func (g *Gate) Acquire(ctx context.Context) (release func(), err error) {
 	return g.await(ctx, at, wait)
 }
 
+// Busy tells whether Acquire would refuse the caller of ctx at once, and counts that
+// as a refusal: ErrBusy, or nil. It takes nothing, so that Acquire may refuse after
+// all; it spares a refusal the work that comes before a hash.
+func (g *Gate) Busy(ctx context.Context) error {
+	who := callerOf(ctx)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.free() {
+		return nil
+	}
+	if p, _ := g.placeFor(who); p != nil {
+		return nil
+	}
+	g.refused.Add(1)
+	return ErrBusy
+}
+
 func (g *Gate) await(ctx context.Context, at *list.Element, wait time.Duration) (func(), error) {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()

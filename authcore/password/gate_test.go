@@ -44,6 +44,28 @@ func TestGateRefusesAtOnce(t *testing.T) {
 	}
 }
 
+// Busy says what Acquire would, and changes nothing but the count of refusals.
+func TestGateBusy(t *testing.T) {
+	t.Parallel()
+	g := NewGate(1)
+	known := For(t.Context(), Caller{Known: true, Address: "a", Network: "a"})
+	for _, ctx := range []context.Context{t.Context(), known} {
+		if err := g.Busy(ctx); err != nil {
+			t.Errorf("with a permit free: %v", err)
+		}
+	}
+	defer acquire(t, g)()
+	if err := g.Busy(t.Context()); !errors.Is(err, ErrBusy) {
+		t.Errorf("with none free: %v, want ErrBusy", err)
+	}
+	if err := g.Busy(known); err != nil {
+		t.Errorf("somebody known has a place in the line, but: %v", err)
+	}
+	if diff := cmp.Diff(GateStats{InUse: 1, Permits: 1, Refused: 1}, g.Stats()); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestGateWithoutLimit(t *testing.T) {
 	t.Parallel()
 	for name, g := range map[string]*Gate{"0": NewGate(0), "negative": NewGate(-1), "zero value": {}} {

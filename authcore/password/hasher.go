@@ -36,6 +36,9 @@ func NewHasher(gate *Gate, p Params) (*Hasher, error) {
 // Params returns the parameters of new hashes.
 func (h *Hasher) Params() Params { return h.params }
 
+// Busy is [Gate.Busy] of the hasher's gate.
+func (h *Hasher) Busy(ctx context.Context) error { return h.gate.Busy(ctx) }
+
 // Hash returns a new hash of pw with a fresh random salt. It does not judge
 // the password; that is what [Rules] do. It returns ErrBusy or ctx.Err() when
 // the gate gave no permit.

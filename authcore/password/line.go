@@ -53,6 +53,7 @@ func (c Caller) near() Caller { return Caller{Known: c.Known, Network: c.Network
 type place struct {
 	who       Caller
 	own, near int       // others of the address and of the network who were inside before
+	full      bool      // the last in the line has to go for it
 	told      chan bool // once: true for the permit, false where others took the place
 }
 
@@ -110,21 +111,33 @@ func (g *Gate) remember(who Caller) {
 	}
 }
 
-// lineUp gives a caller a place in the line, and how long to wait there; nil
-// where there is none. Where the line is full, the last in it has to go if the
-// newcomer's turn comes before. The caller holds mu.
-func (g *Gate) lineUp(who Caller) (at *list.Element, wait time.Duration) {
+// placeFor gives the place that a caller would have in the line, and how long to wait
+// there; nil where there is none. The caller holds mu.
+func (g *Gate) placeFor(who Caller) (p *place, wait time.Duration) {
 	length, wait := maxWaiting, g.wait
 	if wait == 0 {
 		if length, wait = min(maxWaiting, placesPerPermit*g.permits), turnWait; !g.owed(who) {
 			return nil, 0
 		}
 	}
-	p := &place{who: who, own: g.inside[who.own()], near: g.inside[who.near()], told: make(chan bool, 1)}
-	if g.line.Len() >= length {
-		if last := g.line.Back().Value.(*place); !p.before(last) {
-			return nil, 0
-		}
+	p = &place{who: who, own: g.inside[who.own()], near: g.inside[who.near()]}
+	if g.line.Len() >= length && !p.before(g.line.Back().Value.(*place)) {
+		return nil, 0
+	}
+	p.full = g.line.Len() >= length
+	return p, wait
+}
+
+// lineUp gives a caller a place in the line, and how long to wait there; nil
+// where there is none. Where the line is full, the last in it has to go if the
+// newcomer's turn comes before. The caller holds mu.
+func (g *Gate) lineUp(who Caller) (at *list.Element, wait time.Duration) {
+	p, wait := g.placeFor(who)
+	if p == nil {
+		return nil, 0
+	}
+	p.told = make(chan bool, 1)
+	if p.full {
 		gone := g.line.Remove(g.line.Back()).(*place)
 		g.count(gone.who, -1)
 		gone.told <- false
