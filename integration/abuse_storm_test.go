@@ -40,14 +40,19 @@ http://app.localhost:{{.HTTP}} {
 // many of them come back within one hash.
 const siegePause = 10 * time.Millisecond
 
+// siegeHashes is how many of a siege's attempts have been hashed when it is under way.
+// It takes a few until the gate can tell who has all the permits.
+const siegeHashes = 4
+
 // siege hammers sign-in with many connections until the function is called that it
 // returns, which gives how many of the answers had each status. next says who
-// tries, from where.
+// tries, from where. It is under way when siege returns.
 func (s *server) siege(t *testing.T, connections int, next func() (p person, address string)) (end func() map[int]int) {
 	t.Helper()
 	stop, answers := make(chan struct{}), make(map[int]int)
 	var mu sync.Mutex
 	var wg sync.WaitGroup
+	hashed, underWay := 0, make(chan struct{})
 	for range connections {
 		c := s.Client(t).Client
 		c.Jar = nil
@@ -74,16 +79,27 @@ func (s *server) siege(t *testing.T, connections int, next func() (p person, add
 				}
 				mu.Lock()
 				answers[status]++
+				if status != http.StatusTooManyRequests {
+					if hashed++; hashed == siegeHashes {
+						close(underWay)
+					}
+				}
 				mu.Unlock()
 				time.Sleep(siegePause) // this is about permits, not about a machine that is short of time
 			}
 		})
 	}
-	return func() map[int]int {
+	end = func() map[int]int {
 		close(stop)
 		wg.Wait()
 		return answers
 	}
+	select {
+	case <-underWay:
+	case <-time.After(patience):
+		t.Fatalf("the siege does not come under way: %v", end())
+	}
+	return end
 }
 
 // signsInUnder has somebody sign in ten times while others besiege the server. A

@@ -37,9 +37,9 @@ type Gate struct {
 	inside  map[Caller]int // by half, how many hold a permit or stand in line; see Caller
 	observe func() (end func())
 
-	last [32]Caller     // who had the last permits
-	turn int            // how many permits there were
-	had  map[Caller]int // by half, how many of the last ones
+	last  [64]Caller     // who asked last
+	turn  int            // how often somebody asked
+	asked map[Caller]int // by half, how often of the last times
 
 	refused atomic.Uint64
 	hashed  atomic.Uint64
@@ -108,6 +108,7 @@ func (g *Gate) Acquire(ctx context.Context) (release func(), err error) {
 		return g.releaser(who), nil
 	}
 	at, wait := g.lineUp(who)
+	g.remember(who)
 	g.mu.Unlock()
 	if at == nil {
 		g.refused.Add(1)
@@ -129,6 +130,7 @@ func (g *Gate) Busy(ctx context.Context) error {
 	if p, _ := g.placeFor(who); p != nil {
 		return nil
 	}
+	g.remember(who)
 	g.refused.Add(1)
 	return ErrBusy
 }
@@ -187,9 +189,7 @@ func (g *Gate) free() bool { return g.permits == 0 || g.inUse < g.permits }
 func (g *Gate) grant() {
 	for g.free() && g.line.Len() > 0 {
 		g.inUse++
-		first := g.line.Remove(g.line.Front()).(*place)
-		g.remember(first.who)
-		first.told <- true
+		g.line.Remove(g.line.Front()).(*place).told <- true
 	}
 }
 

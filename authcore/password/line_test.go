@@ -63,10 +63,10 @@ func queue(t *testing.T, g *Gate, names ...string) (served, refused []string) {
 	return served, refused
 }
 
-// hammer has somebody use so many permits that others are owed one.
+// hammer has somebody ask so often that others are owed a permit.
 func hammer(t *testing.T, g *Gate) {
 	t.Helper()
-	for range 5 {
+	for range 20 {
 		acquireFor(t, g, "z")()
 	}
 }
@@ -163,7 +163,7 @@ func TestLineIsShort(t *testing.T) {
 }
 
 // Where all are alike nobody waits: whoever finds no permit free is refused at
-// once, unless known, or somebody else had clearly more.
+// once, unless known, or somebody else asked clearly more often.
 func TestNobodyWaitsInAStorm(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -179,10 +179,30 @@ func TestNobodyWaitsInAStorm(t *testing.T) {
 		}
 		go func() { first(); second() }()
 		acquireFor(t, g, "C")()
-		if got, want := len(g.had), 2*len(g.last); got > want {
+		if got, want := len(g.asked), 2*len(g.last); got > want {
 			t.Errorf("%d callers remembered, want %d at most", got, want)
 		}
 	})
+}
+
+// Whoever hammers is told from those who sign in again and again and have had as many
+// permits as they.
+func TestOwedByWhoAsked(t *testing.T) {
+	t.Parallel()
+	g := NewGate(1)
+	for range 10 {
+		acquireFor(t, g, "b")()
+		acquireFor(t, g, "a")()
+	}
+	defer acquireFor(t, g, "a")()
+	for range 40 {
+		if err := g.Busy(For(t.Context(), caller("a"))); !errors.Is(err, ErrBusy) {
+			t.Fatalf("who hammers: %v, want ErrBusy", err)
+		}
+	}
+	if err := g.Busy(For(t.Context(), caller("b"))); err != nil {
+		t.Errorf("who does not: %v", err)
+	}
 }
 
 // Somebody who goes away leaves neither a place nor a count behind.
