@@ -9,15 +9,13 @@ import (
 )
 
 // idleMemory is for how long a memory stays, at least, after the last hash that
-// needed it; it goes before twice that time. Then it is garbage, which an idle
-// process collects and gives back to the system within minutes.
+// needed it; it goes before twice that time.
 const idleMemory = 10 * time.Second
 
 // memories keeps the memories of hashes for the next ones. There are never more
 // than the most hashes that ran at once, which is for the gate to bound; a
-// sync.Pool would also keep those of two garbage collections ago. They are part
-// of Go's heap, so that a limit set for it (GOMEMLIMIT) holds with them. The
-// zero memories is ready for use.
+// sync.Pool would also keep those of two garbage collections ago. The zero memories
+// is ready for use.
 type memories struct {
 	mu      sync.Mutex
 	idle    []*memory // the last used last
@@ -36,7 +34,6 @@ type memory struct {
 func (m *memories) derive(password, salt []byte, p Params, length int) []byte {
 	key := make([]byte, length)
 	work := m.take(int(p.Memory))
-	work.OneThread = true // others would not have the priority of ours
 	work.Derive(key, password, salt, argon2id.Cost(p))
 	m.put(work, 2*int(p.Memory) >= work.Size())
 	return key
@@ -82,7 +79,7 @@ func (m *memories) put(work *memory, needed bool) {
 	}
 	m.mu.Unlock()
 	if stale {
-		work.Wipe()
+		work.Free()
 	}
 }
 
@@ -104,7 +101,7 @@ func (m *memories) sweep() {
 	}
 	m.mu.Unlock()
 	for _, work := range dropped {
-		work.Wipe() // so that it holds nothing until it is used for something else
+		work.Free()
 	}
 }
 

@@ -3,7 +3,6 @@ package argon2id
 import (
 	"fmt"
 	"hash"
-	"sync"
 )
 
 // Cost is what one run costs (RFC 9106, section 3.1).
@@ -24,21 +23,19 @@ type Cost struct {
 // left has no influence on it. It does stay there, and somebody who can read
 // our memory could test guesses with less work than a hash is meant to cost.
 // Overwriting it after each run would take up to an eighth of the time, and who
-// reads our memory at that moment also reads passwords, so call Wipe when no
+// reads our memory at that moment also reads passwords, so call Free when no
 // run is to be expected. What a run keeps elsewhere it overwrites itself, above
 // all the hash of the password that everything else follows from; but not what
 // BLAKE2b may have left on the stack.
+//
+// All lanes are computed on the goroutine that calls Derive, one after the other.
 type Memory struct {
-	// OneThread has all lanes computed on the goroutine that calls Derive. The
-	// key is the same; it takes longer when processors are idle.
-	OneThread bool
-
 	portable bool // do without assembly, for tests
 	blocks   []block
+	free     func() // gives the blocks back
 	lanes    []*lane
 	initial  initial
 	digest   hash.Hash
-	done     sync.WaitGroup // of the lanes that fill a segment
 
 	// The run at hand, in the words of RFC 9106, section 3.4.
 	cost        Cost
@@ -61,9 +58,13 @@ func (m *Memory) Derive(key, password, salt []byte, cost Cost) {
 	m.derive(key, input{password: password, salt: salt}, cost)
 }
 
-// Wipe overwrites all that runs have left.
-func (m *Memory) Wipe() {
-	clear(m.blocks[:cap(m.blocks)])
+// Free gives the memory back, and nothing of what runs have left can be read any
+// more. The next run takes a new one.
+func (m *Memory) Free() {
+	if m.free != nil {
+		m.free()
+	}
+	m.blocks, m.free = nil, nil
 	m.wipeWork()
 }
 
@@ -95,9 +96,8 @@ func (m *Memory) prepare(cost Cost) {
 	m.laneLength = quarters * m.segment
 	blocks := int(cost.Lanes) * m.laneLength
 	if cap(m.blocks) < blocks {
-		m.blocks = nil // so that it may be freed before there is a new one
-		m.blocks = make([]block, blocks)
-		advise(m.blocks)
+		m.Free() // before there is a new one
+		m.blocks, m.free = allocate(m, blocks)
 	}
 	m.blocks = m.blocks[:blocks]
 	for len(m.lanes) < int(cost.Lanes) {
@@ -105,22 +105,17 @@ func (m *Memory) prepare(cost Cost) {
 	}
 }
 
-// fillSlice fills one segment of each lane. They do not look into one
-// another's, so this may be done in parallel (RFC 9106, section 3.4).
+// fillSlice fills one segment of each lane (RFC 9106, section 3.4).
 func (m *Memory) fillSlice() {
-	lanes := m.lanes[:m.cost.Lanes]
-	if m.OneThread || len(lanes) == 1 {
-		for _, l := range lanes {
-			l.fill()
-		}
-		return
+	for _, l := range m.lanes[:m.cost.Lanes] {
+		l.fill()
 	}
-	m.done.Add(len(lanes))
-	for _, l := range lanes[1:] {
-		go l.fillAside()
-	}
-	lanes[0].fillAside()
-	m.done.Wait()
+}
+
+// onHeap gives blocks of Go's heap.
+func onHeap(n int) (blocks []block, free func()) {
+	blocks = make([]block, n)
+	return blocks, func() { clear(blocks) }
 }
 
 // finish makes the key of the last blocks of all lanes.

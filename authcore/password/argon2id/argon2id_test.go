@@ -13,15 +13,9 @@ import (
 // ways are the ways to compute the same.
 func ways(t testing.TB) map[string]*Memory {
 	t.Helper()
-	all := map[string]*Memory{
-		"portable":                new(Memory),
-		"portable, on one thread": {OneThread: true},
-	}
-	for _, m := range all {
-		m.portable = true
-	}
+	all := map[string]*Memory{"portable": {portable: true}}
 	if haveAVX2 {
-		all["AVX2"], all["AVX2, on one thread"] = new(Memory), &Memory{OneThread: true}
+		all["AVX2"] = new(Memory)
 	}
 	return all
 }
@@ -99,8 +93,8 @@ func TestLeavesNoGarbage(t *testing.T) {
 	}
 }
 
-// TestWipe looks for words that runs left.
-func TestWipe(t *testing.T) {
+// TestFree looks for words that runs left.
+func TestFree(t *testing.T) {
 	t.Parallel()
 	m := new(Memory)
 	m.Derive(make([]byte, 32), []byte("a violet umbrella"), []byte("somesalt"), Cost{1024, 1, 2})
@@ -111,11 +105,19 @@ func TestWipe(t *testing.T) {
 	if m.initial != (initial{}) || m.lanes[0].scratch != (scratch{}) || m.lanes[1].scratch != (scratch{}) {
 		t.Error("a run leaves more than blocks")
 	}
-	m.Wipe()
-	for i, b := range m.blocks[:cap(m.blocks)] {
-		if b != (block{}) {
-			t.Fatalf("block %d of %d is not empty", i, cap(m.blocks))
-		}
+	m.Free()
+	m.Free() // nothing is given back twice
+	if m.Size() != 0 {
+		t.Errorf("%d KiB are left", m.Size())
+	}
+	m.Derive(make([]byte, 32), []byte("a violet umbrella"), []byte("somesalt"), Cost{64, 1, 1})
+	if m.Size() != 64 {
+		t.Errorf("the next run has %d KiB", m.Size())
+	}
+	blocks, free := onHeap(2)
+	blocks[1][5] = 7
+	if free(); blocks[1] != (block{}) {
+		t.Error("what goes back to Go's heap is not overwritten")
 	}
 }
 

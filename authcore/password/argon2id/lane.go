@@ -6,10 +6,6 @@ type lane struct {
 	memory *Memory
 	number int
 
-	// fillAside is fill for a goroutine of its own. It is made once, because
-	// a function made on the spot is garbage.
-	fillAside func()
-
 	// Of the segment at hand:
 	start, area int // the blocks that it may refer to, without its own
 	independent bool
@@ -18,12 +14,7 @@ type lane struct {
 }
 
 func newLane(m *Memory, number int) *lane {
-	l := &lane{memory: m, number: number}
-	l.fillAside = func() {
-		defer m.done.Done()
-		l.fill()
-	}
-	return l
+	return &lane{memory: m, number: number}
 }
 
 // fill computes the lane's segment of the slice at hand.
