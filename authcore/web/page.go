@@ -7,8 +7,10 @@ import (
 	"encoding/hex"
 	"html/template"
 	"io/fs"
+	"maps"
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -20,16 +22,14 @@ var pageFiles embed.FS
 
 // View is what every page is made of.
 type View struct {
-	Lang         string
-	Base         string // path of everything of ours, without the last slash
-	AssetVersion string // changes with the assets, so that they can be cached for long
-	Brand        string
-	Host         string
-	User         *UserView // nil when nobody is signed in
-	Notice       string
-	Error        *ErrorView
-	RequestID    string
-	Data         any
+	Lang      string
+	Brand     string
+	Host      string
+	User      *UserView // nil when nobody is signed in
+	Notice    string
+	Error     *ErrorView
+	RequestID string
+	Data      any
 }
 
 // UserView is the signed-in user as pages show them.
@@ -42,30 +42,46 @@ type UserView struct {
 type ErrorView struct{ Code, Message, Field string }
 
 // pages holds one template set for each page.
-var pages, assetVersion = mustPages()
+var pages = mustPages()
 
-func mustPages() (map[string]*template.Template, string) {
-	layout := template.Must(template.ParseFS(pageFiles, "pages/layout.html"))
+// mustPages parses the pages. What is the same on every page is put into their text
+// before: to be evaluated and escaped each time it costs as much as all the rest,
+// which counts in a storm of sign-ins.
+func mustPages() map[string]*template.Template {
+	constants := strings.NewReplacer(
+		"{{base}}", strings.TrimSuffix(Prefix, "/"), // path of everything of ours
+		"{{version}}", assetVersion()) // changes with the assets, so that they can be cached for long
 	files, err := fs.Glob(pageFiles, "pages/*.html")
 	if err != nil {
 		panic(err)
 	}
-	sets := make(map[string]*template.Template)
+	texts := make(map[string]string)
 	for _, file := range files {
-		name := strings.TrimSuffix(path.Base(file), ".html")
-		if name != "layout" {
-			sets[name] = template.Must(template.Must(layout.Clone()).ParseFS(pageFiles, file))
+		text, err := pageFiles.ReadFile(file)
+		if err != nil {
+			panic(err)
 		}
+		texts[strings.TrimSuffix(path.Base(file), ".html")] = constants.Replace(string(text))
 	}
+	layout := template.Must(template.New("layout").Parse(texts["layout"]))
+	delete(texts, "layout")
+	sets := make(map[string]*template.Template)
+	for name, text := range texts {
+		sets[name] = template.Must(template.Must(layout.Clone()).Parse(text))
+	}
+	return sets
+}
+
+func assetVersion() string {
 	sum := sha256.New()
-	for name := range assets {
+	for _, name := range slices.Sorted(maps.Keys(assets)) {
 		body, err := pageFiles.ReadFile("pages/assets/" + name)
 		if err != nil {
 			panic(err)
 		}
 		sum.Write(body)
 	}
-	return sets, hex.EncodeToString(sum.Sum(nil)[:6])
+	return hex.EncodeToString(sum.Sum(nil)[:6])
 }
 
 // assets are the files that pages refer to, with their types.
@@ -93,8 +109,7 @@ func (h *Handler) asset(w http.ResponseWriter, r *http.Request, _ Place) error {
 
 // show renders a page with a status.
 func (h *Handler) show(w http.ResponseWriter, r *http.Request, p Place, status int, name string, v View) error {
-	v.Lang, v.Base, v.AssetVersion = "en", strings.TrimSuffix(Prefix, "/"), assetVersion
-	v.Brand, v.RequestID = h.Brand, p.Client.RequestID
+	v.Lang, v.Brand, v.RequestID = "en", h.Brand, p.Client.RequestID
 	if p.Origin != "" { // else the host is whatever the client says
 		v.Host = p.Host
 	}
