@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -26,7 +27,7 @@ const crowdMode = "crowd"
 type crowdPlan struct {
 	Addr, Authority string
 	Names           []string // one client each
-	Waits           bool     // who is refused comes back when the answer said; else at once
+	Waits           bool     // who is refused comes back about when the answer said; else at once
 	Ramp, Measure   time.Duration
 }
 
@@ -158,7 +159,9 @@ func (p crowdPlan) signInAlways(c *client, request []byte, phase *atomic.Int32) 
 			a.refused = append(a.refused, took)
 		}
 		if p.Waits && c.resp.status == 429 {
-			time.Sleep(time.Duration(c.resp.retryAfter) * time.Second)
+			// Not to the microsecond: who was answered within one would come back
+			// within one for ever.
+			time.Sleep(time.Duration((0.5 + rand.Float64()) * float64(c.resp.retryAfter) * float64(time.Second)))
 		}
 	}
 	return a

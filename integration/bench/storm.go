@@ -16,7 +16,7 @@ import (
 
 // storms are the kinds of storm: what those do who are refused.
 var storms = []storm{
-	{"storm", "who is refused comes back when the answer says (Retry-After)", true},
+	{"storm", "who is refused comes back about when the answer says (Retry-After, half to one and a half times)", true},
 	{"flood", "who is refused comes back at once", false},
 }
 
