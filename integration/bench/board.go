@@ -19,29 +19,24 @@ type rung struct {
 	unlimited bool // no permits: only as many clients as there is memory for
 }
 
-// rungs are the configurations, from naive to as it comes. Without the words for
-// it the audit is what it is by itself, in all of them.
-func rungs(auditWords bool) []rung {
+// mixGate is what the gate of the mix needs, in all configurations.
+var mixGate = []string{"register open", "policy staff {\n\t\t\tallow group:staff\n\t\t}"}
+
+// rungs are the configurations, from naive to as it comes.
+func rungs() []rung {
 	const (
 		noGate  = "hashing {\n\t\t\tpermits off\n\t\t}"
 		waiting = "hashing {\n\t\t\twhen_full wait 10s\n\t\t}"
 		often   = "activity {\n\t\t\twrite_every 0s\n\t\t}"
+		sync    = "audit {\n\t\t\tdurability sync\n\t\t}"
 	)
-	sync := "audit {\n\t\t\tdurability sync\n\t\t}"
-	if !auditWords {
-		sync = ""
-	}
-	all := []rung{
+	return []rung{
 		{"naive", "no limit for hashes, each event and each visit written at once", []string{noGate, sync, often}, true},
 		{"+ hashing gate", "as many hashes at once as cores, on threads that step back; who finds none free waits up to 10 s", []string{waiting, sync, often}, false},
 		{"+ audit actor", "events in batches of 100 or each second", []string{waiting, often}, false},
 		{"+ activity tracker", "last seen at most every 5 minutes", []string{waiting}, false},
 		{"+ instant refusal = all", "who finds no permit is refused at once: the gate as it comes", nil, false},
 	}
-	for i := range all {
-		all[i].gate = append(all[i].gate, "register open", "policy staff {\n\t\t\tallow group:staff\n\t\t}")
-	}
-	return all
 }
 
 // pace is how long everything takes and how often it is done.
@@ -207,7 +202,7 @@ func (b *bench) climb(ctx context.Context, r *rungReport, p pace) error {
 	if r.rung.unlimited {
 		conns = min(conns, unlimitedMax)
 	}
-	g, people, err := b.startGate(ctx, gatePlan{gate: r.rung.gate, site: []string{"gate staff"}, people: p.users + p.users/4})
+	g, people, err := b.startGate(ctx, gatePlan{gate: slices.Concat(r.rung.gate, mixGate), site: []string{"gate staff"}, people: p.users + p.users/4})
 	if err != nil {
 		return err
 	}
@@ -234,8 +229,7 @@ func (b *bench) climb(ctx context.Context, r *rungReport, p pace) error {
 // and through the storms and the bare hashes between them.
 func measureBoard(ctx context.Context, b *bench, opts options, progress io.Writer) (*boardReport, error) {
 	p := paceOf(opts)
-	words := b.takesWords(ctx, "audit {\n\t\t\tdurability sync\n\t\t}")
-	rep := newBoardReport(rungs(words), words, p)
+	rep := newBoardReport(rungs(), p)
 	for round := range p.rounds {
 		for i := range rep.Rungs {
 			k := (i + round) % len(rep.Rungs)

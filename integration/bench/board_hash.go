@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,17 +12,6 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/authcore/password"
 )
-
-// takesWords tells whether the Caddy under test knows these words in the global
-// option gate.
-func (b *bench) takesWords(ctx context.Context, words string) bool {
-	config := filepath.Join(b.dir, "words")
-	if err := os.WriteFile(config, []byte("{\n\tgate {\n\t\t"+words+"\n\t}\n}\n"), 0o600); err != nil {
-		return false
-	}
-	_, err := runTool(ctx, "", os.Environ(), b.caddy, "adapt", "--config", config, "--adapter", "caddyfile")
-	return err == nil
-}
 
 // stormRound measures the storms of the scoreboard: naive and as it comes.
 func (b *bench) stormRound(ctx context.Context, rep *boardReport, p pace, progress io.Writer) error {

@@ -11,14 +11,13 @@ import (
 
 // boardReport is the scoreboard.
 type boardReport struct {
-	AuditWords bool         `json:"audit_words"` // whether the naive configuration could have synchronous audit
-	Rounds     int          `json:"rounds"`
-	Rungs      []rungReport `json:"configurations"`
-	Storms     []stormWay   `json:"storms"`
-	Hashes     []hashSample `json:"hashes"`
-	Goals      []goal       `json:"goals"`
-	Hash       hashSample   `json:"hash_medians"`
-	pace       pace         `json:"-"`
+	Rounds int          `json:"rounds"`
+	Rungs  []rungReport `json:"configurations"`
+	Storms []stormWay   `json:"storms"`
+	Hashes []hashSample `json:"hashes"`
+	Goals  []goal       `json:"goals"`
+	Hash   hashSample   `json:"hash_medians"`
+	pace   pace         `json:"-"`
 }
 
 // rungReport is one configuration's part of it.
@@ -46,14 +45,13 @@ type goal struct {
 	Reached bool    `json:"reached"`
 }
 
-func newBoardReport(all []rung, auditWords bool, p pace) *boardReport {
-	rep := &boardReport{AuditWords: auditWords, Rounds: p.rounds, pace: p}
+func newBoardReport(all []rung, p pace) *boardReport {
+	rep := &boardReport{Rounds: p.rounds, pace: p}
 	for _, r := range all {
 		rep.Rungs = append(rep.Rungs, rungReport{Name: r.name, Adds: r.adds, rung: r})
 	}
-	naive := all[0].gate[:len(all[0].gate)-2] // without registration and its policy
 	rep.Storms = []stormWay{
-		{Way: "naive", Clients: min(p.users, unlimitedMax), way: way{name: "naive", clients: min(p.users, unlimitedMax), gate: naive}},
+		{Way: "naive", Clients: min(p.users, unlimitedMax), way: way{name: "naive", clients: min(p.users, unlimitedMax), gate: all[0].gate}},
 		{Way: "all", Clients: p.users, way: way{name: "all", clients: p.users}},
 	}
 	return rep

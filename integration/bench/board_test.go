@@ -33,7 +33,7 @@ func TestNewBoardSample(t *testing.T) {
 
 // sampleBoard is a scoreboard with figures in it.
 func sampleBoard() *report {
-	r := newBoardReport(rungs(false), false, paceOf(options{quick: true}))
+	r := newBoardReport(rungs(), paceOf(options{quick: true}))
 	for i := range r.Rungs {
 		s := boardSample{Rate: 210, Served: 210, P50: 1, P95: 2, P99: 30_000, InTime: 1, Writes: 1, Peak: 100}
 		late := s
@@ -73,8 +73,8 @@ func TestPlot(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n := bytes.Count(svg, []byte("<polyline")); n != len(rungs(false)) {
-		t.Errorf("%d lines for %d configurations", n, len(rungs(false)))
+	if n := bytes.Count(svg, []byte("<polyline")); n != len(rungs()) {
+		t.Errorf("%d lines for %d configurations", n, len(rungs()))
 	}
 	if bytes.Contains(svg, []byte("NaN")) || bytes.Contains(svg, []byte("Inf")) {
 		t.Error("the plot has points that are nowhere")

@@ -21,9 +21,6 @@ func (r *report) document() []byte {
 	if m.Group != "" {
 		fmt.Fprintf(&b, "- **Priority**: all processes of this run shared a scheduling group at nice %s, so that other work got less of the processors.\n", m.Group)
 	}
-	if !s.AuditWords {
-		fmt.Fprintf(&b, "- **Not measured**: this Caddy has no words for a synchronous audit, so \"+ audit actor\" is the same as the line before it.\n")
-	}
 	if r.Quick {
 		fmt.Fprintf(&b, "- **A quick run**: it shows that everything works; its figures are too few to mean much.\n")
 	}
