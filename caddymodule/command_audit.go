@@ -124,7 +124,7 @@ func (e *eventLine) columns() []string {
 	}
 	device := ""
 	if e.Agent != "" {
-		device = web.Device(e.Agent)
+		device = web.AgentName(e.Agent)
 	}
 	return []string{e.Time.Local().Format(time.DateTime), cmp.Or(e.Actor, string(e.ActorID), string(e.ActorKind)), string(e.Action), target,
 		string(e.Outcome), e.Details, e.Address, device}

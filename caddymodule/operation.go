@@ -187,7 +187,7 @@ func listSessions(ctx context.Context, c *console, a sessionArgs) (any, error) {
 	found, err := c.db.RootSessions(ctx, only, a.After, now, now.Add(-c.accounts.Lifetime.Idle), pageSize)
 	lines := make([]sessionLine, 0, len(found))
 	for _, s := range found {
-		lines = append(lines, sessionLine{ID: s.ID, User: s.Username, Host: s.Host, Device: web.Device(s.Agent), Address: s.Address,
+		lines = append(lines, sessionLine{ID: s.ID, User: s.Username, Host: s.Host, Device: web.AgentName(s.Agent), Address: s.Address,
 			Created: s.CreatedAt, LastSeen: s.LastSeen, Expires: s.ExpiresAt})
 	}
 	return lines, err

@@ -33,9 +33,6 @@ func NewHasher(gate *Gate, p Params) (*Hasher, error) {
 	return &Hasher{gate: gate, params: p, dummy: dummy}, nil
 }
 
-// Params returns the parameters of new hashes.
-func (h *Hasher) Params() Params { return h.params }
-
 // Busy is [Gate.Busy] of the hasher's gate.
 func (h *Hasher) Busy(ctx context.Context) error { return h.gate.Busy(ctx) }
 

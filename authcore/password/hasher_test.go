@@ -180,7 +180,7 @@ func TestVerifyCostsOneHash(t *testing.T) {
 			t.Errorf("%s: %d hashes, want 1", name, got)
 		}
 	}
-	if h.dummy.Params != h.Params() || len(h.dummy.Salt) != saltLen || len(h.dummy.Key) != keyLen {
+	if h.dummy.Params != h.params || len(h.dummy.Salt) != saltLen || len(h.dummy.Key) != keyLen {
 		t.Error("the dummy differs from a real hash")
 	}
 }

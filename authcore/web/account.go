@@ -103,7 +103,7 @@ func (h *Handler) sessions(r *http.Request, live *authcore.Live) ([]sessionView,
 		}
 		hosts := append([]string{s.Host}, sites[s.ID]...)
 		slices.Sort(hosts)
-		views = append(views, sessionView{ID: string(s.ID), Device: Device(s.Agent), Address: s.Address,
+		views = append(views, sessionView{ID: string(s.ID), Device: AgentName(s.Agent), Address: s.Address,
 			Created: ago(now, s.CreatedAt), LastSeen: ago(now, s.LastSeen), Current: current, Sites: slices.Compact(hosts),
 			CreatedISO: s.CreatedAt.UTC().Format(time.RFC3339), LastSeenISO: s.LastSeen.UTC().Format(time.RFC3339)})
 	}

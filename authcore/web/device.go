@@ -22,9 +22,9 @@ func (h *Handler) remember(w http.ResponseWriter, r *http.Request, p Place, proo
 	setCookie(w, p, deviceCookie, h.Devices.Seal(h.device(r, p).With(proof).Bytes()), authcore.DeviceLife)
 }
 
-// Device names a browser and system from a User-Agent, well enough for somebody
+// AgentName names a browser and system from a User-Agent, well enough for somebody
 // to recognise their own. The order matters: most browsers also name others.
-func Device(agent string) string {
+func AgentName(agent string) string {
 	find := func(known [][2]string) string {
 		for _, k := range known {
 			if strings.Contains(agent, k[0]) {

@@ -2,7 +2,7 @@ package web
 
 import "testing"
 
-func TestDevice(t *testing.T) {
+func TestAgentName(t *testing.T) {
 	t.Parallel()
 	const webkit = "AppleWebKit/537.36 (KHTML, like Gecko)"
 	tests := map[string]string{
@@ -26,7 +26,7 @@ func TestDevice(t *testing.T) {
 		"Lynx/2.9.2 libwww-FM/2.14 SSL-MM": "Unknown device",
 	}
 	for agent, want := range tests {
-		if got := Device(agent); got != want {
+		if got := AgentName(agent); got != want {
 			t.Errorf("%q: %q, want %q", agent, got, want)
 		}
 	}
