@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -20,16 +21,16 @@ const (
 	chainAnonymised = "audit_anonymised"
 )
 
-// end is such a place. Of the start, Deleted tells how many events were deleted up to
-// there.
+// end is such a place. Events counts, of the start, those that were deleted up to
+// there, and of the head, those from before there was a chain.
 type end struct {
-	Number  int64
-	Link    string
-	Deleted int64
+	Number int64
+	Link   string
+	Events int64
 }
 
 func (e end) text() string {
-	return fmt.Sprintf("%d %s %d", e.Number, orDash(e.Link), e.Deleted)
+	return fmt.Sprintf("%d %s %d", e.Number, orDash(e.Link), e.Events)
 }
 
 func orDash(s string) string {
@@ -50,7 +51,7 @@ var ErrChainEnd = errors.New("the record of where the audit chain begins or ends
 func parseEnd(c *authcore.Chain, which, text string) (end, error) {
 	var e end
 	var code string
-	if _, err := fmt.Sscanf(text, "%d %s %d %s", &e.Number, &e.Link, &e.Deleted, &code); err != nil {
+	if _, err := fmt.Sscanf(text, "%d %s %d %s", &e.Number, &e.Link, &e.Events, &code); err != nil {
 		return end{}, ErrChainEnd
 	}
 	if e.Link == "-" {
@@ -183,8 +184,12 @@ func (s *sealing) begin() error {
 	}
 	text, err := read()
 	if errors.Is(err, sql.ErrNoRows) { // a new log, or one whose head somebody removed
+		var first end
+		if err := s.tx.scan("SELECT count(*) FROM events WHERE batch < 0", nil, &first.Events); err != nil {
+			return err
+		}
 		if _, err := s.tx.exec("INSERT INTO settings (name, value) VALUES (?, ?)"+s.tx.db.dialect.orNothing("name"),
-			chainHead, end{}.signed(s.chain, chainHead)); err != nil {
+			chainHead, first.signed(s.chain, chainHead)); err != nil {
 			return err
 		}
 		text, err = read()
@@ -197,7 +202,10 @@ func (s *sealing) begin() error {
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return err
 	}
-	if s.head, err = parseEnd(s.chain, chainHead, text); err != nil || s.head.Number < newest.Number || s.head.Number < s.tx.db.sealed.Load() {
+	if s.head, err = parseEnd(s.chain, chainHead, text); err != nil {
+		s.head.Events = math.MaxInt64 // nobody knows any more
+	}
+	if err != nil || s.head.Number < newest.Number || s.head.Number < s.tx.db.sealed.Load() {
 		s.repair(newest)
 	}
 	return nil
@@ -207,6 +215,7 @@ func (s *sealing) begin() error {
 // that on record in the batch that is being made: what happens from now on must not
 // go unrecorded.
 func (s *sealing) repair(newest end) {
+	newest.Events = s.head.Events
 	s.head = newest
 	s.alarms = append(s.alarms, authcore.NewEvent(s.tx.db.now(), authcore.Actor{Kind: authcore.ActorSystem}, authcore.AuditAlarm, "", authcore.Failure,
 		ErrChainEnd.Error()))
@@ -303,24 +312,25 @@ type Ends struct {
 	Start, Head authcore.EventBatch // number and link only; the start is the last batch that was deleted for its age
 	Deleted     int64               // how many events were deleted up to the start
 	Anonymised  int64               // the last batch whose events were made anonymous
+	Earlier     int64               // how many events are from before there was a chain, at most
 }
 
 // ChainEnds gives the ends of the audit chain; an error that is ErrChainEnd says
 // that somebody changed the record of them.
 func (db *DB) ChainEnds(ctx context.Context) (Ends, error) {
 	chain := db.chain()
-	read := func(which string) (e end, err error) {
+	read := func(which string, none end) (end, error) {
 		text, found, err := db.setting(ctx, which)
-		if err == nil && found {
-			e, err = parseEnd(chain, which, text)
+		if err != nil || !found {
+			return none, err
 		}
-		return e, err
+		return parseEnd(chain, which, text)
 	}
-	start, err := read(chainStart)
-	head, err2 := read(chainHead)
-	anonymised, err3 := read(chainAnonymised)
+	start, err := read(chainStart, end{})
+	head, err2 := read(chainHead, end{Events: math.MaxInt64}) // nobody has counted yet
+	anonymised, err3 := read(chainAnonymised, end{})
 	return Ends{Start: authcore.EventBatch{Number: start.Number, Link: start.Link}, Head: authcore.EventBatch{Number: head.Number, Link: head.Link},
-		Deleted: start.Deleted, Anonymised: anonymised.Number}, errors.Join(err, err2, err3)
+		Deleted: start.Events, Anonymised: anonymised.Number, Earlier: head.Events}, errors.Join(err, err2, err3)
 }
 
 // StrayEvents gives events that claim to be in a batch that never was, or was

@@ -136,6 +136,7 @@ func TestTampering(t *testing.T) {
 		"inserted unsealed":         {[]string{"INSERT INTO events (id, " + columns + ") SELECT 'forged', " + strings.Replace(columns, "batch, place", "0, 0", 1) + " FROM events" + at(1, 1)}, "inserted|was not written by the gate"},
 		"inserted into a batch":     {[]string{"INSERT INTO events (id, " + columns + ") SELECT 'forged', " + columns + " FROM events" + at(2, 1)}, "inserted|does not belong here"},
 		"inserted behind all":       {[]string{"INSERT INTO events (id, " + columns + ") SELECT 'forged', " + strings.Replace(columns, "batch, place", "99, 1", 1) + " FROM events" + at(2, 1)}, "inserted|claims a batch that is not there"},
+		"inserted as from before":   {[]string{"INSERT INTO events (id, " + columns + ") SELECT 'forged', " + strings.Replace(columns, "batch, place", "-1, 0", 1) + " FROM events" + at(1, 1)}, "inserted|claims to be from before there was a chain"},
 		"the head changed":          {[]string{"UPDATE settings SET value = '1 - 0 00' WHERE name = 'audit_head'"}, "broken|the record of where the audit chain begins or ends was changed"},
 		"made anonymous by another": {[]string{"@anonymise"}, "changed|is not as it was written"},
 		"personal fields forged":    {[]string{"@anonymise", "UPDATE events SET details = 'forged', address = '192.0.2.9'" + at(2, 7)}, "changed|is not as it was written"},
@@ -203,18 +204,35 @@ func TestChainGoesOn(t *testing.T) {
 	})
 }
 
-// Events of before there was a chain are shown, and counted as not protected.
+// Events of before there was a chain are shown, and counted as not protected; more
+// than there were then are found.
 func TestEventsFromBeforeTheChain(t *testing.T) {
 	eachKind(t, func(t *testing.T, c store.Config) {
-		db, other := chained(t, c), raw(t, c)
-		_, err := other.Exec("INSERT INTO events (id, occurred_at, actor_kind, actor_id, session_id, action, target, outcome, details, address, agent, request_id)" +
-			" VALUES ('old', 1, 'user', '', '', 'user.login', '', 'success', '', '', '', '')")
-		must(t, err)
-		must(t, db.SealEvents(t.Context(), true))
-		v := verify(t, db)
-		rows, err := db.UnsealedEvents(t.Context(), "", 10)
-		if v.Events != 303 || v.Unchained != 1 || len(v.Findings) != 0 || err != nil || len(rows) != 1 {
-			t.Errorf("%d events, %d from before, findings %+v, %v", v.Events, v.Unchained, v.Findings, err)
+		db, other := openConfig(t, c), raw(t, c)
+		db.UseKey(authcore.NewSecretKey())
+		insert := func(id string) {
+			_, err := other.Exec(fmt.Sprintf("INSERT INTO events (id, occurred_at, actor_kind, actor_id, session_id, action, target, outcome, details, address, agent, request_id)"+
+				" VALUES ('%s', 1, 'user', '', '', 'user.login', '', 'success', '', '', '', '')", id))
+			must(t, err)
+		}
+		check := func(what string, unchained, findings int) {
+			t.Helper()
+			v := verify(t, db)
+			if v.Unchained != unchained || len(v.Findings) != findings {
+				t.Errorf("%s: %d from before, findings %+v; want %d, and %d findings", what, v.Unchained, v.Findings, unchained, findings)
+			}
+		}
+		insert("old 1")
+		insert("old 2")
+		check("before there is a batch", 2, 0)
+		must(t, db.InsertEvents(t.Context(), someEvents(3), false))
+		check("with one", 2, 0)
+		insert("forged")
+		check("one more", 3, 1)
+		must(t, db.InsertEvents(t.Context(), someEvents(3), false))
+		check("and a batch", 3, 1)
+		if rows, err := db.UnsealedEvents(t.Context(), "", 10); err != nil || len(rows) != 3 {
+			t.Errorf("%d rows, %v", len(rows), err)
 		}
 	})
 }

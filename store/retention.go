@@ -62,7 +62,7 @@ func (db *DB) DeleteEvents(ctx context.Context, before time.Time) (deleted int, 
 				return err
 			}
 		}
-		return start.move(tx, end{Number: last.Number, Link: last.Link, Deleted: start.Deleted + int64(deleted)})
+		return start.move(tx, end{Number: last.Number, Link: last.Link, Events: start.Events + int64(deleted)})
 	})
 }
 

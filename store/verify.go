@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
+	"math"
 	"slices"
 	"strconv"
 
@@ -60,7 +62,8 @@ func (db *DB) VerifyEvents(ctx context.Context, v Verified) (Verified, error) {
 	v.Number, v.Link = check.Number, check.Link
 	if len(batches) == 0 {
 		v.Done = true
-		err = errors.Join(db.verifyHead(ctx, &v), db.verifyRest(ctx, &v, check))
+		earlier, headErr := db.verifyHead(ctx, &v)
+		err = errors.Join(headErr, db.verifyRest(ctx, &v, check, earlier))
 	}
 	return v, err
 }
@@ -75,26 +78,27 @@ func (db *DB) ends(ctx context.Context, v *Verified) (Ends, error) {
 	return ends, err
 }
 
-// verifyHead sees whether the newest batch is the one that was written last. More
-// may have come since the last page was read.
-func (db *DB) verifyHead(ctx context.Context, v *Verified) error {
+// verifyHead sees whether the newest batch is the one that was written last, and
+// tells how many events there can be from before the chain. More may have come
+// since the last page was read.
+func (db *DB) verifyHead(ctx context.Context, v *Verified) (earlier int64, err error) {
 	ends, err := db.ChainEnds(ctx)
 	if errors.Is(err, ErrChainEnd) {
-		return nil // found already
+		return math.MaxInt64, nil // found already
 	}
 	if err != nil {
-		return err
+		return 0, err
 	}
 	newer, err := db.SealedBatches(ctx, v.Number, 1)
 	if err == nil && len(newer) == 0 && ends.Head.Number != v.Number {
 		v.Findings = append(v.Findings, authcore.Finding{Kind: authcore.EventRemoved, Batch: v.Number,
 			Text: "the newest batches are missing: there was one with the number " + strconv.FormatInt(ends.Head.Number, 10)})
 	}
-	return err
+	return ends.Earlier, err
 }
 
 // verifyRest looks at events that are in no batch.
-func (db *DB) verifyRest(ctx context.Context, v *Verified, check authcore.ChainCheck) error {
+func (db *DB) verifyRest(ctx context.Context, v *Verified, check authcore.ChainCheck, earlier int64) error {
 	stray, err := db.StrayEvents(ctx, v.Start)
 	if err != nil {
 		return err
@@ -102,19 +106,29 @@ func (db *DB) verifyRest(ctx context.Context, v *Verified, check authcore.ChainC
 	for _, e := range stray {
 		v.Findings = append(v.Findings, authcore.Finding{Kind: authcore.EventInserted, Batch: e.Batch, Event: e.ID, Text: "claims a batch that is not there"})
 	}
-	for after := ""; ; {
-		rows, err := db.UnsealedEvents(ctx, after, verifyPage)
-		if err != nil || len(rows) == 0 {
+	last := ""
+	for {
+		rows, err := db.UnsealedEvents(ctx, last, verifyPage)
+		if err != nil {
 			return err
 		}
-		for i := range rows {
-			if rows[i].Batch < 0 {
-				v.Unchained++
-				continue
-			}
-			v.Unsealed++
-			v.Findings = append(v.Findings, check.Unsealed(&rows[i])...)
+		if len(rows) == 0 {
+			break
 		}
-		after = rows[len(rows)-1].ID
+		for i := range rows {
+			if rows[i].Batch >= 0 {
+				v.Unsealed++
+				v.Findings = append(v.Findings, check.Unsealed(&rows[i])...)
+			} else if v.Unchained++; earlier == 0 {
+				v.Findings = append(v.Findings, authcore.Finding{Kind: authcore.EventInserted, Event: rows[i].ID,
+					Text: "claims to be from before there was a chain, and nothing is"})
+			}
+		}
+		last = rows[len(rows)-1].ID
 	}
+	if earlier > 0 && int64(v.Unchained) > earlier {
+		v.Findings = append(v.Findings, authcore.Finding{Kind: authcore.EventInserted,
+			Text: fmt.Sprintf("%d events claim to be from before there was a chain, of which there were %d", v.Unchained, earlier)})
+	}
+	return nil
 }
