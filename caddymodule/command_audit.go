@@ -59,11 +59,14 @@ func (f *auditFlags) run(cmd *cobra.Command) error {
 	if outcome := []string{"", string(authcore.Success), string(authcore.Failure), string(authcore.Refused)}; !slices.Contains(outcome, f.Outcome) {
 		err = errors.Join(err, fmt.Errorf("--outcome is success, failure or refused, not %q", f.Outcome))
 	}
+	if f.Follow && f.until != "" {
+		err2 = errors.Join(err2, errors.New("--follow has no end: leave out --until"))
+	}
 	if err := errors.Join(err, err2); err != nil {
 		return err
 	}
 	f.Latest = f.Follow && f.since == ""
-	return connected(cmd, false, func(c *connection) error { return f.print(c, cmd.OutOrStdout()) })
+	return connected(cmd, false, func(c *connection) error { return f.print(c, cmd.OutOrStdout(), cmd.ErrOrStderr()) })
 }
 
 // parseTime reads a time, or an age.
@@ -86,17 +89,28 @@ func parseTime(what, s string) (time.Time, error) {
 // followEvery is how often --follow asks for more.
 const followEvery = 500 * time.Millisecond
 
-// print prints page after page.
-func (f *auditFlags) print(c *connection, out io.Writer) error {
+// print prints page after page. Who follows the log does so across a restart of
+// Caddy or of the database.
+func (f *auditFlags) print(c *connection, out, complaints io.Writer) error {
 	table := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
 	if !f.json {
 		fmt.Fprintln(table, "TIME\tACTOR\tACTION\tTARGET\tOUTCOME\tDETAILS\tADDRESS\tDEVICE")
 	}
-	for {
+	for begun, away := false, false; ; begun = true {
 		var page eventPage
 		if err := c.do("audit.list", f.eventArgs, &page); err != nil {
-			return err
+			if !f.Follow || !begun {
+				return err
+			}
+			if !away {
+				fmt.Fprintf(complaints, "Waiting: %v\n", err)
+			}
+			if away = true; !sleep(c.ctx, followEvery) {
+				return nil
+			}
+			continue
 		}
+		away = false
 		f.After, f.Unsealed, f.Latest = page.After, page.Unsealed, false
 		if f.json {
 			if err := printJSON(out, page.Events); err != nil {

@@ -95,6 +95,7 @@ var auditMistakes = []step{
 	{"", "audit --outcome maybe", 1, `Error: --outcome is success, failure or refused, not "maybe"\n`},
 	{"", "audit more", 1, `Error: .*\n`},
 	{"", "audit verify more", 1, `Error: .*\n`},
+	{"", "audit --follow --until 1h", 1, `Error: --follow has no end: leave out --until\n`},
 	{"", "audit verify --expect 12", 1, `Error: --expect: "12" is not what an earlier run ended with, NUMBER:LINK\n`},
 	{"", "audit verify --expect 0:" + strings.Repeat("a", 64), 1, `Error: --expect: "0:a+" is not what an earlier run ended with, NUMBER:LINK\n`},
 	{"", "audit verify --expect 1:" + strings.Repeat("a", 63), 1, `Error: --expect: "1:a+" is not what an earlier run ended with, NUMBER:LINK\n`},
@@ -233,6 +234,27 @@ func TestAuditFollow(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// --follow waits for a Caddy that is restarted, and leaves nothing out.
+func TestAuditFollowAcrossRestart(t *testing.T) {
+	t.Parallel()
+	s := start(t, cottage)
+	s.addUser(t, alice, "--owner")
+	follower := s.follow(t, "--json", "--since", "1h")
+	told := func() string { return follower.out.String() }
+	eventually(t, "what was before", func() bool { return strings.Contains(told(), `"user.create"`) })
+	s.Stop(t)
+	eventually(t, "a word about it", func() bool { return strings.Contains(told(), "Waiting: ") })
+	s.Restart(t)
+	if got := s.Client(t).login(s.at("app.localhost", ""), someone("late")); got.StatusCode != http.StatusUnauthorized {
+		t.Errorf("sign-in: %s", got.Status)
+	}
+	eventually(t, "what is after", func() bool { return strings.Contains(told(), "unknown user") })
+	follower.interrupt(t)
+	if n := strings.Count(told(), "Waiting: "); n != 1 {
+		t.Errorf("%d words about one restart:\n%s", n, told())
 	}
 }
 
