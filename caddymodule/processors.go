@@ -6,11 +6,15 @@ import (
 	"sync"
 )
 
-// processors sets how many goroutines of the process run at once (GOMAXPROCS). A
+// perPermit is how many more goroutines run at once for each hash that does: the
 // hash holds one of these places for all of its time, even while the kernel lets
-// others go first, so there is one more for each permit: then as many as there
-// are processors stay for everybody else. Who sets GOMAXPROCS in the
-// environment has decided.
+// others go first; and because processors are short then, others whose thread
+// the kernel keeps waiting hold places too.
+const perPermit = 2
+
+// processors sets how many goroutines of the process run at once (GOMAXPROCS),
+// so that as many places as there are processors stay for everybody else while
+// passwords are hashed. Who sets GOMAXPROCS in the environment has decided.
 type processors struct {
 	set   func(int) int // runtime.GOMAXPROCS
 	fixed bool          // the environment says how many
@@ -50,7 +54,7 @@ func (p *processors) add(c *core, permits int) {
 	}
 	spare := 0
 	for _, n := range p.hashes {
-		spare += n
+		spare += perPermit * n
 	}
 	if p.fixed || spare == p.spare {
 		return // setting it stops everything for a moment

@@ -20,11 +20,11 @@ func TestProcessors(t *testing.T) {
 		want    int
 		changes int
 	}{
-		{"one gate", a, 2, 4, 1},
-		{"the same after a reload", a, 2, 4, 1},
-		{"another database beside it", b, 3, 7, 2},
-		{"fewer permits", a, 1, 6, 3},
-		{"no limit", b, 0, 3, 4},
+		{"one gate", a, 2, 6, 1},
+		{"the same after a reload", a, 2, 6, 1},
+		{"another database beside it", b, 3, 12, 2},
+		{"fewer permits", a, 1, 10, 3},
+		{"no limit", b, 0, 4, 4},
 		{"the last one goes", a, 0, 2, 5},
 	} {
 		p.add(step.core, step.permits)
