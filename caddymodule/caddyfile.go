@@ -212,19 +212,24 @@ func parsePolicy(d *caddyfile.Dispenser, s *Settings) error {
 	if slices.ContainsFunc(s.Policies, func(q PolicySettings) bool { return q.Name == p.Name }) {
 		return d.Errf("policy %s is defined twice", p.Name)
 	}
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		line := PolicyLine{Word: d.Val(), at: position(d)}
-		line.Args = d.RemainingArgs()
-		p.Lines = append(p.Lines, line)
-		if err := noBlock(d, line.Word); err != nil {
-			return err
-		}
-	}
+	p.Lines = policyLines(d)
 	if _, err := p.compile(nil); err != nil {
 		return err
 	}
 	s.Policies = append(s.Policies, p)
 	return nil
+}
+
+// policyLines reads the block that follows, with the blocks in it.
+func policyLines(d *caddyfile.Dispenser) []PolicyLine {
+	var lines []PolicyLine
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		line := PolicyLine{Word: d.Val(), At: position(d)}
+		line.Args = d.RemainingArgs()
+		line.Lines = policyLines(d)
+		lines = append(lines, line)
+	}
+	return lines
 }
 
 func position(d *caddyfile.Dispenser) string { return d.File() + ":" + strconv.Itoa(d.Line()) }

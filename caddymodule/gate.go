@@ -182,7 +182,7 @@ func (rt *instance) denied(p web.Place, v web.Verdict) {
 	if v.Live != nil {
 		user = string(v.Live.Session.UserID)
 	}
-	rt.pages.Log.Info("access denied", "user_id", user, "rule", v.Rule, "host", p.Host, "request_id", p.Client.RequestID)
+	rt.pages.Log.Info("access denied", "user_id", user, "rule", v.Rule.Text, "host", p.Host, "request_id", p.Client.RequestID)
 }
 
 // admits tells whether a user may open the start page of a gate's site.

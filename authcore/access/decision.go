@@ -1,6 +1,9 @@
 package access
 
-import "net/netip"
+import (
+	"net/netip"
+	"time"
+)
 
 // Request holds the facts of a request that a policy looks at.
 type Request struct {
@@ -13,6 +16,18 @@ type Request struct {
 	RawPath string
 	// Address is the client's. The zero Addr means unknown and is in no network.
 	Address netip.Addr
+	// Proof is that of the session that the request belongs to.
+	Proof Proof
+}
+
+// Proof says how a session proved who its user is.
+type Proof struct {
+	// Age is the time since then.
+	Age time.Duration
+	// SecondFactor says that two factors were asked for.
+	SecondFactor bool
+	// Provider is the name of the outside provider that was asked, if one was.
+	Provider string
 }
 
 // Identity holds the facts of a signed-in user that a policy looks at.
@@ -22,6 +37,10 @@ type Identity struct {
 	Groups   []string
 	// EmailDomain is case-folded, and empty unless the address is verified.
 	EmailDomain string
+	// Organizations are the slugs of those that the user is a member of, and
+	// Roles the user's roles in them, as "acme/admin".
+	Organizations []string
+	Roles         []string
 	// Owner says that the user is a platform owner.
 	Owner bool
 }
@@ -29,11 +48,14 @@ type Identity struct {
 // Outcome is what happens with a request.
 type Outcome uint8
 
+// The outcomes, from the strictest.
 const (
 	// Deny refuses. It is the zero value, so that what was forgotten is shut.
 	Deny Outcome = iota
 	// SignIn sends to the sign-in page: who it is may change the outcome.
 	SignIn
+	// StepUp asks a signed-in user who may pass for a better proof.
+	StepUp
 	// Allow lets in.
 	Allow
 )
@@ -43,6 +65,8 @@ func (o Outcome) String() string {
 	switch o {
 	case Allow:
 		return "allow"
+	case StepUp:
+		return "step up"
 	case SignIn:
 		return "sign in"
 	default:
@@ -55,20 +79,38 @@ type Decision struct {
 	Outcome Outcome
 	// Public says that the path is public: the request passes whoever sent it.
 	Public bool
-	// Rule names the rule that decided, as "allow group:staff" or
-	// "no allow rule matched". It is for people and logs.
-	Rule string
+	// Ambiguous says that servers may take the path for another one, so that
+	// all places of the policy had to agree.
+	Ambiguous bool
+	// Rule is the one that decided.
+	Rule *Rule
+	// Need is what a StepUp asks for.
+	Need Need
+}
+
+// Need is a proof that a session must have. The zero Need asks for none.
+type Need struct {
+	SecondFactor bool
+	// Within is the greatest age of the proof; 0 means any.
+	Within time.Duration
 }
 
 // Rules that no line of a policy states.
-const (
-	ruleNoPolicy = "no policy"
-	ruleNobody   = "nobody is signed in"
-	ruleNoMatch  = "no allow rule matched"
+var (
+	ruleNoPolicy = &Rule{Text: "no policy"}
+	ruleNobody   = &Rule{Text: "nobody is signed in"}
 )
+
+// ruleNoMatch is where a block has allow lines, and none of them matches.
+const ruleNoMatch = "no allow rule matched"
 
 // Decide says what happens with req. The identity is that of the signed-in
 // user, nil when nobody is signed in. A nil policy or request is refused.
+//
+// It looks for the most specific place of the policy that holds the request: the
+// longest path, and there a block for its method before what holds for all. The
+// most specific place with an allow or a public rule says who may pass; the
+// deny, network and require rules of all places around it hold as well.
 //
 // With nobody signed in the outcome outside public paths is SignIn, but Deny
 // where a network line does not hold, because signing in would not help.
@@ -76,24 +118,99 @@ func (p *Policy) Decide(req *Request, id *Identity) Decision {
 	if p == nil || req == nil {
 		return Decision{Rule: ruleNoPolicy}
 	}
-	if rule, found := p.public.match(req); found {
-		return Decision{Outcome: Allow, Public: true, Rule: rule}
+	at, certain := p.find(req)
+	if certain || !p.divided {
+		return decide(at.chain(req.Method), req, id)
 	}
-	if id != nil {
-		if rule, found := p.deny.match(id); found {
-			return Decision{Rule: rule}
+	// Nobody knows which place the request is for, so that the strictest decides.
+	worst := decide(p.root.chain(req.Method), req, id)
+	for i := 0; i < len(p.places) && worst.Outcome != Deny; i++ {
+		if d := decide(p.places[i].chain(req.Method), req, id); d.Outcome < worst.Outcome {
+			worst = d
 		}
 	}
-	for i := range p.networks {
-		if !p.networks[i].holds(req.Address) {
-			return Decision{Rule: p.networks[i].rule}
+	worst.Ambiguous = true
+	return worst
+}
+
+// decide is Decide by the blocks that hold a request, the most specific first.
+func decide(blocks []*block, req *Request, id *Identity) Decision {
+	from, public := permission(blocks, req.Path)
+	if public != nil {
+		d := public.decide(Allow)
+		d.Public = true
+		return d
+	}
+	if id != nil {
+		for _, b := range blocks {
+			if r := b.deny.match(id, &req.Proof); r != nil {
+				return r.decide(Deny)
+			}
+		}
+	}
+	for _, b := range blocks {
+		for i := range b.networks {
+			if n := &b.networks[i]; !n.holds(req.Address) {
+				return n.rule.decide(Deny)
+			}
 		}
 	}
 	if id == nil {
 		return Decision{Outcome: SignIn, Rule: ruleNobody}
 	}
-	if rule, found := p.allow.match(id); found {
-		return Decision{Outcome: Allow, Rule: rule}
+	allowed := from.allow.match(id, &req.Proof)
+	if allowed == nil {
+		return from.noMatch.decide(Deny)
 	}
-	return Decision{Rule: ruleNoMatch}
+	for _, b := range blocks {
+		for i := range b.requires {
+			if r := &b.requires[i]; !r.need.holds(&req.Proof) {
+				d := r.rule.decide(StepUp)
+				d.Need = need(blocks)
+				return d
+			}
+		}
+	}
+	return allowed.decide(Allow)
+}
+
+// decide makes the decision of a rule.
+func (r *Rule) decide(o Outcome) Decision { return Decision{Outcome: o, Rule: r} }
+
+// permission finds who says who may pass: the first block with allow lines, or the
+// rule of a public path before it.
+func permission(blocks []*block, path string) (from *block, public *Rule) {
+	for _, b := range blocks {
+		for i := range b.public {
+			if b.public[i].holds(path) {
+				return nil, b.public[i].rule
+			}
+		}
+		if !b.allow.empty() {
+			return b, nil
+		}
+	}
+	return &nobody, nil
+}
+
+// nobody is the block of the zero Policy.
+var nobody = block{noMatch: &Rule{Text: ruleNoMatch}}
+
+// holds tells whether a proof is good enough.
+func (n Need) holds(proof *Proof) bool {
+	return (!n.SecondFactor || proof.SecondFactor) && (n.Within == 0 || proof.Age < n.Within)
+}
+
+// need is all that blocks ask of a proof, so that one step up is enough.
+func need(blocks []*block) Need {
+	var all Need
+	for _, b := range blocks {
+		for _, r := range b.requires {
+			all.SecondFactor = all.SecondFactor || r.need.SecondFactor
+			if r.need.Within > 0 && (all.Within == 0 || r.need.Within < all.Within) {
+				all.Within = r.need.Within
+			}
+		}
+	}
+	return all
 }

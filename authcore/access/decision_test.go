@@ -13,18 +13,27 @@ var (
 	owner   = &Identity{Username: "bob", Owner: true}
 )
 
+// told is what a test looks at of a decision.
+type told struct {
+	Outcome Outcome
+	Public  bool
+	Rule    string
+}
+
+func tell(d Decision) told { return told{d.Outcome, d.Public, d.Rule.Text} }
+
 func TestDecide(t *testing.T) {
 	t.Parallel()
-	allow := func(rule string) Decision { return Decision{Outcome: Allow, Rule: rule} }
-	deny := func(rule string) Decision { return Decision{Rule: rule} }
-	public := func(rule string) Decision { return Decision{Allow, true, rule} }
-	signIn := Decision{Outcome: SignIn, Rule: "nobody is signed in"}
+	allow := func(rule string) told { return told{Outcome: Allow, Rule: rule} }
+	deny := func(rule string) told { return told{Rule: rule} }
+	public := func(rule string) told { return told{Outcome: Allow, Public: true, Rule: rule} }
+	signIn := told{Outcome: SignIn, Rule: "nobody is signed in"}
 	tests := []struct {
 		name   string
 		policy []string
 		req    Request
 		id     *Identity
-		want   Decision
+		want   told
 	}{
 		{"everyone", []string{"allow everyone"}, Request{}, alice, allow("allow everyone")},
 		{"user", []string{"allow user:alice"}, Request{}, alice, allow("allow user:alice")},
@@ -78,7 +87,7 @@ func TestDecide(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			if got := mustParse(t, tt.policy...).Decide(&tt.req, tt.id); got != tt.want {
+			if got := tell(mustParse(t, tt.policy...).Decide(&tt.req, tt.id)); got != tt.want {
 				t.Errorf("got %+v, want %+v", got, tt.want)
 			}
 		})
@@ -87,10 +96,10 @@ func TestDecide(t *testing.T) {
 
 func TestEveryone(t *testing.T) {
 	t.Parallel()
-	if got, want := Everyone.Decide(&Request{Path: "/"}, &Identity{}), (Decision{Outcome: Allow, Rule: "allow everyone"}); got != want {
+	if got, want := tell(Everyone.Decide(&Request{Path: "/"}, &Identity{})), (told{Outcome: Allow, Rule: "allow everyone"}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
-	if got, want := Everyone.Decide(&Request{Path: "/"}, nil), (Decision{Outcome: SignIn, Rule: "nobody is signed in"}); got != want {
+	if got, want := tell(Everyone.Decide(&Request{Path: "/"}, nil)), (told{Outcome: SignIn, Rule: "nobody is signed in"}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
@@ -170,5 +179,27 @@ func BenchmarkDecide(b *testing.B) {
 	b.Run("1000 groups, last matches", bench(p, Request{Path: "/x", Address: inside}, id, Allow))
 	b.Run("1000 groups, none matches", bench(p, Request{Path: "/x", Address: inside}, alice, Deny))
 	b.Run("public", bench(p, Request{Path: "/static/main.js", Address: inside}, nil, Allow))
+	for _, way := range []struct {
+		name string
+		line func(i int) string
+		id   *Identity
+		path string
+		want Outcome
+	}{
+		{"1000 paths", func(i int) string { return fmt.Sprintf("path /app/%d/* {\nallow group:g%d\n}", i, i) }, &Identity{Groups: []string{"g999"}}, "/app/999/page", Allow},
+		{"1000 users", func(i int) string { return fmt.Sprintf("allow user:u%d", i) }, &Identity{Username: "u999"}, "/app/page", Allow},
+		{"1000 public paths", func(i int) string { return fmt.Sprintf("public /static/%d/*", i) }, nil, "/static/999/x.js", Allow},
+	} {
+		texts := []string{"allow owner"}
+		for i := range 1000 {
+			texts = append(texts, way.line(i))
+		}
+		b.Run(way.name, bench(mustParse(b, texts...), Request{Method: "GET", Path: way.path}, way.id, way.want))
+	}
+	networks := "network"
+	for i := range 1000 {
+		networks += fmt.Sprintf(" 10.%d.%d.0/24", i/100, 2*(i%100)+1)
+	}
+	b.Run("1000 networks", bench(mustParse(b, "allow everyone", networks), Request{Path: "/x", Address: netip.MustParseAddr("10.9.199.1")}, alice, Allow))
 	b.Run("everyone", bench(Everyone, Request{Path: "/x", Address: inside}, alice, Allow))
 }

@@ -1,43 +1,73 @@
 package access
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 )
 
-// network is one network line: the address must be in one of its prefixes.
+// network is one network line: the address must be in one of its ranges.
 type network struct {
-	prefixes []netip.Prefix
-	rule     string // says that the line does not hold
+	ranges []addressRange // in order, without overlap
+	rule   *Rule          // says that the line does not hold
 }
+
+// addressRange is a first and a last address, of one family.
+type addressRange struct{ from, to netip.Addr }
 
 func (n *network) holds(a netip.Addr) bool {
-	// A zone names one of our interfaces; a prefix contains no zoned address.
+	// A zone names one of our interfaces; a network has none.
 	a = a.Unmap().WithZone("")
-	for _, p := range n.prefixes {
-		if p.Contains(a) {
-			return true
-		}
-	}
-	return false
+	i, found := slices.BinarySearchFunc(n.ranges, a, func(r addressRange, a netip.Addr) int { return r.from.Compare(a) })
+	return found || i > 0 && a.Compare(n.ranges[i-1].to) <= 0 && a.BitLen() == n.ranges[i-1].to.BitLen()
 }
 
-func (p *Policy) parseNetwork(args []string) error {
-	n := network{rule: "outside network " + strings.Join(args, " ")}
-	for _, arg := range args {
-		prefix, err := ParsePrefix(arg)
-		if err != nil {
-			return err
+// disjoint tells whether no address is in both lines.
+func (n *network) disjoint(other *network) bool {
+	for _, r := range n.ranges {
+		for _, o := range other.ranges {
+			if r.from.Compare(o.to) <= 0 && o.from.Compare(r.to) <= 0 {
+				return false
+			}
 		}
-		if slices.Contains(n.prefixes, prefix) {
-			return fmt.Errorf("network %s is there twice; remove one of them", prefix)
-		}
-		n.prefixes = append(n.prefixes, prefix)
 	}
-	p.networks = append(p.networks, n)
-	return nil
+	return true
+}
+
+func parseNetwork(args []string) (network, error) {
+	var prefixes []netip.Prefix
+	for _, arg := range args {
+		p, err := ParsePrefix(arg)
+		if err != nil {
+			return network{}, err
+		}
+		if slices.Contains(prefixes, p) {
+			return network{}, fmt.Errorf("network %s is there twice; remove one of them", p)
+		}
+		prefixes = append(prefixes, p)
+	}
+	slices.SortFunc(prefixes, func(p, q netip.Prefix) int {
+		return cmp.Or(p.Addr().Compare(q.Addr()), p.Bits()-q.Bits())
+	})
+	var n network
+	for _, p := range prefixes {
+		if last := len(n.ranges) - 1; last >= 0 && n.ranges[last].from.BitLen() == p.Addr().BitLen() && p.Addr().Compare(n.ranges[last].to) <= 0 {
+			continue // networks overlap only by one being inside the other
+		}
+		n.ranges = append(n.ranges, addressRange{p.Addr(), lastOf(p)})
+	}
+	return n, nil
+}
+
+// lastOf is the last address of a network.
+func lastOf(p netip.Prefix) netip.Addr {
+	b := p.Addr().AsSlice()
+	for i := p.Bits(); i < 8*len(b); i++ {
+		b[i/8] |= 0x80 >> (i % 8)
+	}
+	a, _ := netip.AddrFromSlice(b)
+	return a
 }
 
 // ParsePrefix reads a network, or a single address as the network of itself. Its

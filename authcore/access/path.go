@@ -6,78 +6,23 @@ import (
 	"unicode/utf8"
 )
 
-// paths are the public paths of a policy.
-type paths struct {
-	exact    map[string]string // path to rule
-	prefixes []prefix
-}
-
-// prefix is a path that ended with /*, kept with its slash.
-type prefix struct{ path, rule string }
-
-// match returns the rule that makes the path of req public. A path that is not
-// canonical never is.
-func (p *paths) match(req *Request) (rule string, found bool) {
-	if len(p.exact) == 0 && len(p.prefixes) == 0 {
-		return "", false
-	}
-	rule, found = p.exact[req.Path]
-	for i := 0; !found && i < len(p.prefixes); i++ {
-		if strings.HasPrefix(req.Path, p.prefixes[i].path) {
-			rule, found = p.prefixes[i].rule, true
-		}
-	}
-	if !found || !Canonical(req.Path, req.RawPath) {
-		return "", false
-	}
-	return rule, true
-}
-
-func (p *Policy) parsePublic(args []string) error {
-	for _, arg := range args {
-		if err := p.public.add(arg); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// add adds one argument of a public line.
-func (p *paths) add(arg string) error {
+// parsePattern reads a path of a line that starts with word.
+func parsePattern(word, arg string) (pattern, error) {
 	path, below := strings.CutSuffix(arg, "/*")
 	if below {
 		path += "/"
 	}
 	switch {
-	case arg == "/*":
-		return fmt.Errorf("public /* would make everything public; remove the gate instead")
 	case !strings.HasPrefix(arg, "/"):
-		return fmt.Errorf("public path %q must start with /", arg)
+		return pattern{}, fmt.Errorf("%s path %q must start with /", word, arg)
 	case strings.Contains(path, "*"):
-		return fmt.Errorf("public path %q may have * only at its end, after a /", arg)
+		return pattern{}, fmt.Errorf("%s path %q may have * only at its end, after a /", word, arg)
 	case strings.ContainsAny(path, "?#"):
-		return fmt.Errorf("public path %q must be a path alone, without ? and #", arg)
+		return pattern{}, fmt.Errorf("%s path %q must be a path alone, without ? and #", word, arg)
 	case !Canonical(path, ""):
-		return fmt.Errorf("public path %q can never match: write it decoded, without %%, \\, ;, // and dot segments", arg)
+		return pattern{}, fmt.Errorf("%s path %q can never match: write it decoded, without %%, \\, ;, // and dot segments", word, arg)
 	}
-	rule := "public " + arg
-	if !below {
-		if _, found := p.exact[path]; found {
-			return fmt.Errorf("%s is there twice; remove one of them", rule)
-		}
-		if p.exact == nil {
-			p.exact = make(map[string]string)
-		}
-		p.exact[path] = rule
-		return nil
-	}
-	for _, old := range p.prefixes {
-		if old.path == path {
-			return fmt.Errorf("%s is there twice; remove one of them", rule)
-		}
-	}
-	p.prefixes = append(p.prefixes, prefix{path, rule})
-	return nil
+	return pattern{text: arg, path: strings.TrimSuffix(path, "/"), below: below}, nil
 }
 
 // Canonical reports whether a path has one meaning only, for us and for any

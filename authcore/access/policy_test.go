@@ -2,18 +2,35 @@ package access
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 )
 
-// lines makes lines of a policy from text, as a Caddyfile has them.
+// lines makes lines of a policy from text, as a Caddyfile has them; a line that
+// ends with { begins a block, and } alone ends it.
 func lines(texts ...string) []Line {
-	var all []Line
-	for _, text := range texts {
-		fields := strings.Fields(text)
-		all = append(all, Line{Word: fields[0], Args: fields[1:]})
-	}
+	all, _ := readLines(strings.Split(strings.Join(texts, "\n"), "\n"), 0)
 	return all
+}
+
+func readLines(texts []string, from int) (all []Line, next int) {
+	for next = from; next < len(texts); next++ {
+		fields := strings.Fields(texts[next])
+		if len(fields) == 0 {
+			continue
+		}
+		if fields[0] == "}" {
+			return all, next
+		}
+		line := Line{Word: fields[0], Args: fields[1:], At: fmt.Sprint("line ", next+1)}
+		if last := len(fields) - 1; last > 0 && fields[last] == "{" {
+			line.Args = fields[1:last]
+			line.Lines, next = readLines(texts, next+1)
+		}
+		all = append(all, line)
+	}
+	return all, next
 }
 
 func mustParse(t testing.TB, texts ...string) *Policy {
@@ -29,7 +46,6 @@ func TestParse(t *testing.T) {
 	t.Parallel()
 	mustParse(t,
 		"allow user:alice user:bob group:staff group:github:acme/eng domain:example.com owner",
-		"allow everyone",
 		"deny user:mallory group:gone domain:example.net",
 		"network 10.0.0.0/8 2001:db8::/32 192.0.2.1 ::1",
 		"network 0.0.0.0/0",
@@ -39,7 +55,9 @@ func TestParse(t *testing.T) {
 
 func TestParseErrors(t *testing.T) {
 	t.Parallel()
-	line := func(word string, args ...string) []Line { return []Line{{"allow", []string{"owner"}}, {word, args}} }
+	line := func(word string, args ...string) []Line {
+		return []Line{{Word: "allow", Args: []string{"owner"}, At: "line 1"}, {Word: word, Args: args, At: "line 2"}}
+	}
 	tests := []struct {
 		name  string
 		lines []Line
@@ -50,13 +68,13 @@ func TestParseErrors(t *testing.T) {
 		{"public only", lines("public /healthz"), -1, "add an allow line"},
 		{"network only", lines("network 10.0.0.0/8"), -1, "add an allow line"},
 		{"deny only", lines("deny user:bob"), -1, "add an allow line"},
-		{"unknown word", line("alow", "owner"), 1, `unknown word "alow"; use allow, deny, network or public`},
+		{"unknown word", line("alow", "owner"), 1, `unknown word "alow"; use allow, deny, public, network, require, tokens, path, method or observe`},
 		{"no word", line("", "owner"), 1, "unknown word"},
 		{"word in upper case", line("Deny", "owner"), 1, "unknown word"},
 		{"no arguments", line("deny"), 1, "deny needs at least one argument"},
 		{"an empty argument", line("deny", "user:bob", ""), 1, "empty argument"},
 
-		{"unknown term", line("allow", "team:ops"), 1, "use user:NAME, group:NAME, domain:DOMAIN, owner or everyone"},
+		{"unknown term", line("allow", "team:ops"), 1, "use user:NAME, group:NAME, domain:DOMAIN, org:SLUG, role:SLUG/ROLE, provider:NAME, owner or everyone"},
 		{"a bare name", line("allow", "bob"), 1, `unknown term "bob"`},
 		{"term in upper case", line("allow", "Group:ops"), 1, "unknown term"},
 		{"user without a name", line("allow", "user:"), 1, "write user:NAME"},
@@ -122,8 +140,12 @@ func TestParseErrors(t *testing.T) {
 			if p != nil || !errors.As(err, &mistake) {
 				t.Fatalf("got %v, %v, want a LineError", p, err)
 			}
-			if mistake.Index != tt.index || !strings.Contains(mistake.Message, tt.want) {
-				t.Errorf("got %d %q, want %d with %q", mistake.Index, mistake.Message, tt.index, tt.want)
+			at := ""
+			if tt.index >= 0 {
+				at = fmt.Sprint("line ", tt.index+1)
+			}
+			if mistake.At != at || !strings.Contains(mistake.Message, tt.want) {
+				t.Errorf("got %q %q, want %q with %q", mistake.At, mistake.Message, at, tt.want)
 			}
 		})
 	}
@@ -131,10 +153,10 @@ func TestParseErrors(t *testing.T) {
 
 func TestLineErrorText(t *testing.T) {
 	t.Parallel()
-	if got := (&LineError{Index: 1, Message: "m"}).Error(); got != "line 2: m" {
+	if got := (&LineError{At: "Caddyfile:2", Message: "m"}).Error(); got != "m, at Caddyfile:2" {
 		t.Errorf("got %q", got)
 	}
-	if got := (&LineError{Index: -1, Message: "m"}).Error(); got != "m" {
+	if got := (&LineError{Message: "m"}).Error(); got != "m" {
 		t.Errorf("got %q", got)
 	}
 }
@@ -146,26 +168,21 @@ func FuzzParse(f *testing.F) {
 	f.Add("allow everyone\ndeny group:x domain:example.com")
 	f.Add("allow owner\npublic //* /\xff")
 	f.Fuzz(func(t *testing.T, text string) {
-		var all []Line
-		for line := range strings.Lines(text) {
-			if fields := strings.Fields(line); len(fields) > 0 {
-				all = append(all, Line{fields[0], fields[1:]})
-			}
-		}
+		all := lines(text)
 		p, err := Parse(all)
 		var mistake *LineError
 		switch {
 		case (p == nil) == (err == nil):
 			t.Fatalf("got %v and %v", p, err)
-		case err != nil && (!errors.As(err, &mistake) || mistake.Index >= len(all) || mistake.Message == ""):
+		case err != nil && (!errors.As(err, &mistake) || mistake.Message == ""):
 			t.Fatalf("bad error %v", err)
 		case err != nil:
 			return
 		}
-		if p.allow.everyone != "" {
+		if strings.Contains(text, "everyone") {
 			return
 		}
-		if d := p.Decide(&Request{Path: "/;"}, &Identity{}); d.Outcome != Deny {
+		if d := p.Decide(&Request{Path: "/;"}, &Identity{}); d.Outcome != Deny && !d.Public {
 			t.Fatalf("a user without any name got %+v", d)
 		}
 	})

@@ -1,6 +1,7 @@
 package access
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"unicode"
@@ -11,12 +12,15 @@ const (
 	kindUser     = "user"
 	kindGroup    = "group"
 	kindDomain   = "domain"
+	kindOrg      = "org"
+	kindRole     = "role"
+	kindProvider = "provider"
 	kindOwner    = "owner"
 	kindEveryone = "everyone"
 )
 
 // knownTerms is for messages.
-const knownTerms = "user:NAME, group:NAME, domain:DOMAIN, owner or everyone"
+const knownTerms = "user:NAME, group:NAME, domain:DOMAIN, org:SLUG, role:SLUG/ROLE, provider:NAME, owner or everyone"
 
 // term is one word of an allow or deny line: a kind, and a name in the form
 // that it is compared in.
@@ -29,105 +33,132 @@ func (t term) String() string {
 	return t.kind + ":" + t.name
 }
 
-// terms are what follows allow or deny, by kind. Each value is the text of its
-// rule, so that a decision can name it without making a string.
+// terms are what follows allow or deny, by kind.
 type terms struct {
-	users    map[string]string
-	groups   map[string]string
-	domains  map[string]string
-	owner    string
-	everyone string
+	order                                          []term // as written
+	users, groups, domains, orgs, roles, providers map[string]*Rule
+	owner, everyone                                *Rule
 }
 
-// match returns the rule of the first term that the user meets.
-func (t *terms) match(id *Identity) (rule string, found bool) {
-	if rule, found = t.users[id.Username]; found {
-		return rule, true
+// match returns the rule of the first term that the user meets, or nil.
+func (t *terms) match(id *Identity, proof *Proof) *Rule {
+	if len(t.order) == 0 {
+		return nil
 	}
-	if len(t.groups) > 0 {
-		for _, group := range id.Groups {
-			if rule, found = t.groups[group]; found {
-				return rule, true
-			}
+	if r := lookUp(t.users, id.Username); r != nil {
+		return r
+	}
+	if r := lookUp(t.groups, id.Groups...); r != nil {
+		return r
+	}
+	if r := lookUp(t.domains, id.EmailDomain); r != nil {
+		return r
+	}
+	if r := lookUp(t.orgs, id.Organizations...); r != nil {
+		return r
+	}
+	if r := lookUp(t.roles, id.Roles...); r != nil {
+		return r
+	}
+	if r := lookUp(t.providers, proof.Provider); r != nil {
+		return r
+	}
+	if t.owner != nil && id.Owner {
+		return t.owner
+	}
+	return t.everyone
+}
+
+// lookUp gives the rule of the first name that has one, or nil.
+func lookUp(rules map[string]*Rule, names ...string) *Rule {
+	if len(rules) == 0 {
+		return nil
+	}
+	for _, name := range names {
+		if r := rules[name]; r != nil {
+			return r
 		}
 	}
-	if rule, found = t.domains[id.EmailDomain]; found {
-		return rule, true
-	}
-	if t.owner != "" && id.Owner {
-		return t.owner, true
-	}
-	return t.everyone, t.everyone != ""
+	return nil
 }
 
-func (t *terms) empty() bool {
-	return len(t.users)+len(t.groups)+len(t.domains) == 0 && t.owner == "" && t.everyone == ""
+func (t *terms) empty() bool { return len(t.order) == 0 }
+
+// named gives the rules that have terms of a kind; nil for kinds without names.
+func (t *terms) named(kind string) *map[string]*Rule {
+	switch kind {
+	case kindUser:
+		return &t.users
+	case kindGroup:
+		return &t.groups
+	case kindDomain:
+		return &t.domains
+	case kindOrg:
+		return &t.orgs
+	case kindRole:
+		return &t.roles
+	case kindProvider:
+		return &t.providers
+	}
+	return nil
+}
+
+// get gives the rule of a term, or nil.
+func (t *terms) get(x term) *Rule {
+	switch x.kind {
+	case kindOwner:
+		return t.owner
+	case kindEveryone:
+		return t.everyone
+	}
+	return (*t.named(x.kind))[x.name]
 }
 
 // add adds the rule unless the term is there already.
-func (t *terms) add(x term, rule string) (added bool) {
-	if t.has(x) {
+func (t *terms) add(x term, r *Rule) (added bool) {
+	if t.get(x) != nil {
 		return false
 	}
-	put := func(m *map[string]string) {
-		if *m == nil {
-			*m = make(map[string]string)
-		}
-		(*m)[x.name] = rule
-	}
 	switch x.kind {
-	case kindUser:
-		put(&t.users)
-	case kindGroup:
-		put(&t.groups)
-	case kindDomain:
-		put(&t.domains)
 	case kindOwner:
-		t.owner = rule
+		t.owner = r
 	case kindEveryone:
-		t.everyone = rule
+		t.everyone = r
+	default:
+		rules := t.named(x.kind)
+		if *rules == nil {
+			*rules = make(map[string]*Rule)
+		}
+		(*rules)[x.name] = r
 	}
+	t.order = append(t.order, x)
 	return true
 }
 
-func (t *terms) has(x term) (found bool) {
-	switch x.kind {
-	case kindUser:
-		_, found = t.users[x.name]
-	case kindGroup:
-		_, found = t.groups[x.name]
-	case kindDomain:
-		_, found = t.domains[x.name]
-	case kindOwner:
-		found = t.owner != ""
-	case kindEveryone:
-		found = t.everyone != ""
+// addTerms adds what an allow or deny line says. A term that is in both could
+// never let anybody in, so it is a mistake.
+func (b *block) addTerms(line *Line, s *scope) error {
+	set, opposite := &b.allow, &b.deny
+	if line.Word == "deny" {
+		set, opposite = opposite, set
 	}
-	return found
-}
-
-func (p *Policy) parseAllow(args []string) error {
-	return parseTerms("allow", args, &p.allow, &p.deny)
-}
-
-func (p *Policy) parseDeny(args []string) error {
-	return parseTerms("deny", args, &p.deny, &p.allow)
-}
-
-// parseTerms adds what follows word to set. A term that is in opposite too
-// could never let anybody in, so it is a mistake.
-func parseTerms(word string, args []string, set, opposite *terms) error {
-	for _, arg := range args {
+	for _, arg := range line.Args {
 		x, err := parseTerm(arg)
-		switch {
-		case err != nil:
-			return fmt.Errorf("%s: %w", word, err)
-		case word == "deny" && x.kind == kindEveryone:
-			return fmt.Errorf("deny everyone would let nobody in; remove it")
-		case opposite.has(x):
+		if err != nil {
+			return fmt.Errorf("%s: %w", line.Word, err)
+		}
+		r := s.rule(line.Word+" "+x.String(), line.At)
+		if opposite.get(x) != nil {
 			return fmt.Errorf("%s is both allowed and denied; remove one of them", x)
-		case !set.add(x, word+" "+x.String()):
-			return fmt.Errorf("%s %s is there twice; remove one of them", word, x)
+		}
+		if line.Word == "deny" && x.kind == kindEveryone && s.suffix == "" {
+			return fmt.Errorf("deny everyone would let nobody in; remove it")
+		}
+		if line.Word == "allow" && b.allow.empty() {
+			b.noMatch = s.rule(ruleNoMatch, s.at)
+		}
+		if !set.add(x, r) {
+			return fmt.Errorf("%s %s is there twice; remove one of them", line.Word, x)
 		}
 	}
 	return nil
@@ -144,7 +175,7 @@ func parseTerm(arg string) (term, error) {
 			return term{}, fmt.Errorf("%s stands alone, without a name", kind)
 		}
 		return term{kind: kind}, nil
-	case kindUser, kindGroup, kindDomain:
+	case kindUser, kindGroup, kindDomain, kindOrg, kindRole, kindProvider:
 		if name == "" {
 			return term{}, fmt.Errorf("%q has no name; write %s:NAME", arg, kind)
 		}
@@ -160,6 +191,11 @@ func parseTerm(arg string) (term, error) {
 		err = checkGroup(name)
 	case kindDomain:
 		name, err = domainKey(name)
+	case kindOrg, kindProvider:
+		err = checkSlug(arg, name)
+	case kindRole:
+		slug, role, _ := strings.Cut(name, "/")
+		err = errors.Join(checkSlug(arg, slug), checkSlug(arg, role))
 	}
 	return term{kind, name}, err
 }
@@ -171,6 +207,17 @@ func userKey(name string) (string, error) {
 	}
 	return UsernameKey(name), nil
 }
+
+// checkSlug refuses what cannot be the name of an organization, a role or a
+// provider.
+func checkSlug(arg, name string) error {
+	if name == "" || len(name) > maxGroup || !consistsOf(name, "-_", isLower, unicode.IsDigit) {
+		return fmt.Errorf("%q is not a name; write e.g. org:acme, role:acme/admin or provider:google, in lower-case letters, digits, - and _", arg)
+	}
+	return nil
+}
+
+func isLower(r rune) bool { return 'a' <= r && r <= 'z' }
 
 func checkGroup(name string) error {
 	if !ValidGroup(name) {

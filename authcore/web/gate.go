@@ -19,6 +19,8 @@ type Check struct {
 	Idle     time.Duration
 }
 
+var ruleAway = &access.Rule{Text: "the database is away"}
+
 // Verdict is the answer of a Check.
 type Verdict struct {
 	access.Decision
@@ -34,7 +36,7 @@ func (c *Check) Judge(ctx context.Context, token, host string, now time.Time, po
 		if d := policy.Decide(req, nil); d.Public {
 			return Verdict{Decision: d}, nil
 		}
-		return Verdict{Decision: access.Decision{Outcome: access.Deny, Rule: "the database is away"}}, err
+		return Verdict{Decision: access.Decision{Outcome: access.Deny, Rule: ruleAway}}, err
 	}
 	if live == nil {
 		return Verdict{Decision: policy.Decide(req, nil)}, nil
