@@ -57,6 +57,10 @@ type SessionStore interface {
 	// CreateSession adds a root session if the user is active and still has the
 	// password hash that was proven; else ErrLoginFailed.
 	CreateSession(ctx context.Context, s Session, token TokenHash, proven password.Hash, ev Event) error
+	// RenewProof makes all sessions of a root of the user as if they were proven
+	// at a time, if the user still has the password hash that was; else
+	// ErrSessionNotFound.
+	RenewProof(ctx context.Context, root SessionID, user UserID, proven password.Hash, at time.Time, ev Event) error
 	// SessionsOf lists a user's sessions that have not ended, newest first.
 	SessionsOf(ctx context.Context, user UserID, now time.Time) ([]Session, error)
 	// RevokeSession ends the root and its children, or returns

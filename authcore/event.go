@@ -13,6 +13,7 @@ type Action string
 const (
 	UserLogin        Action = "user.login"
 	UserLogout       Action = "user.logout"
+	UserConfirm      Action = "user.confirm" // a signed-in user proved it again
 	UserCreate       Action = "user.create"
 	InvitationCreate Action = "invitation.create"
 	UserUpdate       Action = "user.update"
@@ -23,6 +24,8 @@ const (
 	PasswordChange   Action = "password.change"
 	SessionCreate    Action = "session.create"
 	SessionRevoke    Action = "session.revoke"
+	AccessDenied     Action = "access.denied"   // a policy refused a request
+	AccessObserved   Action = "access.observed" // a policy that observes would have
 	SetupOpen        Action = "setup.open"
 	SetupClose       Action = "setup.close"
 	AuditDelete      Action = "audit.delete" // old events, for their age

@@ -218,30 +218,71 @@ func (a *Accounts) startSession(ctx context.Context, actor Actor, user User, pro
 // as a sign-in. It returns ErrProofRequired where there is none and
 // ErrProofWrong for a wrong one.
 func (a *Accounts) Confirm(ctx context.Context, actor Actor, pw Secret) error {
+	_, err := a.confirm(ctx, actor, pw)
+	return err
+}
+
+// StepUp confirms the user of a session and makes that count for all sessions of
+// its root: their AuthTime is now.
+func (a *Accounts) StepUp(ctx context.Context, actor Actor, pw Secret) error {
+	proven, err := a.confirm(ctx, actor, pw)
+	if err != nil {
+		return err
+	}
+	now := a.Now()
+	ev := a.event(actor, UserConfirm, TargetUser(actor.User), Success, "password")
+	if err := a.Store.RenewProof(ctx, actor.Session, actor.User, proven, now, ev); err != nil {
+		return err
+	}
+	a.changed(ChangeSession, string(actor.Session))
+	return nil
+}
+
+// confirm is Confirm, and gives the hash of the password.
+func (a *Accounts) confirm(ctx context.Context, actor Actor, pw Secret) (password.Hash, error) {
 	if pw == "" {
-		return ErrProofRequired
+		return "", ErrProofRequired
 	}
 	giveBack, err := a.admit(actor, "confirm:"+string(actor.User))
 	if err != nil {
-		return err
+		return "", err
 	}
 	user, hash, err := a.Store.UserByID(ctx, actor.User)
 	if err != nil {
 		giveBack()
-		return err
+		return "", err
 	}
 	if len(pw) > a.Rules.MaxBytes || hash == "" {
-		return ErrProofWrong
+		return "", ErrProofWrong
 	}
 	ok, _, err := a.Passwords.Verify(password.For(ctx, hasher(actor)), hash, pw.Reveal())
 	switch {
 	case err != nil:
 		giveBack()
-		return hashing(err, nil)
+		return "", hashing(err, nil)
 	case !ok || user.Status != Active:
 		a.Audit.Record(a.event(actor, UserLogin, TargetUser(user.ID), Failure, "confirmation: wrong password"))
-		return ErrProofWrong
+		return "", ErrProofWrong
 	}
 	giveBack()
-	return nil
+	return hash, nil
 }
+
+// Denied records that a policy refused a request, or with observed that it would
+// have: a few times a minute for each rule and user, or address.
+func (a *Accounts) Denied(actor Actor, observed bool, rule, target string) {
+	who := string(actor.User)
+	if who == "" {
+		who = caller(actor).Address
+	}
+	action := AccessDenied
+	if observed {
+		action = AccessObserved
+	}
+	if ok, _ := a.Notices.Take(who + " " + string(action) + " " + rule); ok {
+		a.Audit.Record(a.event(actor, action, clean(target, maxTarget), Refused, rule))
+	}
+}
+
+// maxTarget is the longest address of a page that an event names, in bytes.
+const maxTarget = 128

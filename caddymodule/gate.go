@@ -134,6 +134,10 @@ func (g *Gate) pass(rt *instance, s *state, w http.ResponseWriter, r *http.Reque
 	case v.Outcome == access.Allow:
 		g.tell(s, r, v)
 		return next.ServeHTTP(w, r)
+	case g.policy.Observes():
+		rt.denied(rt.place(r, false), v, u, true)
+		g.tell(s, r, v)
+		return next.ServeHTTP(w, r)
 	}
 	s.answer(r)
 	g.stop(rt, w, r, u, v)
@@ -165,28 +169,35 @@ func (g *Gate) stop(rt *instance, w http.ResponseWriter, r *http.Request, u *url
 	p := rt.place(r, false)
 	switch {
 	case v.Outcome == access.Deny:
-		rt.denied(p, v)
+		rt.denied(p, v, u, false)
 		rt.pages.Refuse(w, r, p, v.Live)
 	case !welcome(p):
 		rt.pages.Fail(w, r, p, nil, web.ErrInsecure)
 	case p.Origin == "":
 		rt.pages.Fail(w, r, p, nil, web.ErrUnknownHost)
+	case v.Outcome == access.StepUp:
+		rt.pages.RequireStepUp(w, r, p, u, v.Live, v.Need)
 	default:
 		rt.pages.RequireSignIn(w, r, p, u)
 	}
 }
 
-// denied notes who was refused by which rule.
-func (rt *instance) denied(p web.Place, v web.Verdict) {
-	user := ""
+// denied notes who was refused by which rule, or would have been where the policy
+// observes.
+func (rt *instance) denied(p web.Place, v web.Verdict, u *url.URL, observed bool) {
+	actor, message := authcore.Anonymous(p.Client), "access denied"
 	if v.Live != nil {
-		user = string(v.Live.Session.UserID)
+		actor = authcore.Actor{Kind: authcore.ActorUser, User: v.Live.Session.UserID, Session: v.Live.Session.Root, Client: p.Client}
 	}
-	rt.pages.Log.Info("access denied", "user_id", user, "rule", v.Rule.Text, "host", p.Host, "request_id", p.Client.RequestID)
+	if observed {
+		message = "access would have been denied"
+	}
+	rt.pages.Log.Info(message, "user_id", string(actor.User), "rule", v.Rule.Text, "at", v.Rule.At, "outcome", v.Outcome.String(), "host", p.Host, "request_id", p.Client.RequestID)
+	rt.accounts.Denied(actor, observed, v.Rule.Text, "url:"+p.Host+u.Path)
 }
 
 // admits tells whether a user may open the start page of a gate's site.
 func (g *Gate) admits(live *authcore.Live) bool {
 	d := g.policy.Decide(&access.Request{Method: "GET", Path: "/"}, &live.Prepared().(*web.Known).Identity)
-	return d.Outcome == access.Allow
+	return d.Outcome >= access.StepUp
 }

@@ -60,19 +60,48 @@ func (db *DB) SessionByToken(ctx context.Context, token authcore.TokenHash) (aut
 // of the sign-ins: those users sign in again.
 func (db *DB) CreateSession(ctx context.Context, s authcore.Session, token authcore.TokenHash, proven password.Hash, ev authcore.Event) error {
 	return db.command(ctx, quick, func(tx *tx) error {
-		var one int
-		err := tx.scan("SELECT 1 FROM users u JOIN passwords p ON p.user_id = u.id WHERE u.id = ? AND u.status = ? AND p.hash = ?"+
-			db.dialect.forUpdate(), []any{s.UserID, authcore.Active, proven}, &one)
-		if errors.Is(err, sql.ErrNoRows) {
-			return authcore.ErrLoginFailed
-		}
-		if err != nil {
+		if err := db.lockProven(tx, s.UserID, proven); err != nil {
 			return err
 		}
 		if err := insertSession(tx, s, token); err != nil {
 			return err
 		}
 		return insertEvents(tx, ev)
+	})
+}
+
+// lockProven locks an active user who still has the password hash that was proven;
+// else it returns ErrLoginFailed.
+func (db *DB) lockProven(tx *tx, id authcore.UserID, proven password.Hash) error {
+	var one int
+	err := tx.scan("SELECT 1 FROM users u JOIN passwords p ON p.user_id = u.id WHERE u.id = ? AND u.status = ? AND p.hash = ?"+
+		db.dialect.forUpdate(), []any{id, authcore.Active, proven}, &one)
+	if errors.Is(err, sql.ErrNoRows) {
+		return authcore.ErrLoginFailed
+	}
+	return err
+}
+
+// RenewProof implements authcore.SessionStore.
+func (db *DB) RenewProof(ctx context.Context, root authcore.SessionID, user authcore.UserID, proven password.Hash, at time.Time, ev authcore.Event) error {
+	return db.command(ctx, quick, func(tx *tx) error {
+		if err := db.lockProven(tx, user, proven); errors.Is(err, authcore.ErrLoginFailed) {
+			return authcore.ErrSessionNotFound
+		} else if err != nil {
+			return err
+		}
+		var one int
+		err := tx.scan("SELECT 1 FROM sessions WHERE id = ? AND root_id = ? AND user_id = ?"+db.dialect.forUpdate(), []any{root, root, user}, &one)
+		if errors.Is(err, sql.ErrNoRows) {
+			return authcore.ErrSessionNotFound
+		}
+		if err != nil {
+			return err
+		}
+		if _, err := tx.exec("UPDATE sessions SET auth_time = ? WHERE root_id = ?", micros(at), root); err != nil {
+			return err
+		}
+		return note(tx, authcore.ChangeSession, string(root), ev)
 	})
 }
 

@@ -21,6 +21,9 @@ type flow struct {
 	Origin  string `json:"o"` // of the gated host
 	Path    string `json:"p"` // path and query to return to
 	Browser string `json:"b"` // hash of the flow cookie on the gated host; empty where host and portal are one
+	// Within is the greatest age in seconds that the proof of the session may have
+	// at the end; 0 means any.
+	Within int `json:"f,omitempty"`
 }
 
 // target is the host that the flow leads to, with the port where it has one.
@@ -95,18 +98,36 @@ func browserHash(cookie string) string {
 // SignInURL is where a browser goes to sign in, with the flow that brings it
 // back to path, and sets the cookie that binds the flow to the browser.
 func (h *Handler) SignInURL(w http.ResponseWriter, r *http.Request, p Place, path string) string {
+	f := h.newFlow(w, r, p, path)
+	if f.Path == "/" && p.Mode != ModeSite {
+		return pagesBase(p) + "login"
+	}
+	return pagesBase(p) + "login?flow=" + h.sealFlow(f)
+}
+
+// ConfirmURL is where a browser goes to prove again who its user is, and comes
+// back to path with a proof that is younger than within.
+func (h *Handler) ConfirmURL(w http.ResponseWriter, r *http.Request, p Place, path string, within time.Duration) string {
+	f := h.newFlow(w, r, p, path)
+	f.Within = int(within.Seconds())
+	return pagesBase(p) + "confirm?flow=" + h.sealFlow(f)
+}
+
+// newFlow begins a flow that leads back to path.
+func (h *Handler) newFlow(w http.ResponseWriter, r *http.Request, p Place, path string) flow {
 	f := flow{Origin: p.Origin, Path: localPath(path)}
 	if p.Mode == ModeSite {
 		f.Browser = browserHash(h.flowCookie(w, r, p))
 	}
-	base := p.Portal + Prefix + "login"
-	if p.Mode != ModeSite {
-		base = Prefix + "login"
+	return f
+}
+
+// pagesBase is where the pages are that a host sends its browsers to.
+func pagesBase(p Place) string {
+	if p.Mode == ModeSite {
+		return p.Portal + Prefix
 	}
-	if f.Path == "/" && p.Mode != ModeSite {
-		return base
-	}
-	return base + "?flow=" + h.sealFlow(f)
+	return Prefix
 }
 
 // flowCookie gives the browser's flow cookie, making one where there is none.

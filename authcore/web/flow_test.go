@@ -123,7 +123,7 @@ func TestSignInURL(t *testing.T) {
 	if len(cookies) != 1 || cookies[0].Name != "__Host-gate-flow" || !authcore.PlausibleToken(cookies[0].Value) {
 		t.Fatalf("cookies: %v", cookies)
 	}
-	if diff := cmp.Diff(flow{"https://app.example.com", "/page?x=1", browserHash(cookies[0].Value)}, f); diff != "" {
+	if diff := cmp.Diff(flow{Origin: "https://app.example.com", Path: "/page?x=1", Browser: browserHash(cookies[0].Value)}, f); diff != "" {
 		t.Errorf("flow (-want +got):\n%s", diff)
 	}
 

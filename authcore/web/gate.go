@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -41,8 +42,16 @@ func (c *Check) Judge(ctx context.Context, token, host string, now time.Time, po
 	if live == nil {
 		return Verdict{Decision: policy.Decide(req, nil)}, nil
 	}
+	if policy.NeedsProof() {
+		req.Proof = proofOf(&live.Session, now)
+	}
 	d := policy.Decide(req, &live.Prepared().(*Known).Identity)
 	return Verdict{Decision: d, Live: live}, c.Sessions.Touch(ctx, live, now)
+}
+
+// proofOf says how a session was proven (RFC 8176).
+func proofOf(s *authcore.Session, now time.Time) access.Proof {
+	return access.Proof{Age: now.Sub(s.AuthTime), SecondFactor: slices.Contains(s.AMR, "mfa")}
 }
 
 // session finds the session of a token on a host; nil where there is none. A

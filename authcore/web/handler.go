@@ -64,6 +64,8 @@ func (h *Handler) route(path string) (route, bool) {
 		return route{h.callback, nil, onSite}, true
 	case "continue":
 		return route{h.continuePage, nil, onPortal}, true
+	case "confirm":
+		return route{h.confirmPage, h.confirm, onPages}, true
 	case "register":
 		return route{h.registerPage, h.register, onPages}, true
 	case "setup":

@@ -4,8 +4,11 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
+	"strconv"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
+	"github.com/gatehouse-auth/gatehouse/authcore/access"
 )
 
 // loginData is the Data of the sign-in page.
@@ -238,7 +241,35 @@ func (h *Handler) RequireSignIn(w http.ResponseWriter, r *http.Request, p Place,
 		writeProblem(w, prob, map[string]any{"login_url": p.Portal + Prefix + "login"})
 		return
 	}
-	to := h.SignInURL(w, r, p, original.RequestURI())
+	redirectTo(w, r, h.SignInURL(w, r, p, original.RequestURI()))
+}
+
+// RequireStepUp answers a signed-in user whose proof is too old, or too weak: a
+// browser goes to the page that asks for another and comes back, a program gets 401
+// with what is needed (RFC 9470 section 3).
+func (h *Handler) RequireStepUp(w http.ResponseWriter, r *http.Request, p Place, original *url.URL, live *authcore.Live, need access.Need) {
+	if Navigation(r) {
+		if need.SecondFactor && !slices.Contains(live.Session.AMR, "mfa") {
+			h.Fail(w, r, p, live, errSecondFactor)
+			return
+		}
+		redirectTo(w, r, h.ConfirmURL(w, r, p, original.RequestURI(), need.Within))
+		return
+	}
+	challenge := `Bearer realm="` + p.Host + `", error="insufficient_user_authentication", error_description="` + errStepUp.message + `"`
+	if need.Within > 0 {
+		challenge += `, max_age="` + strconv.Itoa(int(need.Within.Seconds())) + `"`
+	}
+	if need.SecondFactor {
+		challenge += `, acr_values="mfa"`
+	}
+	secureHeaders(w.Header())
+	w.Header().Set("WWW-Authenticate", challenge)
+	writeProblem(w, describe(errStepUp, p.Client.RequestID), map[string]any{"login_url": p.Portal + Prefix + "confirm"})
+}
+
+// redirectTo sends a navigation on; the browser asks with GET.
+func redirectTo(w http.ResponseWriter, r *http.Request, to string) {
 	secureHeaders(w.Header())
 	w.Header().Set("Location", to)
 	if r.Method == http.MethodGet || r.Method == http.MethodHead {
@@ -247,6 +278,13 @@ func (h *Handler) RequireSignIn(w http.ResponseWriter, r *http.Request, p Place,
 	}
 	w.WriteHeader(http.StatusSeeOther)
 }
+
+var (
+	errStepUp = &httpError{status: http.StatusUnauthorized, code: "insufficient_user_authentication",
+		message: "This page asks for a newer or stronger proof of who you are."}
+	errSecondFactor = &httpError{status: http.StatusForbidden, code: "second_factor_required",
+		message: "This page asks for a second factor, which your account does not have."}
+)
 
 // Refuse answers a signed-in user who may not pass, or anybody whom signing in
 // would not help.

@@ -194,7 +194,7 @@ func (h *Handler) Fail(w http.ResponseWriter, r *http.Request, p Place, live *au
 		heading = "That did not work"
 	}
 	data := errorPage{Status: prob.Status, Heading: heading, Advice: prob.Message}
-	if prob.Status == http.StatusForbidden && live != nil {
+	if prob.Code == errRefused.Code && live != nil {
 		data.Advice = "" // the page names the user and offers another sign-in
 	} else {
 		data.BackURL, data.BackLabel = "/", "Go to the start page"

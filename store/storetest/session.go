@@ -13,6 +13,7 @@ var sessionTests = map[string]func(*world){
 	"session of nobody":        sessionOfNobody,
 	"sessions of a user":       sessionsOf,
 	"revoke a session":         revokeSession,
+	"renew a proof":            renewProof,
 	"revoke a user's sessions": revokeSessionsOf,
 	"last seen":                lastSeen,
 	"changes":                  changesSince,
@@ -104,6 +105,32 @@ func revokeSession(w *world) {
 	foreign, foreignToken := w.signIn(other, nil)
 	w.is("anybody's, by the operator", revoke(foreign.ID, ""), nil)
 	w.alive("by the operator", false, foreignToken)
+}
+
+func renewProof(w *world) {
+	u, other := w.add("alice", nil), w.add("bob", nil)
+	root, token := w.signIn(u, nil)
+	site, siteToken := w.child(root.ID, "app.example.com")
+	_, staying := w.signIn(u, nil)
+	later := w.now.Add(time.Hour)
+	renew := func(id authcore.SessionID, by authcore.UserID, proven string) error {
+		return w.db().RenewProof(w.Context(), id, by, hashOf(proven), later, w.event(authcore.UserConfirm, string(by)))
+	}
+	w.is("of another user", renew(root.ID, other.ID, "old"), authcore.ErrSessionNotFound)
+	w.is("a site session by itself", renew(site.ID, u.ID, "old"), authcore.ErrSessionNotFound)
+	w.is("with a password that was replaced", renew(root.ID, u.ID, "older"), authcore.ErrSessionNotFound)
+	w.is("unknown", renew(authcore.NewSessionID(), u.ID, "old"), authcore.ErrSessionNotFound)
+	w.changed()
+	w.is("one's own", renew(root.ID, u.ID, "old"), nil)
+	w.changed("session " + string(root.ID))
+	for what, look := range map[string]struct {
+		token authcore.TokenHash
+		want  time.Time
+	}{"root": {token, later}, "site": {siteToken, later}, "another": {staying, root.AuthTime}} {
+		s, _, err := w.db().SessionByToken(w.Context(), look.token)
+		w.must(err)
+		w.same(what, look.want.UnixMicro(), s.AuthTime.UnixMicro())
+	}
 }
 
 func revokeSessionsOf(w *world) {

@@ -1,0 +1,72 @@
+package web
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/authcore"
+)
+
+// confirmData is the Data of the page that asks for another proof.
+type confirmData struct {
+	way
+	Busy       bool
+	RetryAfter int
+}
+
+// confirmPage asks a signed-in user for another proof. Whose proof is young enough
+// for where the flow leads goes on at once.
+func (h *Handler) confirmPage(w http.ResponseWriter, r *http.Request, p Place) error {
+	q := r.URL.Query()
+	live, err := h.live(r, p)
+	if err != nil {
+		return err
+	}
+	if live == nil {
+		redirect(w, Prefix+"login?flow="+url.QueryEscape(q.Get("flow")))
+		return nil
+	}
+	if f, _, ok := h.openFlow(q.Get("flow")); ok && f.Within > 0 && Navigation(r) &&
+		h.Accounts.Now().Sub(live.Session.AuthTime) < time.Duration(f.Within)*time.Second {
+		to, err := h.onward(r, p, live, q.Get("flow"), "")
+		if err != nil {
+			return err
+		}
+		redirect(w, to)
+		return nil
+	}
+	return h.show(w, r, p, http.StatusOK, "confirm", View{User: userView(live), Data: confirmData{way: h.wayOf(p, q)}})
+}
+
+// confirm takes the proof.
+func (h *Handler) confirm(w http.ResponseWriter, r *http.Request, p Place) error {
+	live, err := h.signedIn(r, p)
+	if err != nil {
+		return err
+	}
+	if err := h.Accounts.StepUp(r.Context(), actorOf(live, p), secret(r, "password")); err != nil {
+		return h.confirmFailed(w, r, p, live, inField(err, "current_password", "password"))
+	}
+	if live, err = h.signedIn(r, p); err != nil { // with the new proof, for the hand-off
+		return err
+	}
+	to, err := h.after(r, p, live)
+	if err != nil {
+		return err
+	}
+	done(w, r, to, nil)
+	return nil
+}
+
+// confirmFailed shows the page again, or JSON.
+func (h *Handler) confirmFailed(w http.ResponseWriter, r *http.Request, p Place, live *authcore.Live, err error) error {
+	prob := describe(err, p.Client.RequestID)
+	if wantsJSON(r) || prob.Status >= http.StatusInternalServerError || prob.Code == "internal" {
+		return err
+	}
+	prob.headers(w.Header())
+	data := confirmData{way: h.wayOf(p, r.PostForm), Busy: errors.Is(err, authcore.ErrLoginBusy), RetryAfter: prob.retryAfter}
+	return h.show(w, r, p, prob.Status, "confirm", View{User: userView(live), Error: errorView(prob), Data: data})
+}

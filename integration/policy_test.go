@@ -1,0 +1,200 @@
+package integration
+
+import (
+	"database/sql"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// rooms has policies with blocks.
+var rooms = &sharing{ready: people, caddyfile: `{
+	{{.Global}}
+	gate {
+		{{.Gate}}
+		portal https://auth.example.com:{{.HTTPS}}
+		limits {
+			address off
+			account off
+		}
+		policy rooms {
+			allow everyone
+			public /healthz
+			path /admin/* {
+				allow group:staff
+			}
+			path /vault/* {
+				require fresh 10m
+			}
+			path /safe {
+				require 2fa
+			}
+			path /notes/* {
+				method POST DELETE {
+					allow group:staff
+				}
+			}
+		}
+		policy tried {
+			allow group:nobody-has-it
+			observe
+		}
+	}
+}
+https://auth.example.com:{{.HTTPS}} {
+	gate_portal
+}
+https://rooms.example.com:{{.HTTPS}} {
+	gate rooms
+	reverse_proxy {{.Upstream}}
+}
+https://tried.example.net:{{.HTTPS}} {
+	gate tried
+	reverse_proxy {{.Upstream}}
+}
+`}
+
+func TestPolicyBlocks(t *testing.T) {
+	t.Parallel()
+	s := rooms.get(t)
+	at := s.at("rooms.example.com", "")
+	staff, other := s.Client(t), s.Client(t)
+	passes(t, staff.arrive(at+"/", carol))
+	passes(t, other.arrive(at+"/", bob))
+	for _, tt := range []struct {
+		b            *browser
+		method, path string
+		status       int
+	}{
+		{staff, "GET", "/admin/x", 200},
+		{other, "GET", "/admin/x", 403},
+		{other, "GET", "/admin", 403},
+		{other, "GET", "/ADMIN/x", 403},
+		{other, "GET", "/x/..%2fadmin/x", 403},
+		{other, "GET", "/notes//admin", 403},
+		{other, "GET", "/administrator", 200},
+		{other, "GET", "/vault/x", 200},
+		{other, "GET", "/notes/1", 200},
+		{other, "POST", "/notes/1", 403},
+		{other, "DELETE", "/notes/1", 403},
+		{other, "delete", "/notes/1", 403},
+		{staff, "DELETE", "/notes/1", 200},
+	} {
+		if got := tt.b.do(tt.method, at+tt.path, "", header{"Sec-Fetch-Site", "same-origin"}); got.StatusCode != tt.status {
+			t.Errorf("%s %s: %s, want %d\n%.300s", tt.method, tt.path, got.Status, tt.status, got.Body)
+		}
+	}
+	got := other.fetch(at + "/safe")
+	if ask := got.Header.Get("WWW-Authenticate"); got.StatusCode != 401 || !strings.Contains(ask, `error="insufficient_user_authentication"`) || !strings.Contains(ask, `acr_values="mfa"`) {
+		t.Errorf("a program without the second factor: %s, %q", got.Status, ask)
+	}
+	if got := other.get(at + "/safe"); got.StatusCode != 403 || !strings.Contains(got.Body, "second factor") {
+		t.Errorf("a browser without the second factor: %s\n%s", got.Status, got.Body)
+	}
+	eventually(t, "the audit log says who was refused by what", func() bool {
+		n := s.count(t, "SELECT count(*) FROM events WHERE action = 'access.denied' AND details LIKE '%in path /admin/*%'")
+		return n > 0 && n < 10
+	})
+}
+
+// A proof that is too old is asked for again, once for all sites, and leads back.
+func TestStepUp(t *testing.T) {
+	t.Parallel()
+	s := rooms.get(t)
+	at := s.at("rooms.example.com", "")
+	b := s.Client(t)
+	passes(t, b.arrive(at+"/vault/1?x=2", dave))
+	s.age(t, dave, time.Hour)
+	eventually(t, "the old proof is too old", func() bool { return b.fetch(at+"/vault/1").StatusCode == 401 })
+	got := b.fetch(at + "/vault/1")
+	if ask := got.Header.Get("WWW-Authenticate"); !strings.Contains(ask, `max_age="600"`) || !strings.Contains(got.Body, "insufficient_user_authentication") {
+		t.Errorf("a program is told %q, %s", ask, got.Body)
+	}
+	passes(t, b.get(at+"/other"))
+
+	page := b.open(at + "/vault/1?x=2")
+	if !strings.Contains(page.Request.URL.Path, "/.gate/confirm") || !strings.Contains(page.Body, "Is it still you?") {
+		t.Fatalf("a browser gets to %s\n%s", page.Request.URL, page.Body)
+	}
+	flow := page.Request.URL.Query().Get("flow")
+	to := s.at("auth.example.com", "/.gate/confirm")
+	if got := b.post(to, url.Values{"password": {"not-the-password"}, "flow": {flow}}); got.StatusCode != http.StatusForbidden || !strings.Contains(got.Body, "password") {
+		t.Errorf("a wrong password: %s", got.Status)
+	}
+	back := b.follow(b.post(to, url.Values{"password": {dave.Password}, "flow": {flow}}))
+	if want := at + "/vault/1?x=2"; back.StatusCode != 200 || back.Request.URL.String() != want {
+		t.Fatalf("after the proof: %s at %s, want %s\n%s", back.Status, back.Request.URL, want, back.Body)
+	}
+	if n := s.count(t, "SELECT count(*) FROM events WHERE action = 'user.confirm'"); n != 1 {
+		t.Errorf("%d events of the proof", n)
+	}
+}
+
+// age makes the sessions of somebody as if they had been proven earlier.
+func (s *server) age(t testing.TB, p person, by time.Duration) {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+filepath.ToSlash(filepath.Join(s.Dir, "gate.db"))+"?_pragma=busy_timeout(5000)&_txlock=immediate")
+	must(t, err)
+	defer db.Close()
+	tx, err := db.Begin()
+	must(t, err)
+	_, err = tx.Exec("UPDATE sessions SET auth_time = auth_time - ? WHERE user_id = (SELECT id FROM users WHERE username = ?)", by.Microseconds(), p.Username)
+	must(t, err)
+	rows, err := tx.Query("SELECT DISTINCT root_id FROM sessions WHERE user_id = (SELECT id FROM users WHERE username = ?)", p.Username)
+	must(t, err)
+	var roots []string
+	for rows.Next() {
+		var root string
+		must(t, rows.Scan(&root))
+		roots = append(roots, root)
+	}
+	must(t, rows.Close())
+	for _, root := range roots {
+		_, err = tx.Exec("INSERT INTO changes (id, changed_at, kind, subject) VALUES (?, ?, 'session', ?)", uuid.Must(uuid.NewV7()).String(), time.Now().UnixMicro(), root)
+		must(t, err)
+	}
+	must(t, tx.Commit())
+}
+
+// passes demands that a request got through.
+func passes(t testing.TB, p page) {
+	t.Helper()
+	if p.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %s\n%.300s", p.Request.URL, p.Status, p.Body)
+	}
+}
+
+// echo is the request as the upstream received it.
+func (p page) echo(t testing.TB) *echo {
+	t.Helper()
+	e := new(echo)
+	if err := json.Unmarshal([]byte(p.Body), e); err != nil {
+		t.Fatalf("%v in %.300s", err, p.Body)
+	}
+	return e
+}
+
+// A policy that observes lets everybody pass, and records what it would have
+// refused.
+func TestObserve(t *testing.T) {
+	t.Parallel()
+	s := rooms.get(t)
+	at := s.at("tried.example.net", "")
+	if got := s.Client(t).get(at+"/secret", header{"Remote-User", "mallory"}); got.StatusCode != 200 || got.echo(t).get("Remote-User") != "" {
+		t.Errorf("nobody: %s as %q", got.Status, got.echo(t).get("Remote-User"))
+	}
+	b := s.Client(t)
+	b.signInTo(s, "tried.example.net", bob)
+	if got := b.get(at + "/x"); got.StatusCode != 200 || got.echo(t).get("Remote-User") != "bob" {
+		t.Errorf("somebody: %s as %q", got.Status, got.echo(t).get("Remote-User"))
+	}
+	eventually(t, "both are in the audit log", func() bool {
+		return s.count(t, "SELECT count(DISTINCT details) FROM events WHERE action = 'access.observed' AND outcome = 'refused' AND target LIKE 'url:tried.example.net/%' AND details IN ('nobody is signed in', 'no allow rule matched')") == 2
+	})
+}
