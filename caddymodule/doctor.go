@@ -124,37 +124,49 @@ func (c *console) examineHashing(ctx context.Context) finding {
 	return fine("hashing", "a password hash takes %s", took)
 }
 
-// examineSites checks what only the whole configuration can tell, as Caddy does
-// when it starts, but with a storage of its own, so that it leaves nothing behind,
-// and without a log.
-func (t *target) examineSites() finding {
+// provisioned gives what the whole configuration says, as Caddy makes it when it
+// starts, but with a storage of its own, so that it leaves nothing behind, and
+// without a log. Call forget after use.
+func (t *target) provisioned() (rt *instance, forget func(), err error) {
 	var config caddy.Config
 	if err := json.Unmarshal(t.config, &config); err != nil {
-		return wrong("sites", "%v", err)
+		return nil, nil, err
 	}
 	config.Logging = &caddy.Logging{Logs: map[string]*caddy.CustomLog{
 		caddy.DefaultLoggerName: {BaseLog: caddy.BaseLog{Level: "PANIC"}},
 	}}
-	dir, err := os.MkdirTemp("", "gate-doctor-")
+	dir, err := os.MkdirTemp("", "gate-command-")
 	if err != nil {
-		return wrong("sites", "cannot be checked: %v", err)
+		return nil, nil, err
 	}
-	defer os.RemoveAll(dir)
+	forget = func() { os.RemoveAll(dir) }
+	defer func() {
+		if err != nil {
+			forget()
+		}
+	}()
 	if config.StorageRaw, err = json.Marshal(map[string]string{"module": "file_system", "root": dir}); err != nil {
-		return wrong("sites", "%v", err)
+		return nil, nil, err
 	}
 	ctx, err := caddy.ProvisionContext(&config)
 	if err != nil {
-		return wrong("sites", "%v", err)
+		return nil, nil, err
 	}
 	app, err := appOf(ctx)
 	if err != nil {
+		return nil, nil, err
+	}
+	rt = &instance{app: app}
+	return rt, forget, rt.findSites()
+}
+
+// examineSites checks what only the whole configuration can tell.
+func (t *target) examineSites() finding {
+	in, forget, err := t.provisioned()
+	if err != nil {
 		return wrong("sites", "%v", err)
 	}
-	in := &instance{app: app}
-	if err := in.findSites(); err != nil {
-		return wrong("sites", "%v", err)
-	}
+	defer forget()
 	var hosts []string
 	for _, s := range in.sites {
 		hosts = append(hosts, cmp.Or(s.host, "any host"))

@@ -19,6 +19,7 @@ type console struct {
 	accounts *authcore.Accounts
 	db       *store.DB
 	origin   string // of the pages; empty where no server runs
+	explain  func(web.Question) (web.Explanation, error)
 }
 
 // operation is what a command does, wherever it runs. Arguments and answer are
@@ -39,6 +40,7 @@ var operations = map[string]operation{
 	"session.revoke": with(revokeSessions),
 	"audit.list":     with(listEvents),
 	"audit.verify":   with(verifyEvents),
+	"explain":        with(explain),
 	"doctor":         with(examine),
 }
 

@@ -131,7 +131,7 @@ var absurd = []struct {
 		"network", "network \"\"", "network x\nallow everyone", "network 10.0.0.0/33\nallow everyone", "network 10.0.0.0/8", "network 10.0.0.0/8 10.0.0.0/8x\nallow everyone", "network example.com\nallow everyone",
 		"public", "public \"\"", "public x\nallow everyone", "public /*\nallow everyone", "public *\nallow everyone", "public /a*\nallow everyone", "public /*/b\nallow everyone", "public /a/../b\nallow everyone", "public //a\nallow everyone",
 		"public /a;b\nallow everyone", "public /%61\nallow everyone", "public /a?b\nallow everyone", "public \"/a#b\"\nallow everyone", "public /a\\b\nallow everyone", "public /a /a\nallow everyone", "public /a/* /a/*\nallow everyone",
-		"public /", "require 2fa\nallow everyone", "tokens /api/*\nallow everyone", "nonsense\nallow everyone", "\"\"\nallow everyone", "ALLOW everyone", "allow {env.NOT_SET_ANYWHERE", "public {path}\nallow everyone",
+		"public /", "require 3fa\nallow everyone", "tokens api\nallow everyone", "nonsense\nallow everyone", "\"\"\nallow everyone", "ALLOW everyone", "allow {env.NOT_SET_ANYWHERE", "public {path}\nallow everyone",
 	}},
 	{inSite, []string{
 		"gate nobody", "gate \"\" x", "gate p p", "gate p {\n nonsense\n}", "gate p {\n headers\n}", "gate p {\n headers \"\"\n}", "gate p {\n headers nonsense\n}", "gate p {\n headers remote none\n}",

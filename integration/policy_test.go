@@ -162,6 +162,57 @@ func (s *server) age(t testing.TB, p person, by time.Duration) {
 	must(t, tx.Commit())
 }
 
+// The command line and the owners' page say what the gate does, and why.
+func TestExplain(t *testing.T) {
+	t.Parallel()
+	s := rooms.get(t)
+	at, tried := s.at("rooms.example.com", ""), s.at("tried.example.net", "")
+	owner := s.Client(t)
+	mustGo(t, owner.login(s.at("auth.example.com", ""), alice))
+	for _, tt := range []struct {
+		who, more, url, want string
+	}{
+		{"", "", at + "/", "sign in: nobody is signed in"},
+		{"", "", at + "/healthz", "allow: public /healthz"},
+		{"bob", "", at + "/", "allow: allow everyone"},
+		{"bob", "", at + "/admin/x", "deny: no allow rule matched, in path /admin/*"},
+		{"carol", "", at + "/admin/x", "allow: allow group:staff, in path /admin/*"},
+		{"bob", "", at + "/x/..%2fadmin", "deny: no allow rule matched, in path /admin/*"},
+		{"bob", "--age 1h", at + "/vault/x", "step up: require fresh 10m, in path /vault/*"},
+		{"bob", "", at + "/safe", "step up: require 2fa, in path /safe"},
+		{"bob", "--method POST", at + "/notes/1", "deny: no allow rule matched, in path /notes/*, for method POST DELETE"},
+		{"bob", "", tried + "/", "deny: no allow rule matched"},
+		{"bob", "", s.at("auth.example.com", "/"), "no gate"},
+	} {
+		args := append([]string{"explain", tt.url}, strings.Fields(tt.more)...)
+		if tt.who != "" {
+			args = append(args, "--user", tt.who)
+		}
+		got := s.must(t, "", args...)
+		if first, _, _ := strings.Cut(got, "\n"); first != tt.want {
+			t.Errorf("%s: got %q, want %q", args, first, tt.want)
+		}
+		rule := tt.want[strings.Index(tt.want, ":")+1:]
+		if builtin := strings.Contains(rule, "no allow rule matched") && !strings.Contains(rule, " in ") || strings.Contains(rule, "nobody") || tt.want == "no gate"; !builtin && !strings.Contains(got, "rule at ") {
+			t.Errorf("%s: no line in %q", args, got)
+		}
+		if tt.more != "" && !strings.Contains(tt.more, "method") {
+			continue // the page has no such fields
+		}
+		_, method, _ := strings.Cut(tt.more, " ")
+		page := owner.get(s.at("auth.example.com", "/.gate/admin/explain?") + url.Values{"user": {tt.who}, "url": {tt.url}, "method": {method}}.Encode())
+		outcome, _, _ := strings.Cut(tt.want, ":")
+		if page.StatusCode != 200 || !strings.Contains(page.Body, "<strong>"+outcome+"</strong>") || !strings.Contains(page.Body, strings.TrimSpace(rule)) {
+			t.Errorf("%s: the page says %s\n%s", tt.url, page.Status, page.Body)
+		}
+	}
+	other := s.Client(t)
+	mustGo(t, other.login(s.at("auth.example.com", ""), bob))
+	if got := other.get(s.at("auth.example.com", "/.gate/admin/explain")); got.StatusCode != 403 {
+		t.Errorf("who is not an owner: %s", got.Status)
+	}
+}
+
 // passes demands that a request got through.
 func passes(t testing.TB, p page) {
 	t.Helper()

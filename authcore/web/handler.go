@@ -26,6 +26,7 @@ type Handler struct {
 	Devices     *authcore.Sealer                // seals what browsers remember of sign-ins
 	KnownOrigin func(origin string) bool        // tells whether an origin is a gated host of ours
 	Apps        func(live *authcore.Live) []App // the gated sites that a user may open
+	Explain     func(Question) (Explanation, error)
 	Ready       func(ctx context.Context) error // nil when the database answers
 	Brand       string                          // shown on every page
 	Log         *slog.Logger
@@ -78,6 +79,8 @@ func (h *Handler) route(path string) (route, bool) {
 		return route{nil, h.changePassword, onPages}, true
 	case "account/sessions/revoke":
 		return route{nil, h.revokeSession, onPages}, true
+	case "admin/explain":
+		return route{h.explainPage, nil, onPortal}, true
 	case "health", "health/ready":
 		return route{h.ready, nil, onPages}, true
 	case "health/live":

@@ -1,0 +1,115 @@
+package caddymodule
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/spf13/cobra"
+
+	"github.com/gatehouse-auth/gatehouse/authcore/access"
+	"github.com/gatehouse-auth/gatehouse/authcore/web"
+)
+
+// explainArgs are the arguments of the operation explain.
+type explainArgs struct {
+	User, Method, URL, From string
+	Age                     time.Duration // of the proof
+	SecondFactor            bool
+}
+
+func explainCommand() *cobra.Command {
+	var (
+		a      explainArgs
+		age    string
+		asJSON bool
+	)
+	cmd := &cobra.Command{
+		Use:   "explain URL",
+		Short: "Says which rule decides a request, and why, without sending it",
+		Long: `Says which rule decides a request, and why, without sending it.
+
+Without --user the request is that of somebody who is not signed in. A user is taken
+to have just signed in, with a password alone; --age and --2fa say otherwise.`,
+		Example: "  caddy gate explain --user alice --method POST --from 192.0.2.7 https://app.example.com/admin",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			a.URL = args[0]
+			if age != "" {
+				if a.Age, err = caddy.ParseDuration(age); err != nil {
+					return fmt.Errorf("--age %q is not a duration such as 30m or 2d", age)
+				}
+			}
+			return connected(cmd, false, func(c *connection) error {
+				var e web.Explanation
+				if err := c.do("explain", a, &e); err != nil {
+					return err
+				}
+				if asJSON {
+					return printJSON(cmd.OutOrStdout(), []web.Explanation{e})
+				}
+				printExplanation(cmd, e)
+				return nil
+			})
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&a.User, "user", "", "username or email address")
+	f.StringVar(&a.Method, "method", "GET", "HTTP method")
+	f.StringVar(&a.From, "from", "", "IP address of the client")
+	f.StringVar(&age, "age", "", "how long ago the user signed in")
+	f.BoolVar(&a.SecondFactor, "2fa", false, "the user signed in with a second factor")
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}
+
+func printExplanation(cmd *cobra.Command, e web.Explanation) {
+	out := cmd.OutOrStdout()
+	fmt.Fprint(out, e.Outcome)
+	if e.Rule != "" {
+		fmt.Fprintf(out, ": %s", e.Rule)
+	}
+	fmt.Fprintln(out)
+	if e.At != "" {
+		fmt.Fprintf(out, "  rule at %s\n", e.At)
+	}
+	if e.Gate != "" {
+		policy := "no policy, so that every user passes"
+		if e.Policy != "" {
+			policy = "policy " + e.Policy
+		}
+		fmt.Fprintf(out, "  %s, gate at %s\n", policy, e.Gate)
+	}
+	for _, n := range e.Notes {
+		fmt.Fprintf(out, "  %s\n", n)
+	}
+}
+
+// explain answers by the configuration that the console's server runs with, or that
+// of the command.
+func explain(ctx context.Context, c *console, a explainArgs) (any, error) {
+	q, err := web.ParseQuestion(a.Method, a.URL, a.From)
+	if err != nil {
+		return nil, err
+	}
+	q.Proof = access.Proof{Age: a.Age, SecondFactor: a.SecondFactor}
+	if a.User != "" {
+		u, err := c.accounts.FindUser(ctx, a.User)
+		if err != nil {
+			return nil, err
+		}
+		q.User = &u
+	}
+	return c.explain(q)
+}
+
+// explain answers by the configuration of a command.
+func (t *target) explain(q web.Question) (web.Explanation, error) {
+	rt, forget, err := t.provisioned()
+	if err != nil {
+		return web.Explanation{}, err
+	}
+	defer forget()
+	return rt.explain(q)
+}
