@@ -22,6 +22,7 @@ func init() {
 	caddy.RegisterModule(new(App))
 	caddy.RegisterModule(new(Gate))
 	caddy.RegisterModule(new(Portal))
+	caddy.RegisterModule(new(Verify))
 	caddy.RegisterModule(new(adminAPI))
 }
 

@@ -24,8 +24,10 @@ func init() {
 	httpcaddyfile.RegisterGlobalOption("gate", parseGlobal)
 	httpcaddyfile.RegisterDirective("gate", parseGate)
 	httpcaddyfile.RegisterDirective("gate_portal", parsePortal)
+	httpcaddyfile.RegisterDirective("gate_verify", parseVerify)
 	httpcaddyfile.RegisterDirectiveOrder("gate", httpcaddyfile.Before, "redir")
 	httpcaddyfile.RegisterDirectiveOrder("gate_portal", httpcaddyfile.Before, "redir")
+	httpcaddyfile.RegisterDirectiveOrder("gate_verify", httpcaddyfile.Before, "redir")
 }
 
 // words maps what may stand in a block to what reads it.

@@ -140,7 +140,7 @@ func (g *Gate) pass(rt *instance, s *state, w http.ResponseWriter, r *http.Reque
 		return next.ServeHTTP(w, r)
 	}
 	s.answer(r)
-	g.stop(rt, w, r, u, v)
+	rt.stop(w, r, rt.place(r, false), u, v)
 	return nil
 }
 
@@ -165,8 +165,7 @@ func (g *Gate) tell(s *state, r *http.Request, v web.Verdict) {
 }
 
 // stop answers a request that may not pass.
-func (g *Gate) stop(rt *instance, w http.ResponseWriter, r *http.Request, u *url.URL, v web.Verdict) {
-	p := rt.place(r, false)
+func (rt *instance) stop(w http.ResponseWriter, r *http.Request, p web.Place, u *url.URL, v web.Verdict) {
 	switch {
 	case v.Outcome == access.Deny:
 		rt.denied(p, v, u, false)

@@ -120,6 +120,11 @@ func (w *walker) routes(routes caddyhttp.RouteList, hosts []string) {
 				w.add(inner, h)
 			case *Portal:
 				w.add(inner, nil)
+			case *Verify:
+				w.found = true
+				for _, v := range h.hosts {
+					w.rt.site(v.origin, v.gate, true)
+				}
 			case *caddyhttp.Subroute:
 				w.routes(h.Routes, inner)
 			case *caddyhttp.Invoke:

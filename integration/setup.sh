@@ -14,6 +14,8 @@ look() { # fills missing (what, in words) and packages (Debian's names)
 	need libc libc6-dev "the C library's headers for the race detector"
 	need postgresql postgresql "PostgreSQL, of which the tests start servers of their own"
 	need mariadb "mariadb-server-core mariadb-client-core" "MariaDB or MySQL, likewise"
+	need nginx nginx-light "nginx with auth_request, likewise"
+	need haproxy haproxy "HAProxy with Lua, likewise"
 }
 
 # need NAME PACKAGES WHAT: unless have_NAME finds it, note the Debian packages
@@ -72,13 +74,29 @@ have_mariadb() { # in folders that only root may have in PATH
 	fi
 }
 
-# install PACKAGES: as apt-get does, but removes nothing, and has no system server
-# of PostgreSQL set up and started. (Of MariaDB, the core packages have none.)
+have_nginx() {
+	local PATH=$PATH:/usr/sbin:/usr/local/sbin
+	have_command nginx && nginx -V 2>&1 | grep -q http_auth_request_module
+}
+
+have_haproxy() {
+	local PATH=$PATH:/usr/sbin:/usr/local/sbin
+	have_command haproxy && haproxy -vv 2>&1 | grep -q 'Built with Lua'
+}
+
+# install PACKAGES: as apt-get does, but removes nothing, starts no service
+# (policy-rc.d), and has no system server of PostgreSQL set up.
 install() {
 	local folder=/etc/postgresql-common/createcluster.d
 	local setting=$folder/gatehouse-tests.conf
+	local policy=/usr/sbin/policy-rc.d
+	if [ -e "$policy" ]; then policy=''; fi # somebody has decided
 	mkdir -p "$folder"
-	trap "rm -f $setting; rmdir --ignore-fail-on-non-empty -p $folder" EXIT
+	trap "rm -f $setting $policy; rmdir --ignore-fail-on-non-empty -p $folder" EXIT
+	if [ -n "$policy" ]; then
+		printf '#!/bin/sh\nexit 101\n' >"$policy"
+		chmod 755 "$policy"
+	fi
 	echo 'create_main_cluster = false' >"$setting"
 	apt-get install -q -y --no-install-recommends --no-remove "$@" </dev/null
 }

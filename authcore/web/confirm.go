@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
@@ -16,10 +17,18 @@ type confirmData struct {
 	RetryAfter int
 }
 
+// maxAge is the greatest age of a proof that is asked for, in seconds: a year.
+const maxAge = 365 * 24 * 60 * 60
+
 // confirmPage asks a signed-in user for another proof. Whose proof is young enough
 // for where the flow leads goes on at once.
 func (h *Handler) confirmPage(w http.ResponseWriter, r *http.Request, p Place) error {
 	q := r.URL.Query()
+	if p.Mode == ModeSite {
+		age, _ := strconv.Atoi(q.Get("max_age")) // the gate asks again where that is not enough
+		redirect(w, h.ConfirmURL(w, r, p, q.Get("return_to"), time.Duration(min(max(age, 0), maxAge))*time.Second))
+		return nil
+	}
 	live, err := h.live(r, p)
 	if err != nil {
 		return err
@@ -42,6 +51,9 @@ func (h *Handler) confirmPage(w http.ResponseWriter, r *http.Request, p Place) e
 
 // confirm takes the proof.
 func (h *Handler) confirm(w http.ResponseWriter, r *http.Request, p Place) error {
+	if p.Mode == ModeSite {
+		return errNotFound
+	}
 	live, err := h.signedIn(r, p)
 	if err != nil {
 		return err

@@ -117,6 +117,13 @@ func inField(err error, from, to string) error {
 var (
 	// ErrInsecure: plain HTTP on a host that is not loopback.
 	ErrInsecure error = &httpError{status: 403, code: "https_required", message: "Sign-in needs HTTPS. Open this page with https://."}
+	// ErrNotTrusted: a question from an address that may not ask.
+	ErrNotTrusted error = &httpError{status: 403, code: "not_trusted", message: "Only proxies that trusted_proxies names may ask here."}
+	// ErrNotFound: no address of ours.
+	ErrNotFound error = errNotFound
+	// ErrNoRoute: a page of ours, asked for through the verifier.
+	ErrNoRoute error = &httpError{status: 403, code: "gate_route_missing",
+		message: "The proxy must send /.gate/ of this host to the site with gate_verify."}
 	// ErrUnknownHost: a host that no site names.
 	ErrUnknownHost error = &httpError{status: 403, code: "unknown_host",
 		message: "This host is not named in the configuration, so nobody can sign in on it."}

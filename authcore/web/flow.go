@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -98,6 +99,9 @@ func browserHash(cookie string) string {
 // SignInURL is where a browser goes to sign in, with the flow that brings it
 // back to path, and sets the cookie that binds the flow to the browser.
 func (h *Handler) SignInURL(w http.ResponseWriter, r *http.Request, p Place, path string) string {
+	if p.SignInHere {
+		return p.Origin + Prefix + "login?return_to=" + url.QueryEscape(localPath(path))
+	}
 	f := h.newFlow(w, r, p, path)
 	if f.Path == "/" && p.Mode != ModeSite {
 		return pagesBase(p) + "login"
@@ -108,8 +112,12 @@ func (h *Handler) SignInURL(w http.ResponseWriter, r *http.Request, p Place, pat
 // ConfirmURL is where a browser goes to prove again who its user is, and comes
 // back to path with a proof that is younger than within.
 func (h *Handler) ConfirmURL(w http.ResponseWriter, r *http.Request, p Place, path string, within time.Duration) string {
+	seconds := int(within.Seconds())
+	if p.SignInHere {
+		return p.Origin + Prefix + "confirm?max_age=" + strconv.Itoa(seconds) + "&return_to=" + url.QueryEscape(localPath(path))
+	}
 	f := h.newFlow(w, r, p, path)
-	f.Within = int(within.Seconds())
+	f.Within = seconds
 	return pagesBase(p) + "confirm?flow=" + h.sealFlow(f)
 }
 
@@ -124,7 +132,7 @@ func (h *Handler) newFlow(w http.ResponseWriter, r *http.Request, p Place, path 
 
 // pagesBase is where the pages are that a host sends its browsers to.
 func pagesBase(p Place) string {
-	if p.Mode == ModeSite {
+	if p.Mode == ModeSite || p.Asked {
 		return p.Portal + Prefix
 	}
 	return Prefix

@@ -66,7 +66,7 @@ func (h *Handler) route(path string) (route, bool) {
 	case "continue":
 		return route{h.continuePage, nil, onPortal}, true
 	case "confirm":
-		return route{h.confirmPage, h.confirm, onPages}, true
+		return route{h.confirmPage, h.confirm, onAll}, true
 	case "register":
 		return route{h.registerPage, h.register, onPages}, true
 	case "setup":

@@ -31,6 +31,12 @@ type Place struct {
 	Secure bool   // the browser's connection is HTTPS
 	Portal string // origin of the portal; that of this host where Mode is ModeOwn
 	Client authcore.Client
+	// Asked says that another proxy asks about the request: addresses that the
+	// answer leads to are whole.
+	Asked bool
+	// SignInHere says that the way to the portal begins on this host, under
+	// Prefix, because cookies of the answer may not reach the browser.
+	SignInHere bool
 }
 
 // Hostname cuts the port and the brackets off a Host header, without
