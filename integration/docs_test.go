@@ -60,6 +60,17 @@ func TestCaddyfilesInDocuments(t *testing.T) {
 		t.Fatal(err)
 	}
 	blocks := append(documents(t), block{file: "Caddyfile.example", line: 1, kind: "caddyfile", text: string(example)})
+	files, err := filepath.Glob("../docs/forward-auth/*Caddyfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		blocks = append(blocks, block{file: strings.TrimPrefix(f, "../"), line: 1, kind: "caddyfile", text: string(text)})
+	}
 	tried := 0
 	for _, b := range blocks {
 		if b.kind != "caddyfile" {

@@ -10,7 +10,9 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"math/big"
+	mathrand "math/rand/v2"
 	"net/http"
 	"net/url"
 	"os"
@@ -216,5 +218,211 @@ func TestProxies(t *testing.T) {
 				t.Errorf("after signing out a browser is at %s", got.Request.URL)
 			}
 		})
+	}
+}
+
+// asks sends a request with a path exactly as it is written.
+func (b *browser) asks(method, at, path string) page {
+	b.t.Helper()
+	r, err := http.NewRequest(method, at, nil)
+	must(b.t, err)
+	r.URL.Opaque = path
+	r.Header["Accept"] = []string{"*/*"}
+	resp, err := b.Do(r)
+	must(b.t, err)
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	must(b.t, err)
+	return page{resp, string(text)}
+}
+
+// Random requests through the real proxies and directly get the same decision; at the
+// most a proxy refuses by itself what the gate would take (P10).
+func TestProxiesDecideAlike(t *testing.T) {
+	t.Parallel()
+	s := verifying.get(t)
+	direct := s.at("direct.example.com", "")
+	segments := []string{"a", "healthz", "HEALTHZ", "vault", "Vault", "..", ".", "%2e%2e", "%2E", "", "x%2fvault", "..%2fvault", "..;", ";a=b", "%5c..", "%252e%252e", "caf%c3%a9", "%00", "%7e", "healthz%20", "a+b", "a%3fb"}
+	methods := []string{"GET", "GET", "HEAD", "POST", "DELETE", "delete", "PROPFIND", "OPTIONS"}
+	for kind := range proxies {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			at := startProxy(t, s, kind)
+			people := map[string][2]*browser{"nobody": {s.Client(t), s.Client(t)}}
+			for _, p := range []person{bob, carol, alice} {
+				behind, ahead := s.Client(t), s.Client(t)
+				behind.arrive(at+"/page", p)
+				ahead.arrive(direct+"/page", p)
+				people[p.Username] = [2]*browser{behind, ahead}
+			}
+			rng := mathrand.New(mathrand.NewPCG(7, uint64(len(kind))))
+			tried, same, stricter := 0, 0, 0
+			for range times(t, "GATE_TRIES", 150) {
+				path := ""
+				for range 1 + rng.IntN(4) {
+					path += "/" + segments[rng.IntN(len(segments))]
+				}
+				if strings.HasPrefix(path, "//") {
+					path = "/a" + path
+				}
+				if rng.IntN(3) == 0 {
+					path += "?x=/healthz"
+				}
+				method := methods[rng.IntN(len(methods))]
+				for who, b := range people {
+					through, plain := b[0].asks(method, at, path).StatusCode, b[1].asks(method, direct, path).StatusCode
+					tried++
+					switch {
+					case through == plain:
+						same++
+					case through == 400: // by the proxy itself
+						stricter++
+					default:
+						t.Errorf("%s %s as %s: %d behind the proxy, %d directly", method, path, who, through, plain)
+					}
+				}
+			}
+			t.Logf("%s: %d requests, %d decided alike, %d refused by the proxy itself", kind, tried, same, stricter)
+			if same < tried/2 {
+				t.Errorf("only %d of %d are decided alike, %d refused", same, tried, stricter)
+			}
+		})
+	}
+}
+
+// exchange is a request of Traefik or Envoy to the verifier as it is on the wire.
+func (s *server) exchange(t testing.TB, cookie, line, host string, lines ...string) page {
+	t.Helper()
+	text := line + " HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n"
+	if cookie != "" {
+		text += "Cookie: " + cookie + "\r\n"
+	}
+	for _, l := range lines {
+		text += l + "\r\n"
+	}
+	return s.raw(t, "HTTP", "", text+"\r\n")
+}
+
+// What Traefik 3 and Envoy 1.3x send to the verifier, replayed from their documents.
+func TestReplayedProxies(t *testing.T) {
+	t.Parallel()
+	s := verifying.get(t)
+	token := map[string]string{"traefik.example.com": s.siteCookie(t, "traefik.example.com", carol), "envoy.example.com": s.siteCookie(t, "envoy.example.com", carol)}
+	ask := func(kind, method, uri, cookie string, more ...string) page {
+		host := kind + ".example.com"
+		if kind == "envoy" {
+			return s.exchange(t, cookie, method+" /verify/envoy"+uri, host, append([]string{"X-Forwarded-Proto: https", "X-Forwarded-For: 192.0.2.7", "X-Envoy-Internal: true"}, more...)...)
+		}
+		return s.exchange(t, cookie, "GET /verify/traefik", "verifier:9091", append([]string{"X-Forwarded-Method: " + method, "X-Forwarded-Proto: https", "X-Forwarded-Host: " + host,
+			"X-Forwarded-Uri: " + uri, "X-Forwarded-For: 192.0.2.7", "X-Forwarded-Server: edge", "X-Forwarded-Port: 443"}, more...)...)
+	}
+	for _, kind := range []string{"traefik", "envoy"} {
+		cookie := token[kind+".example.com"]
+		got := ask(kind, "GET", "/page?x=1", cookie)
+		if got.StatusCode != 200 || got.Body != "" || got.Header.Get("Remote-User") != "carol" || got.Header.Get("Remote-Groups") != "staff" || got.Header.Get("Cache-Control") != "no-store" || got.Header.Get("Set-Cookie") != "" {
+			t.Errorf("%s: somebody: %s, %v, %q", kind, got.Status, got.Header, got.Body)
+		}
+		got = ask(kind, "GET", "/healthz", "", "Remote-User: alice")
+		if got.StatusCode != 200 || got.Body != "" || got.Header.Get("Remote-User") != "" {
+			t.Errorf("%s: public: %s, %v", kind, got.Status, got.Header)
+		}
+		if got = ask(kind, "DELETE", "/page", cookie); got.StatusCode != 403 {
+			t.Errorf("%s: a method that is not allowed: %s", kind, got.Status)
+		}
+		if got = ask(kind, "GET", "/page", ""); got.StatusCode != 401 || !strings.Contains(got.Body, "login_required") {
+			t.Errorf("%s: a program: %s", kind, got.Status)
+		}
+		got = ask(kind, "GET", "/page?x=1", "", "Accept: text/html", "Sec-Fetch-Mode: navigate")
+		to := got.Header.Get("Location")
+		if got.StatusCode != 302 || kind == "traefik" && (!strings.HasPrefix(to, s.at("auth.example.com", "/.gate/login?flow=")) || !strings.Contains(got.Header.Get("Set-Cookie"), "__Host-gate-flow=")) ||
+			kind == "envoy" && to != "https://envoy.example.com/.gate/login?return_to=%2Fpage%3Fx%3D1" {
+			t.Errorf("%s: a browser: %s to %s, %v", kind, got.Status, to, got.Header)
+		}
+		if got = ask(kind, "POST", "/page", "", "Accept: text/html", "Sec-Fetch-Mode: navigate"); got.StatusCode != 303 {
+			t.Errorf("%s: a browser's form: %s", kind, got.Status)
+		}
+		// A page of ours never becomes a yes.
+		for _, path := range []string{"/.gate/whoami", "/.gate/login", "/.gate/health", "/.gate/assets/gate.css", "/.gate/logout", "/x/../.gate/whoami", "/.gate", "/.gate/nonsense"} {
+			if got := ask(kind, "GET", path, cookie); got.StatusCode < 300 {
+				t.Errorf("%s: %s: %s", kind, path, got.Status)
+			}
+		}
+		if got := ask(kind, "GET", "/%zz", cookie); got.StatusCode/100 != 4 { // P11
+			t.Errorf("%s: a malformed address: %s", kind, got.Status)
+		}
+	}
+	// The hand-off comes back through Traefik's verifier.
+	got := ask("traefik", "GET", "/.gate/callback?code=made-up", "__Host-gate-flow=made-up")
+	if got.StatusCode < 300 || got.StatusCode == 404 {
+		t.Errorf("a made-up hand-off: %s", got.Status)
+	}
+	for _, host := range []string{"other.example.com", "lab.example.com", "a.b.lab.example.com", "auth.example.com", "direct.example.com", "traefik.example.com.", "127.0.0.1"} {
+		if got := s.exchange(t, "", "GET /verify/traefik", "v", "X-Forwarded-Method: GET", "X-Forwarded-Proto: https", "X-Forwarded-Host: "+host, "X-Forwarded-Uri: /healthz"); got.StatusCode != 403 {
+			t.Errorf("a host that no line names, %s: %s", host, got.Status)
+		}
+	}
+	if got := s.exchange(t, "", "GET /verify/traefik", "v", "X-Forwarded-Method: GET", "X-Forwarded-Proto: https", "X-Forwarded-Host: one.lab.example.com", "X-Forwarded-Uri: /healthz"); got.StatusCode != 200 {
+		t.Errorf("a host below the domain: %s", got.Status)
+	}
+	if got := s.exchange(t, token["traefik.example.com"], "GET /verify/traefik", "v", "X-Forwarded-Method: GET", "X-Forwarded-Proto: https", "X-Forwarded-Host: one.lab.example.com", "X-Forwarded-Uri: /page"); got.StatusCode != 401 {
+		t.Errorf("with the cookie of another host: %s", got.Status)
+	}
+}
+
+// siteCookie is the cookie of somebody on a host that a verifier answers for.
+func (s *server) siteCookie(t testing.TB, host string, p person) string {
+	t.Helper()
+	b := s.Client(t)
+	b.login(s.at("auth.example.com", ""), p)
+	lines := []string{"X-Forwarded-Proto: https", "Sec-Fetch-Mode: navigate", "Accept: text/html"}
+	begin := s.exchange(t, "", "GET /.gate/login?return_to=/x", host, lines...)
+	flow, _, _ := strings.Cut(begin.Header.Get("Set-Cookie"), ";")
+	back := b.get(begin.location())
+	to, err := url.Parse(back.location())
+	must(t, err)
+	if to.Host != host {
+		t.Fatalf("the portal leads to %s, not to %s", to, host)
+	}
+	end := s.exchange(t, flow, "GET "+to.RequestURI(), host, lines...)
+	cookie, _, _ := strings.Cut(end.Header.Get("Set-Cookie"), ";")
+	if !strings.HasPrefix(cookie, "__Host-gate=") {
+		t.Fatalf("the hand-off: %s, %v", end.Status, end.Header)
+	}
+	return cookie
+}
+
+// P4: who is not in trusted_proxies is not heard, whatever it says of itself.
+func TestP4_StrangersMayNotAsk(t *testing.T) {
+	t.Parallel()
+	s := start(t, `{
+	{{.Global}}
+	gate {
+		{{.Gate}}
+		portal http://auth.localhost:{{.HTTP}}
+		trusted_proxies 192.0.2.0/24
+		policy staff {
+			allow everyone
+			public /healthz
+		}
+	}
+}
+http://auth.localhost:{{.HTTP}} {
+	gate_portal
+}
+http://:{{.HTTP2}} {
+	gate_verify {
+		host app.example.com staff
+	}
+}
+`)
+	for _, path := range []string{"/verify/traefik", "/verify/nginx", "/verify/caddy", "/verify/haproxy", "/verify/envoy/healthz", "/.gate/login", "/.gate/whoami"} {
+		got := s.Client(t).do("GET", s.URL("HTTP2", "app.example.com")+path, "", header{"X-Forwarded-For", "192.0.2.7"}, header{"X-Forwarded-Method", "GET"}, header{"X-Forwarded-Proto", "https"},
+			header{"X-Forwarded-Host", "app.example.com"}, header{"X-Forwarded-Uri", "/healthz"}, header{"X-Original-Url", "https://app.example.com/healthz"}, header{"X-Original-Method", "GET"})
+		if got.StatusCode != 403 || !strings.Contains(got.Body, "not_trusted") {
+			t.Errorf("%s: %s %s", path, got.Status, got.Body)
+		}
+	}
+	if _, err := tryStart(t, "{\n\t{{.Global}}\n\tgate {\n\t\t{{.Gate}}\n\t}\n}\nhttp://:{{.HTTP}} {\n\tgate_verify {\n\t\thost app.example.com\n\t}\n}\n"); err == nil || !strings.Contains(err.Error(), "trusted_proxies") {
+		t.Errorf("without trusted_proxies: %v", err)
 	}
 }
