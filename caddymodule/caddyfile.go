@@ -16,7 +16,6 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
-	"github.com/gatehouse-auth/gatehouse/authcore/web"
 	"github.com/gatehouse-auth/gatehouse/store"
 )
 
@@ -149,7 +148,8 @@ func count(least, most int) string {
 
 // noBlock refuses a block behind a word that takes none.
 func noBlock(d *caddyfile.Dispenser, word string) error {
-	if d.NextBlock(d.Nesting()) {
+	before := d.Line()
+	if d.NextBlock(d.Nesting()) || d.Line() != before { // which an empty one moves on
 		return d.Errf("%s takes no block", word)
 	}
 	return nil
@@ -214,7 +214,10 @@ func parsePolicy(d *caddyfile.Dispenser, s *Settings) error {
 	if slices.ContainsFunc(s.Policies, func(q PolicySettings) bool { return q.Name == p.Name }) {
 		return d.Errf("policy %s is defined twice", p.Name)
 	}
-	p.Lines = policyLines(d)
+	var err error
+	if p.Lines, err = policyLines(d); err != nil {
+		return err
+	}
 	if _, err := p.compile(nil); err != nil {
 		return err
 	}
@@ -223,15 +226,22 @@ func parsePolicy(d *caddyfile.Dispenser, s *Settings) error {
 }
 
 // policyLines reads the block that follows, with the blocks in it.
-func policyLines(d *caddyfile.Dispenser) []PolicyLine {
+func policyLines(d *caddyfile.Dispenser) ([]PolicyLine, error) {
 	var lines []PolicyLine
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		line := PolicyLine{Word: d.Val(), At: position(d)}
 		line.Args = d.RemainingArgs()
-		line.Lines = policyLines(d)
+		before := d.Line()
+		var err error
+		if line.Lines, err = policyLines(d); err != nil {
+			return nil, err
+		}
+		if len(line.Lines) == 0 && d.Line() != before {
+			return nil, d.Errf("the block of %s is empty", line.Word)
+		}
 		lines = append(lines, line)
 	}
-	return lines
+	return lines, nil
 }
 
 func position(d *caddyfile.Dispenser) string { return d.File() + ":" + strconv.Itoa(d.Line()) }
@@ -259,19 +269,20 @@ func parseGate(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 		if h.Val() != "headers" {
 			return nil, h.Errf("unknown word %q; known here: headers", h.Val())
 		}
-		if g.Headers != "" {
-			return nil, h.Err("headers stands here a second time")
-		}
-		if !h.AllArgs(&g.Headers) || web.Presets[g.Headers] == nil {
-			return nil, h.Errf("headers takes one of: %s", strings.Join(sortedKeys(web.Presets), ", "))
+		if err := g.Headers.parse(h.Dispenser); err != nil {
+			return nil, err
 		}
 	}
-	s := globalSettings(h)
-	known := slices.ContainsFunc(s.Policies, func(p PolicySettings) bool { return p.Name == g.Policy })
-	if err := checkPolicy(g.Policy, known, authcore.Registration(s.Register)); err != nil {
+	if err := globalSettings(h).checkPolicy(g.Policy); err != nil {
 		return nil, h.WrapErr(err)
 	}
 	return h.NewRoute(nil, g), nil
+}
+
+// checkPolicy refuses a name that cannot be that of a gate's policy.
+func (s *Settings) checkPolicy(name string) error {
+	known := slices.ContainsFunc(s.Policies, func(p PolicySettings) bool { return p.Name == name })
+	return checkPolicy(name, known, authcore.Registration(s.Register))
 }
 
 // parsePortal reads the directive gate_portal.

@@ -21,8 +21,8 @@ import (
 type Gate struct {
 	// The policy that decides; empty lets every user pass.
 	Policy string `json:"policy,omitempty"`
-	// The set of identity headers: remote (default) or none.
-	Headers string `json:"headers,omitempty"`
+	// The set of identity headers.
+	Headers Headers `json:"headers,omitzero"`
 	// Which requests are checked. Those that do not match pass unchecked.
 	MatcherSetsRaw caddyhttp.RawMatcherSets `json:"match,omitempty" caddy:"namespace=http.matchers"`
 	// Where the directive stands in a Caddyfile, for errors.
@@ -54,11 +54,8 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 	if g.policy, err = g.app.policy(g.Policy); err != nil {
 		return err
 	}
-	if g.Headers == "" {
-		g.Headers = web.RemotePreset.Name
-	}
-	if g.preset = web.Presets[g.Headers]; g.preset == nil {
-		return fmt.Errorf("gate: unknown headers %q", g.Headers)
+	if g.preset, err = g.Headers.preset(); err != nil {
+		return fmt.Errorf("gate: %w", err)
 	}
 	if g.MatcherSetsRaw != nil {
 		mods, err := ctx.LoadModule(g, "MatcherSetsRaw")
@@ -90,6 +87,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 		return g.pass(rt, s, w, r, method, u, next)
 	}
 	web.Strip(r)
+	rt.managed.Strip(r)
 	if ours, _ := web.Ours(u.Path); ours {
 		return rt.serve(w, r, u, false)
 	}

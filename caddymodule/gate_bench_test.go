@@ -151,7 +151,7 @@ func benchmarkCheck(b *testing.B, g *Gate, tokens []string) {
 	cookie := []string{""}
 	r.Header["Cookie"] = cookie
 	req := access.Request{Method: "GET", Path: "/wiki/page"}
-	var store [4]string
+	var store web.Values
 	b.ReportAllocs()
 	i, cpu := 0, cpuTime(b)
 	for b.Loop() {

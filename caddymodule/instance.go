@@ -22,6 +22,7 @@ type instance struct {
 	pages    *web.Handler
 	portal   origin // the zero origin where each host is its own
 	sites    []site
+	managed  web.Managed // header names that some gate has besides the presets'
 }
 
 func newInstance(a *App) (*instance, error) {

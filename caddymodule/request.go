@@ -32,8 +32,8 @@ const stateVar = "gate.state"
 type state struct {
 	owner   atomic.Pointer[caddy.Replacer] // each request has one of its own
 	token   string
-	cookies []string  // the Cookie lines as they came; its memory is kept
-	values  [4]string // of identity headers; see web.Known.Tell
+	cookies []string   // the Cookie lines as they came; its memory is kept
+	values  web.Values // of identity headers; see web.Known.Tell
 	preset  *web.Preset
 	guard   guard
 }
@@ -60,7 +60,7 @@ func (s *state) release(r *http.Request) {
 	}
 	s.owner.Store(nil)
 	clear(s.cookies)
-	s.token, s.cookies, s.values, s.preset, s.guard = "", s.cookies[:0], [4]string{}, nil, guard{}
+	s.token, s.cookies, s.values, s.preset, s.guard = "", s.cookies[:0], web.Values{}, nil, guard{}
 	states.Put(s)
 }
 

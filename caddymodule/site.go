@@ -24,7 +24,7 @@ type site struct {
 // findSites walks the HTTP app for our handlers and the hosts they stand on: the
 // hosts that configuration names are our own, and no others.
 func (rt *instance) findSites() error {
-	rt.portal = rt.app.values.portal
+	rt.portal, rt.managed = rt.app.values.portal, make(web.Managed)
 	app, err := rt.app.ctx.AppIfConfigured("http")
 	if errors.Is(err, caddy.ErrNotConfigured) {
 		return nil // no sites at all: the command line and the admin endpoint still work
@@ -240,6 +240,9 @@ func (rt *instance) site(o origin, g *Gate, whole bool) {
 	}
 	if whole {
 		rt.sites[i].whole = true
+	}
+	if g != nil && g.Headers.own() {
+		rt.managed.Add(g.preset)
 	}
 	if g != nil && !slices.Contains(rt.sites[i].gates, g) {
 		rt.sites[i].gates = append(rt.sites[i].gates, g)

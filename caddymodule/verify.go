@@ -22,8 +22,8 @@ import (
 // answers for. Only proxies in trusted_proxies are heard.
 type Verify struct {
 	Hosts []VerifyHost `json:"hosts"`
-	// The set of identity headers: remote (default) or none.
-	Headers string `json:"headers,omitempty"`
+	// The set of identity headers.
+	Headers Headers `json:"headers,omitzero"`
 	// Where the directive stands in a Caddyfile, for errors.
 	Source string `json:"source,omitempty"`
 
@@ -195,8 +195,8 @@ func (v *Verify) verify(rt *instance, w http.ResponseWriter, r *http.Request, d 
 	}
 	w.Header()["Cache-Control"] = noStore
 	if verdict.Live != nil {
-		var values [4]string
-		verdict.Live.Prepared().(*web.Known).Tell(w.Header(), h.gate.preset, &values)
+		var values web.Values
+		verdict.Live.Prepared().(*web.Known).Tell(w.Header(), h.gate.preset.ToProxy(), &values)
 	}
 	w.WriteHeader(http.StatusOK)
 	return nil
@@ -287,6 +287,11 @@ func parseVerify(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 		return nil, h.Err("gate_verify answers for no host: add \"host NAME [POLICY]\" to its block")
 	}
 	s := globalSettings(h)
+	for _, host := range v.Hosts {
+		if err := s.checkPolicy(host.Policy); err != nil {
+			return nil, v.wrong(host.Source, err)
+		}
+	}
 	if len(s.TrustedProxies) == 0 {
 		return nil, h.Err("gate_verify needs \"trusted_proxies ADDRESS…\" in the global option gate: the proxies that may ask")
 	}
@@ -309,12 +314,7 @@ func (v *Verify) word(d *caddyfile.Dispenser) error {
 		}
 		v.Hosts = append(v.Hosts, h)
 	case "headers":
-		if v.Headers != "" {
-			return d.Err("headers stands here a second time")
-		}
-		if !d.AllArgs(&v.Headers) || web.Presets[v.Headers] == nil {
-			return d.Errf("headers takes one of: %s", strings.Join(sortedKeys(web.Presets), ", "))
-		}
+		return v.Headers.parse(d)
 	default:
 		return d.Errf("unknown word %q; known here: headers, host", word)
 	}

@@ -136,7 +136,7 @@ var absurd = []struct {
 	{inSite, []string{
 		"gate nobody", "gate \"\" x", "gate p p", "gate p {\n nonsense\n}", "gate p {\n headers\n}", "gate p {\n headers \"\"\n}", "gate p {\n headers nonsense\n}", "gate p {\n headers remote none\n}",
 		"gate p {\n headers remote\n headers remote\n}", "gate p {\n headers Remote\n}", "gate @missing p", "gate p {\n headers remote {\n }\n}", "gate /a /b p", "gate P", "gate {env.POLICY}", "gate p {\n policy p\n}",
-		"gate_portal p", "gate_portal *", "gate_portal {\n x\n}", "gate_portal {\n x\n}", "gate_portal /x", "gate_portal \"\"", "gate_verify", "gate_", "gate p {", "gate {\n headers jwt2\n}",
+		"gate_portal p", "gate_portal *", "gate_portal {\n x\n}", "gate_portal {\n x\n}", "gate_portal /x", "gate_portal \"\"", "gate_verify", "gate_verify x", "gate_verify {\n}", "gate_verify {\n host\n}", "gate_verify {\n host a b c\n}", "gate_verify {\n host app.example.com nobody\n}", "gate_verify {\n host app.example.com p\n}", "gate_verify {\n nonsense\n}", "gate_verify {\n host a/b p\n}", "gate_verify {\n host a.*.example.com p\n}", "gate_verify {\n headers remote\n}", "gate p {\n headers {\n }\n}", "gate p {\n headers {\n nonsense X-A\n }\n}", "gate p {\n headers {\n user\n }\n}", "gate p {\n headers {\n user Cookie\n }\n}", "gate p {\n headers {\n user X-A\n name x_a\n }\n}", "gate p {\n headers {\n user X-A\n user X-B\n }\n}", "gate p {\n headers {\n groups X-A ;\n }\n}", "gate_", "gate p {", "gate {\n headers jwt2\n}",
 	}},
 	{func(lines string) string { return lines }, []string{
 		"{\n\tgate\n\tgate\n}\n", "{\n\tgate x\n}\n", "{\n\tgate {\n\t}\n\tgate {\n\t}\n}\n", "{\n\tgate x {\n\t}\n}\n", "{\n\tgate {\n", "{\n\tgate \"\"\n}\n",

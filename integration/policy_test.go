@@ -54,6 +54,21 @@ https://rooms.example.com:{{.HTTPS}} {
 	gate rooms
 	reverse_proxy {{.Upstream}}
 }
+https://authentik.example.com:{{.HTTPS}} {
+	gate {
+		headers authentik
+	}
+	reverse_proxy {{.Upstream}}
+}
+https://own.example.com:{{.HTTPS}} {
+	gate {
+		headers {
+			user X-App-User
+			groups X-App-Roles space
+		}
+	}
+	reverse_proxy {{.Upstream}}
+}
 https://tried.example.net:{{.HTTPS}} {
 	gate tried
 	reverse_proxy {{.Upstream}}
@@ -248,4 +263,30 @@ func TestObserve(t *testing.T) {
 	eventually(t, "both are in the audit log", func() bool {
 		return s.count(t, "SELECT count(DISTINCT details) FROM events WHERE action = 'access.observed' AND outcome = 'refused' AND target LIKE 'url:tried.example.net/%' AND details IN ('nobody is signed in', 'no allow rule matched')") == 2
 	})
+}
+
+// Each set of headers is told to the upstream, and no client says any of them.
+func TestHeaders(t *testing.T) {
+	t.Parallel()
+	s := rooms.get(t)
+	for host, want := range map[string]map[string]string{
+		"authentik.example.com": {"X-Authentik-Username": "carol", "X-Authentik-Groups": "staff", "X-Authentik-Name": "Carol", "X-Authentik-Email": "carol@example.com"},
+		"own.example.com":       {"X-App-User": "carol", "X-App-Roles": "staff"},
+	} {
+		b := s.Client(t)
+		passes(t, b.arrive(s.at(host, "/"), carol))
+		got := b.get(s.at(host, "/"), header{"X-App-User", "alice"}, header{"X_app_user", "alice"}, header{"x-authentik-username", "alice"}, header{"X_Authentik_Uid", "1"}, header{"Remote-User", "alice"})
+		passes(t, got)
+		e := got.echo(t)
+		for name, value := range want {
+			if e.get(name) != value {
+				t.Errorf("%s: %s is %q, want %q", host, name, e.get(name), value)
+			}
+		}
+		for _, name := range []string{"X-App-User", "X-App-Roles", "X-Authentik-Username", "Remote-User", "Remote-Groups"} {
+			if want[name] == "" && e.get(name) != "" {
+				t.Errorf("%s: %s is %q", host, name, e.get(name))
+			}
+		}
+	}
 }

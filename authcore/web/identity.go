@@ -1,27 +1,152 @@
 package web
 
 import (
+	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
 	"github.com/gatehouse-auth/gatehouse/authcore/access"
 )
 
+// Field is something that an identity header can say.
+type Field uint8
+
+// The fields.
+const (
+	FieldUsername Field = iota
+	FieldGroups         // separated by commas
+	FieldGroupsBySpace
+	FieldGroupsByPipe
+	FieldName
+	FieldEmail // empty unless verified
+	FieldID
+	fields
+)
+
 // Preset is a set of identity headers that upstreams understand.
 type Preset struct {
 	Name    string
-	Headers [4]string // canonical names for username, groups, name and email; empty ones are not sent
+	Headers []IdentityHeader
+	// Answer is what a verifier answers with, where that has other names than the
+	// headers to an upstream.
+	Answer *Preset
 }
 
-// The presets.
+// IdentityHeader is a header, by its canonical name, and what it says.
+type IdentityHeader struct {
+	Name string
+	Says Field
+}
+
+// maxHeaders is the most headers that a preset has.
+const maxHeaders = 5
+
+// Values keeps the values of a preset's headers while a request runs.
+type Values [maxHeaders]string
+
+// The presets that everybody has; see docs/headers.md.
 var (
-	RemotePreset = &Preset{Name: "remote", Headers: [4]string{"Remote-User", "Remote-Groups", "Remote-Name", "Remote-Email"}}
-	NonePreset   = &Preset{Name: "none"}
+	RemotePreset = &Preset{Name: "remote", Headers: []IdentityHeader{{"Remote-User", FieldUsername}, {"Remote-Groups", FieldGroups},
+		{"Remote-Name", FieldName}, {"Remote-Email", FieldEmail}}}
+	NonePreset = &Preset{Name: "none"}
+	oauth2     = &Preset{Name: "oauth2-proxy", Headers: []IdentityHeader{{"X-Forwarded-User", FieldUsername}, {"X-Forwarded-Groups", FieldGroups},
+		{"X-Forwarded-Preferred-Username", FieldUsername}, {"X-Forwarded-Email", FieldEmail}},
+		Answer: &Preset{Name: "oauth2-proxy", Headers: []IdentityHeader{{"X-Auth-Request-User", FieldUsername}, {"X-Auth-Request-Groups", FieldGroups},
+			{"X-Auth-Request-Preferred-Username", FieldUsername}, {"X-Auth-Request-Email", FieldEmail}}}}
+	authentik = &Preset{Name: "authentik", Headers: []IdentityHeader{{"X-Authentik-Username", FieldUsername}, {"X-Authentik-Groups", FieldGroupsByPipe},
+		{"X-Authentik-Name", FieldName}, {"X-Authentik-Email", FieldEmail}, {"X-Authentik-Uid", FieldID}}}
+	xToken = &Preset{Name: "x-token", Headers: []IdentityHeader{{"X-Token-Subject", FieldUsername}, {"X-Token-User-Roles", FieldGroupsBySpace},
+		{"X-Token-User-Name", FieldName}, {"X-Token-User-Email", FieldEmail}}}
 )
 
 // Presets finds a preset by its name.
-var Presets = map[string]*Preset{RemotePreset.Name: RemotePreset, NonePreset.Name: NonePreset}
+var Presets = byName(RemotePreset, NonePreset, oauth2, authentik, xToken)
+
+func byName(all ...*Preset) map[string]*Preset {
+	m := make(map[string]*Preset, len(all))
+	for _, p := range all {
+		m[p.Name] = p
+	}
+	return m
+}
+
+// ToProxy gives the preset that a verifier answers with.
+func (p *Preset) ToProxy() *Preset {
+	if p.Answer != nil {
+		return p.Answer
+	}
+	return p
+}
+
+// NewPreset makes a preset of names of one's own. A name must not be one that
+// requests or connections have for something else.
+func NewPreset(headers []IdentityHeader) (*Preset, error) {
+	p := &Preset{Name: "own"}
+	seen := make(map[string]bool)
+	for _, h := range headers {
+		name := http.CanonicalHeaderKey(h.Name)
+		switch key := foldName(name); {
+		case !isToken(h.Name):
+			return nil, fmt.Errorf("%q is not the name of a header", h.Name)
+		case slices.Contains(reserved, key) || strings.HasPrefix(key, "sec-") || strings.HasPrefix(key, "proxy-") || strings.HasPrefix(key, "access-control-"):
+			return nil, fmt.Errorf("%s means something else; take a name such as X-App-User", name)
+		case seen[key]:
+			return nil, fmt.Errorf("header %s is there twice", name)
+		default:
+			seen[key] = true
+		}
+		p.Headers = append(p.Headers, IdentityHeader{name, h.Says})
+	}
+	return p, nil
+}
+
+// reserved are headers that must not be taken for an identity.
+var reserved = []string{"accept", "accept-encoding", "accept-language", "authorization", "cache-control", "connection", "content-encoding", "content-length",
+	"content-type", "cookie", "date", "expect", "forwarded", "host", "if-match", "if-modified-since", "if-none-match", "if-range", "keep-alive", "location", "origin",
+	"range", "referer", "set-cookie", "te", "trailer", "transfer-encoding", "upgrade", "user-agent", "vary", "via", "www-authenticate",
+	"x-forwarded-for", "x-forwarded-host", "x-forwarded-method", "x-forwarded-proto", "x-forwarded-uri", "x-original-method", "x-original-url", "x-requested-with"}
+
+// foldName brings a header's name into the form that servers behind us may take it
+// for: case, and whatever is no letter or digit, make no difference.
+func foldName(name string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case 'A' <= r && r <= 'Z':
+			return r + 'a' - 'A'
+		case 'a' <= r && r <= 'z' || '0' <= r && r <= '9':
+			return r
+		}
+		return '-'
+	}, name)
+}
+
+// Managed is a set of header names besides those that are always managed.
+type Managed map[string]bool
+
+// Add adds the names of a preset.
+func (m Managed) Add(p *Preset) {
+	for _, h := range p.Headers {
+		m[foldName(h.Name)] = true
+	}
+}
+
+// Strip deletes them, in any spelling, and their names in Connection. Names that
+// are always managed are left to the function Strip.
+func (m Managed) Strip(r *http.Request) {
+	if len(m) == 0 {
+		return
+	}
+	for name := range r.Header {
+		if m[foldName(name)] {
+			delete(r.Header, name)
+		}
+	}
+	if lines := r.Header["Connection"]; lines != nil {
+		cleanConnection(r.Header, lines, func(token string) bool { return m[foldName(token)] })
+	}
+}
 
 // managed holds the names that upstreams are known to believe, in lower case
 // with dashes. A client never gets one of them through a gated site, whatever
@@ -87,7 +212,7 @@ func Strip(r *http.Request) {
 		delete(r.Header, "Http2-Settings")
 	}
 	if lines := r.Header["Connection"]; lines != nil && connectionNamesManaged(lines) {
-		cleanConnection(r.Header, lines)
+		cleanConnection(r.Header, lines, isManaged)
 	}
 }
 
@@ -108,11 +233,11 @@ func connectionNamesManaged(lines []string) bool {
 	return false
 }
 
-func cleanConnection(h http.Header, lines []string) {
+func cleanConnection(h http.Header, lines []string, managed func(string) bool) {
 	var kept []string
 	for _, line := range lines {
 		for token := range strings.SplitSeq(line, ",") {
-			if token = strings.Trim(token, " \t"); token != "" && !isManaged(token) {
+			if token = strings.Trim(token, " \t"); token != "" && !managed(token) {
 				kept = append(kept, token)
 			}
 		}
@@ -126,7 +251,7 @@ func cleanConnection(h http.Header, lines []string) {
 
 // Known is what is made ready of a user once, so that each request finds it.
 type Known struct {
-	values       [4]string
+	values       [fields]string
 	Placeholders func(key string) (any, bool)
 	Identity     access.Identity
 }
@@ -142,7 +267,8 @@ func Prepare(u *authcore.User) any {
 	k := &Known{
 		Identity: access.Identity{Username: authcore.UsernameKey(u.Username), Groups: u.Groups,
 			EmailDomain: u.EmailDomain(), Owner: u.Owner},
-		values: [4]string{u.Username, strings.Join(u.Groups, ","), u.Name, email},
+		values: [fields]string{FieldUsername: u.Username, FieldGroups: strings.Join(u.Groups, ","), FieldGroupsBySpace: strings.Join(u.Groups, " "),
+			FieldGroupsByPipe: strings.Join(u.Groups, "|"), FieldName: u.Name, FieldEmail: email, FieldID: string(u.ID)},
 	}
 	values := map[string]any{"id": string(u.ID), "username": u.Username, "name": u.DisplayName(), "email": email,
 		"groups": strings.Join(u.Groups, ",")}
@@ -166,21 +292,19 @@ func Nobody(key string) (any, bool) { return "", strings.HasPrefix(key, placehol
 // Tell sets the identity headers. store keeps the values for as long as the
 // request runs: each header's slice is one element of it, so that nothing is
 // allocated and nothing that is shared can be changed downstream.
-func (k *Known) Tell(h http.Header, preset *Preset, store *[4]string) {
-	for i, name := range preset.Headers {
-		if name == "" || k.values[i] == "" {
+func (k *Known) Tell(h http.Header, preset *Preset, store *Values) {
+	for i, header := range preset.Headers {
+		if k.values[header.Says] == "" {
 			continue
 		}
-		store[i] = k.values[i]
-		h[name] = store[i : i+1 : i+1]
+		store[i] = k.values[header.Says]
+		h[header.Name] = store[i : i+1 : i+1]
 	}
 }
 
 // Untell removes what Tell set, before store serves another request.
 func Untell(h http.Header, preset *Preset) {
-	for _, name := range preset.Headers {
-		if name != "" {
-			delete(h, name)
-		}
+	for _, header := range preset.Headers {
+		delete(h, header.Name)
 	}
 }

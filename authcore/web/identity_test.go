@@ -2,6 +2,8 @@ package web
 
 import (
 	"net/http"
+	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -53,10 +55,13 @@ func TestIsManaged(t *testing.T) {
 		}
 	}
 	for _, p := range Presets {
-		for _, name := range p.Headers {
-			if name != "" && (!isManaged(name) || http.CanonicalHeaderKey(name) != name) {
-				t.Errorf("%s of preset %s is not managed, or not canonical", name, p.Name)
+		for _, h := range append(slices.Clone(p.Headers), p.ToProxy().Headers...) {
+			if !isManaged(h.Name) || http.CanonicalHeaderKey(h.Name) != h.Name {
+				t.Errorf("%s of preset %s is not managed, or not canonical", h.Name, p.Name)
 			}
+		}
+		if len(p.Headers) > maxHeaders || len(p.ToProxy().Headers) > maxHeaders {
+			t.Errorf("preset %s has too many headers", p.Name)
 		}
 	}
 	for _, name := range []string{"", "X", "Cookie", "Authorization", "X-Forwarded-For", "X-Forwarded-Proto", "Remote-Addr", "X-Remote-Ip", "Remote-Users", "Gate", "User"} {
@@ -138,7 +143,7 @@ func TestTell(t *testing.T) {
 	if diff := cmp.Diff(access.Identity{Username: "alice", Groups: []string{"ops", "staff"}, EmailDomain: "example.com", Owner: true}, known.Identity); diff != "" {
 		t.Errorf("identity (-want +got):\n%s", diff)
 	}
-	var store [4]string
+	var store Values
 	h := http.Header{"Accept": {"*/*"}}
 	known.Tell(h, RemotePreset, &store)
 	want := http.Header{"Accept": {"*/*"}, "Remote-User": {"Alice"}, "Remote-Groups": {"ops,staff"}, "Remote-Name": {"Alice Example"}, "Remote-Email": {"alice@example.com"}}
@@ -153,7 +158,7 @@ func TestTell(t *testing.T) {
 	}
 	h["Remote-Groups"][0] = "changed"
 	again := http.Header{}
-	var other [4]string
+	var other Values
 	known.Tell(again, RemotePreset, &other)
 	delete(want, "Accept")
 	if diff := cmp.Diff(want, again); diff != "" {
@@ -176,7 +181,7 @@ func TestTellOfLittle(t *testing.T) {
 		t.Errorf("the domain of an unverified address counts: %q", known.Identity.EmailDomain)
 	}
 	h := http.Header{}
-	var store [4]string
+	var store Values
 	known.Tell(h, RemotePreset, &store)
 	if diff := cmp.Diff(http.Header{"Remote-User": {"bob"}}, h); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -188,7 +193,7 @@ func TestRequestPathDoesNotAllocate(t *testing.T) {
 	known := Prepare(&authcore.User{ID: "1", Username: "alice", Groups: []string{"staff"}}).(*Known)
 	h := http.Header{"Cookie": {"a=1; b=2; __Host-gate=token"}, "Accept-Encoding": {"gzip"}, "Connection": {"keep-alive, upgrade"}}
 	r := &http.Request{Header: h}
-	var store [4]string
+	var store Values
 	for what, f := range map[string]func(){
 		"Strip":        func() { Strip(r) },
 		"isManaged":    func() { isManaged("X_Auth_Request_Preferred_Username") },
@@ -216,5 +221,55 @@ func TestPlaceholders(t *testing.T) {
 		if got, ok := known.Placeholders(key); ok {
 			t.Errorf("%s: %v", key, got)
 		}
+	}
+}
+
+func TestPresets(t *testing.T) {
+	t.Parallel()
+	known := Prepare(&authcore.User{ID: "id-1", Username: "alice", Name: "Alice A.", Email: "alice@example.com", EmailVerified: true, Groups: []string{"ops", "staff"}}).(*Known)
+	own, err := NewPreset([]IdentityHeader{{"x-app-user", FieldUsername}, {"X-App-Roles", FieldGroupsByPipe}, {"X-App-Id", FieldID}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct {
+		preset *Preset
+		want   map[string]string
+	}{
+		"remote":       {Presets["remote"], map[string]string{"Remote-User": "alice", "Remote-Groups": "ops,staff", "Remote-Name": "Alice A.", "Remote-Email": "alice@example.com"}},
+		"oauth2-proxy": {Presets["oauth2-proxy"], map[string]string{"X-Forwarded-User": "alice", "X-Forwarded-Preferred-Username": "alice", "X-Forwarded-Groups": "ops,staff", "X-Forwarded-Email": "alice@example.com"}},
+		"its answer":   {Presets["oauth2-proxy"].ToProxy(), map[string]string{"X-Auth-Request-User": "alice", "X-Auth-Request-Preferred-Username": "alice", "X-Auth-Request-Groups": "ops,staff", "X-Auth-Request-Email": "alice@example.com"}},
+		"authentik":    {Presets["authentik"], map[string]string{"X-Authentik-Username": "alice", "X-Authentik-Groups": "ops|staff", "X-Authentik-Name": "Alice A.", "X-Authentik-Email": "alice@example.com", "X-Authentik-Uid": "id-1"}},
+		"x-token":      {Presets["x-token"], map[string]string{"X-Token-Subject": "alice", "X-Token-User-Roles": "ops staff", "X-Token-User-Name": "Alice A.", "X-Token-User-Email": "alice@example.com"}},
+		"none":         {Presets["none"], map[string]string{}},
+		"own":          {own, map[string]string{"X-App-User": "alice", "X-App-Roles": "ops|staff", "X-App-Id": "id-1"}},
+	} {
+		h, store := make(http.Header), new(Values)
+		known.Tell(h, tt.preset, store)
+		got := make(map[string]string)
+		for k, v := range h {
+			got[k] = strings.Join(v, "&")
+		}
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+		if Untell(h, tt.preset); len(h) != 0 {
+			t.Errorf("%s: left %v", name, h)
+		}
+	}
+	for _, name := range []string{"", "a b", "X-Ä", "Cookie", "host", "X_Forwarded_For", "Sec-Fetch-Mode", "connection", "Authorization"} {
+		if _, err := NewPreset([]IdentityHeader{{name, FieldID}}); err == nil {
+			t.Errorf("%q is taken", name)
+		}
+	}
+	if _, err := NewPreset([]IdentityHeader{{"X-A", FieldID}, {"x_a", FieldName}}); err == nil {
+		t.Error("one header twice is taken")
+	}
+	m := make(Managed)
+	m.Add(own)
+	r := httptest.NewRequest("GET", "/", nil)
+	r.Header = http.Header{"X-App-User": {"mallory"}, "X_app.user": {"mallory"}, "X-App-Users": {"kept"}, "Connection": {"close, x-app-ID", "X_App_User"}}
+	m.Strip(r)
+	if diff := cmp.Diff(http.Header{"X-App-Users": {"kept"}, "Connection": {"close"}}, r.Header); diff != "" {
+		t.Errorf("stripped (-want +got):\n%s", diff)
 	}
 }
