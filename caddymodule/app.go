@@ -23,6 +23,7 @@ func init() {
 	caddy.RegisterModule(new(Gate))
 	caddy.RegisterModule(new(Portal))
 	caddy.RegisterModule(new(Verify))
+	caddy.RegisterModule(new(Match))
 	caddy.RegisterModule(new(adminAPI))
 }
 

@@ -156,7 +156,7 @@ func (g *Gate) tell(s *state, r *http.Request, v web.Verdict) {
 		web.Untell(r.Header, s.preset)
 	}
 	known.Tell(r.Header, g.preset, &s.values)
-	s.preset = g.preset
+	s.preset, s.live = g.preset, v.Live
 	if repl != nil {
 		repl.Map(known.Placeholders)
 	}

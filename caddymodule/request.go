@@ -35,6 +35,7 @@ type state struct {
 	cookies []string   // the Cookie lines as they came; its memory is kept
 	values  web.Values // of identity headers; see web.Known.Tell
 	preset  *web.Preset
+	live    *authcore.Live // whom the last gate on the way has told of
 	guard   guard
 }
 
@@ -60,7 +61,7 @@ func (s *state) release(r *http.Request) {
 	}
 	s.owner.Store(nil)
 	clear(s.cookies)
-	s.token, s.cookies, s.values, s.preset, s.guard = "", s.cookies[:0], web.Values{}, nil, guard{}
+	s.token, s.cookies, s.values, s.preset, s.live, s.guard = "", s.cookies[:0], web.Values{}, nil, nil, guard{}
 	states.Put(s)
 }
 

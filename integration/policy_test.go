@@ -60,6 +60,33 @@ https://authentik.example.com:{{.HTTPS}} {
 	}
 	reverse_proxy {{.Upstream}}
 }
+https://match.example.com:{{.HTTPS}} {
+	gate
+	@staff gate group:staff user:alice
+	@cel expression "path('/cel/*') && gate('group:staff')"
+	handle /cel/* {
+		handle @cel {
+			respond "cel staff"
+		}
+		respond "cel others"
+	}
+	handle @staff {
+		respond "staff {http.auth.user.username}"
+	}
+	handle {
+		respond "others"
+	}
+}
+https://part.example.com:{{.HTTPS}} {
+	@staff gate group:staff
+	gate /private*
+	handle @staff {
+		respond "staff"
+	}
+	handle {
+		respond "others"
+	}
+}
 https://own.example.com:{{.HTTPS}} {
 	gate {
 		headers {
@@ -287,6 +314,30 @@ func TestHeaders(t *testing.T) {
 			if want[name] == "" && e.get(name) != "" {
 				t.Errorf("%s: %s is %q", host, name, e.get(name))
 			}
+		}
+	}
+}
+
+func TestMatcher(t *testing.T) {
+	t.Parallel()
+	s := rooms.get(t)
+	at, part := s.at("match.example.com", ""), s.at("part.example.com", "")
+	staff, other, owner := s.Client(t), s.Client(t), s.Client(t)
+	for b, p := range map[*browser]person{staff: carol, other: bob, owner: alice} {
+		b.arrive(at+"/", p)
+		b.arrive(part+"/private", p)
+	}
+	for _, tt := range []struct {
+		b        *browser
+		to, want string
+	}{
+		{staff, at + "/", "staff carol"}, {owner, at + "/", "staff alice"}, {other, at + "/", "others"},
+		{staff, at + "/cel/x", "cel staff"}, {owner, at + "/cel/x", "cel others"}, {other, at + "/cel/x", "cel others"},
+		{staff, part + "/private", "staff"}, {other, part + "/private", "others"},
+		{staff, part + "/open", "staff"}, {other, part + "/open", "others"}, {s.Client(t), part + "/open", "others"},
+	} {
+		if got := tt.b.get(tt.to); got.StatusCode != 200 || got.Body != tt.want {
+			t.Errorf("%s: %s %q, want %q", tt.to, got.Status, got.Body, tt.want)
 		}
 	}
 }

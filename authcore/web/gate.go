@@ -43,14 +43,14 @@ func (c *Check) Judge(ctx context.Context, token, host string, now time.Time, po
 		return Verdict{Decision: policy.Decide(req, nil)}, nil
 	}
 	if policy.NeedsProof() {
-		req.Proof = proofOf(&live.Session, now)
+		req.Proof = ProofOf(&live.Session, now)
 	}
 	d := policy.Decide(req, &live.Prepared().(*Known).Identity)
 	return Verdict{Decision: d, Live: live}, c.Sessions.Touch(ctx, live, now)
 }
 
-// proofOf says how a session was proven (RFC 8176).
-func proofOf(s *authcore.Session, now time.Time) access.Proof {
+// ProofOf says how a session was proven (RFC 8176).
+func ProofOf(s *authcore.Session, now time.Time) access.Proof {
 	return access.Proof{Age: now.Sub(s.AuthTime), SecondFactor: slices.Contains(s.AMR, "mfa")}
 }
 
