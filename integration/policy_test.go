@@ -341,3 +341,38 @@ func TestMatcher(t *testing.T) {
 		}
 	}
 }
+
+// A browser that loses the session's cookie is told so, in place of a third redirect.
+func TestNoCircles(t *testing.T) {
+	t.Parallel()
+	s := rooms.get(t)
+	at := s.at("rooms.example.com", "")
+	for _, tt := range []struct{ what, value, says string }{
+		{"lost", "", "does not send the cookie"},
+		{"replaced", "gate_made-up", "its session is not known here"},
+	} {
+		b := s.Client(t)
+		b.signIn(s.at("auth.example.com", ""), bob)
+		u, err := url.Parse(at)
+		must(t, err)
+		turns := 0
+		var got page
+		for turns = 0; turns < 6; turns++ {
+			if got = b.get(at + "/"); got.StatusCode != http.StatusFound {
+				break
+			}
+			back := b.get(got.location())     // the portal, where bob is signed in
+			mustGo(t, b.get(back.location())) // the hand-off works
+			b.Jar.SetCookies(u, []*http.Cookie{{Name: "__Host-gate", Value: tt.value, Path: "/", Secure: true, MaxAge: map[bool]int{true: -1}[tt.value == ""]}})
+		}
+		if turns != 2 || got.StatusCode != http.StatusForbidden || !strings.Contains(got.Body, tt.says) {
+			t.Errorf("%s: after %d turns: %s\n%s", tt.what, turns, got.Status, got.Body)
+		}
+		if again := b.get(at + "/"); again.StatusCode != http.StatusFound {
+			t.Errorf("%s: another try: %s", tt.what, again.Status)
+		}
+		if program := b.fetch(at + "/"); program.StatusCode != http.StatusUnauthorized {
+			t.Errorf("%s: a program: %s", tt.what, program.Status)
+		}
+	}
+}

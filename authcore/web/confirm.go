@@ -25,6 +25,9 @@ const maxAge = 365 * 24 * 60 * 60
 func (h *Handler) confirmPage(w http.ResponseWriter, r *http.Request, p Place) error {
 	q := r.URL.Query()
 	if p.Mode == ModeSite {
+		if h.circles(w, r, p) {
+			return nil
+		}
 		age, _ := strconv.Atoi(q.Get("max_age")) // the gate asks again where that is not enough
 		redirect(w, h.ConfirmURL(w, r, p, q.Get("return_to"), time.Duration(min(max(age, 0), maxAge))*time.Second))
 		return nil

@@ -141,16 +141,18 @@ func pagesBase(p Place) string {
 // flowCookie gives the browser's flow cookie, making one where there is none.
 // Tabs share it, so that none of them spoils another's sign-in.
 func (h *Handler) flowCookie(w http.ResponseWriter, r *http.Request, p Place) string {
-	value := FlowToken(r.Header, p.Secure)
-	if !authcore.PlausibleToken(value) {
-		token, _ := authcore.NewToken()
-		value = token.Reveal()
+	value := readCookie(r.Header, cookieName(flowCookie, p.Secure))
+	token, _ := splitFlowCookie(value)
+	if !authcore.PlausibleToken(token) {
+		fresh, _ := authcore.NewToken()
+		token, value = fresh.Reveal(), fresh.Reveal()
 	}
 	setCookie(w, p, flowCookie, value, flowLife)
-	return value
+	return token
 }
 
 // FlowToken is the flow cookie that a request carries, or empty.
 func FlowToken(h http.Header, secure bool) string {
-	return readCookie(h, cookieName(flowCookie, secure))
+	token, _ := splitFlowCookie(readCookie(h, cookieName(flowCookie, secure)))
+	return token
 }

@@ -27,7 +27,9 @@ func (h *Handler) loginData(p Place, form url.Values) loginData {
 // where the flow leads.
 func (h *Handler) loginPage(w http.ResponseWriter, r *http.Request, p Place) error {
 	if p.Mode == ModeSite {
-		redirect(w, h.SignInURL(w, r, p, localPath(r.URL.Query().Get("return_to"))))
+		if !h.circles(w, r, p) {
+			redirect(w, h.SignInURL(w, r, p, localPath(r.URL.Query().Get("return_to"))))
+		}
 		return nil
 	}
 	live, err := h.live(r, p)
@@ -220,6 +222,7 @@ func (h *Handler) callback(w http.ResponseWriter, r *http.Request, p Place) erro
 		return err
 	}
 	setCookie(w, p, sessionCookie, token.Reveal(), session.ExpiresAt.Sub(h.Accounts.Now()))
+	h.arrived(w, r, p, browser)
 	redirect(w, localPath(to))
 	return nil
 }
@@ -241,6 +244,9 @@ func (h *Handler) RequireSignIn(w http.ResponseWriter, r *http.Request, p Place,
 		writeProblem(w, prob, map[string]any{"login_url": p.Portal + Prefix + "login"})
 		return
 	}
+	if !p.SignInHere && h.circles(w, r, p) { // else the sign-in page of this host looks
+		return
+	}
 	redirectTo(w, r, h.SignInURL(w, r, p, original.RequestURI()))
 }
 
@@ -251,6 +257,9 @@ func (h *Handler) RequireStepUp(w http.ResponseWriter, r *http.Request, p Place,
 	if Navigation(r) {
 		if need.SecondFactor && !slices.Contains(live.Session.AMR, "mfa") {
 			h.Fail(w, r, p, live, errSecondFactor)
+			return
+		}
+		if !p.SignInHere && h.circles(w, r, p) {
 			return
 		}
 		redirectTo(w, r, h.ConfirmURL(w, r, p, original.RequestURI(), need.Within))

@@ -45,6 +45,9 @@ func (h *Handler) logout(w http.ResponseWriter, r *http.Request, p Place) error 
 		}
 	}
 	setCookie(w, p, sessionCookie, "", -1)
+	if p.Mode == ModeSite {
+		setCookie(w, p, flowCookie, "", -1) // who signs in again goes in no circle
+	}
 	w.Header().Set("Clear-Site-Data", `"cache"`) // pages of the app that a browser kept, for its back button too
 	done(w, r, Prefix+"logout", nil)
 	return nil
