@@ -43,7 +43,7 @@ func TestPages(t *testing.T) {
 	t.Parallel()
 	for name, tour := range map[string]func(*testing.T, *tab){
 		"setup": tourSetup, "login": tourLogin, "strict": tourStrict, "register": tourRegister,
-		"account": tourAccount, "own": tourOwn, "sso": tourSSO,
+		"account": tourAccount, "own": tourOwn, "sso": tourSSO, "policies": tourPolicies,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -211,6 +211,30 @@ func tourSSO(t *testing.T, w *tab) {
 	letGo()
 	other.press("Continue")
 	other.at(app)
+}
+
+func tourPolicies(t *testing.T, w *tab) {
+	s := rooms.get(t)
+	portal := s.URL("HTTPS", "auth.example.com")
+	w.open(portal + "/.gate/login")
+	w.signIn(alice)
+	w.open(portal + "/.gate/confirm")
+	w.look("confirm")
+	w.fill("#password", "wrong")
+	w.press("Go on")
+	w.look("confirm-wrong-password")
+	w.open(portal + "/.gate/admin/explain")
+	w.look("explain")
+	page := portal + "/.gate/admin/explain?user=bob&url=" + url.QueryEscape(s.at("rooms.example.com", ""))
+	w.open(page + "/admin/a-long-path/" + strings.Repeat("segment", 12))
+	w.says("deny", "no allow rule matched")
+	w.look("explain-deny")
+	w.open(page + "/")
+	w.look("explain-allow")
+	w.open(page + "/safe")
+	w.look("explain-step-up")
+	w.open(portal + "/.gate/admin/explain?user=nobody-like-that&url=nonsense&from=nonsense")
+	w.look("explain-wrong")
 }
 
 // stayBefore keeps the tab from leaving for addresses like this one, until it is let
