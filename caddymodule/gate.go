@@ -131,6 +131,9 @@ func (g *Gate) pass(rt *instance, s *state, w http.ResponseWriter, r *http.Reque
 		return nil
 	case v.Outcome == access.Allow:
 		g.tell(s, r, v)
+		if v.Live != nil && lasting(r.Header) {
+			return g.watched(rt, s.token, w, r, req, next)
+		}
 		return next.ServeHTTP(w, r)
 	case g.policy.Observes():
 		rt.denied(rt.place(r, false), v, u, true)

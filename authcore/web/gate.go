@@ -49,6 +49,18 @@ func (c *Check) Judge(ctx context.Context, token, host string, now time.Time, po
 	return Verdict{Decision: d, Live: live}, c.Sessions.Touch(ctx, live, now)
 }
 
+// Still tells whether a request that was let in would be let in again. It does not
+// count as activity. What cannot be known now is a no.
+func (c *Check) Still(ctx context.Context, token, host string, now time.Time, policy *access.Policy, req access.Request) bool {
+	live, err := c.session(ctx, token, host, now)
+	if err != nil || live == nil {
+		return false
+	}
+	req.Proof = ProofOf(&live.Session, now)
+	d := policy.Decide(&req, &live.Prepared().(*Known).Identity)
+	return d.Outcome == access.Allow || d.Outcome == access.StepUp // a proof was good when it began
+}
+
 // ProofOf says how a session was proven (RFC 8176).
 func ProofOf(s *authcore.Session, now time.Time) access.Proof {
 	return access.Proof{Age: now.Sub(s.AuthTime), SecondFactor: slices.Contains(s.AMR, "mfa")}
