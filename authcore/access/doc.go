@@ -4,8 +4,11 @@
 // looking anything up elsewhere. The directive, the verifier and the command
 // line all ask this one function.
 //
-// A policy is read so: public paths pass; any deny refuses; every network line
-// must hold; any one allow lets in; whatever is left is refused.
+// A policy is read so: of all places that hold a request, by path and method, the
+// most specific with an allow or public rule says who may pass; the deny, network
+// and require rules of all of them must be met. What is public passes; any deny
+// refuses; every network line must hold; any one allow lets in; every require must
+// hold; whatever is left is refused. docs/policies.md says it at length.
 //
 // Threat model. A client chooses path and headers, so nothing but a path in
 // canonical form is ever public: see [Canonical]. Zero values refuse: the zero

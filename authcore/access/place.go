@@ -22,10 +22,6 @@ type block struct {
 	requires []requirement
 }
 
-func (b *block) empty() bool {
-	return len(b.public)+len(b.networks)+len(b.requires) == 0 && b.deny.empty() && b.allow.empty()
-}
-
 // publicPath is a public path as it is written: one that ends with /* is kept with
 // its slash.
 type publicPath struct {

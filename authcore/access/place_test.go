@@ -1,6 +1,7 @@
 package access
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/url"
@@ -230,8 +231,8 @@ func TestParsePlaceErrors(t *testing.T) {
 				}
 				return
 			}
-			le, ok := err.(*LineError) //nolint:errorlint // never wrapped
-			if !ok || le.At != tt.at || !strings.Contains(le.Message, tt.want) {
+			var le *LineError
+			if !errors.As(err, &le) || le.At != tt.at || !strings.Contains(le.Message, tt.want) {
 				t.Errorf("got %v, want %q at %s", err, tt.want, tt.at)
 			}
 		})

@@ -1,6 +1,7 @@
 package access
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -156,7 +157,8 @@ func (c *compiler) parse(lines []Line, s scope) error {
 		if err == nil {
 			err = c.line(line, &s)
 		}
-		if _, done := err.(*LineError); err != nil && !done { //nolint:errorlint // ours, never wrapped
+		var told *LineError // of a line in its block
+		if err != nil && !errors.As(err, &told) {
 			err = &LineError{line.At, err.Error()}
 		}
 		if err != nil {
