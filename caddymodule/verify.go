@@ -208,7 +208,7 @@ var noStore = []string{"no-store"}
 func asked(r *http.Request, f web.Forwarded) *http.Request {
 	a := r.Clone(r.Context())
 	a.Method, a.Host, a.URL, a.RequestURI = f.Method, f.Host, f.URL, f.URI
-	a.Body, a.ContentLength = http.NoBody, 0
+	a.Body, a.ContentLength, a.TLS = http.NoBody, 0, nil // what the browser's connection is, the proxy says
 	proto := "http"
 	if f.Secure {
 		proto = "https"
