@@ -73,6 +73,20 @@ type SessionStore interface {
 	RevokeEverySession(ctx context.Context, ev Event) (int, error)
 }
 
+// AccessStore keeps access tokens.
+type AccessStore interface {
+	// CreateAccessToken adds an access token of a user who is there, else
+	// ErrUserNotFound, and has fewer than MaxAccessTokens, else ErrTooManyTokens.
+	CreateAccessToken(ctx context.Context, t AccessToken, hash TokenHash, ev Event) error
+	// AccessTokens lists the access tokens of a user, or of all where user is empty,
+	// in the order of their ids, after one of them. Those that expired are listed
+	// until they are deleted.
+	AccessTokens(ctx context.Context, user UserID, after SessionID, limit int) ([]AccessToken, error)
+	// RevokeAccessToken deletes an access token, or returns ErrTokenNotFound. A user
+	// that is not empty must own it.
+	RevokeAccessToken(ctx context.Context, id SessionID, user UserID, ev Event) error
+}
+
 // CodeStore keeps one-time codes.
 type CodeStore interface {
 	// CreateCode keeps a code. ev may be nil.
@@ -91,6 +105,7 @@ type CodeStore interface {
 type Store interface {
 	UserStore
 	SessionStore
+	AccessStore
 	CodeStore
 }
 

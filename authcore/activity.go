@@ -16,7 +16,7 @@ type activity struct {
 	every atomic.Int64 // nanoseconds
 
 	mu   sync.Mutex
-	wait map[SessionID]time.Time
+	wait map[SessionID]Seen
 
 	due, written, transactions, failed atomic.Uint64
 }
@@ -25,7 +25,7 @@ type activity struct {
 const DefaultWriteEvery = 5 * time.Minute
 
 func newActivity(store SessionReader, now func() time.Time) *activity {
-	a := &activity{store: store, now: now, wait: make(map[SessionID]time.Time)}
+	a := &activity{store: store, now: now, wait: make(map[SessionID]Seen)}
 	a.every.Store(int64(DefaultWriteEvery))
 	return a
 }
@@ -35,7 +35,7 @@ func (a *activity) interval() time.Duration { return time.Duration(a.every.Load(
 func (a *activity) add(s Seen) {
 	a.due.Add(1)
 	a.mu.Lock()
-	a.wait[s.Session] = s.At
+	a.wait[s.Session] = s
 	a.mu.Unlock()
 }
 
@@ -46,14 +46,14 @@ const flushBatch = 500
 func (a *activity) flush(ctx context.Context) error {
 	a.mu.Lock()
 	batch := a.wait
-	a.wait = make(map[SessionID]time.Time)
+	a.wait = make(map[SessionID]Seen)
 	a.mu.Unlock()
 	if len(batch) == 0 {
 		return nil
 	}
 	seen := make([]Seen, 0, len(batch))
-	for id, at := range batch {
-		seen = append(seen, Seen{Session: id, At: at})
+	for _, s := range batch {
+		seen = append(seen, s)
 	}
 	for some := range slices.Chunk(seen, flushBatch) {
 		if err := a.write(ctx, some); err != nil {
@@ -89,7 +89,7 @@ func (a *activity) keep(seen []Seen) {
 	defer a.mu.Unlock()
 	for _, s := range seen {
 		if _, newer := a.wait[s.Session]; !newer {
-			a.wait[s.Session] = s.At
+			a.wait[s.Session] = s
 		}
 	}
 }

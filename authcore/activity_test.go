@@ -64,7 +64,7 @@ func TestLastSeenIsNotLost(t *testing.T) {
 	}
 	c.wait(time.Minute)
 	c.Touch(t.Context(), live, c.now())
-	want := []Seen{{s.ID, c.now()}}
+	want := []Seen{{Session: s.ID, At: c.now()}}
 	_ = c.Flush(t.Context())
 	c.table.fail(nil)
 	if err := c.Flush(t.Context()); err != nil {

@@ -7,6 +7,7 @@ type ActorKind string
 const (
 	ActorAnonymous ActorKind = "anonymous" // nobody has signed in yet
 	ActorUser      ActorKind = "user"      // a user in a session
+	ActorToken     ActorKind = "token"     // an access token of a user
 	ActorCommand   ActorKind = "command"   // the command line
 	ActorSystem    ActorKind = "system"    // Gatehouse itself
 )
@@ -15,8 +16,8 @@ const (
 // explicitly, after ctx.
 type Actor struct {
 	Kind    ActorKind
-	User    UserID    // for ActorUser
-	Session SessionID // for ActorUser
+	User    UserID    // for ActorUser and ActorToken
+	Session SessionID // for ActorUser; for ActorToken the token
 	Client  Client
 }
 

@@ -88,7 +88,7 @@ func TestRun(t *testing.T) {
 		c.Touch(t.Context(), c.finds(token, 0), c.now())
 		c.wait(time.Second)
 		synctest.Wait()
-		if diff := cmp.Diff([]Seen{{s.ID, c.now().Add(-time.Second)}}, c.table.touched, cmp.Comparer(time.Time.Equal)); diff != "" {
+		if diff := cmp.Diff([]Seen{{Session: s.ID, At: c.now().Add(-time.Second)}}, c.table.touched, cmp.Comparer(time.Time.Equal)); diff != "" {
 			t.Errorf("last seen (-want +got):\n%s", diff)
 		}
 

@@ -91,6 +91,10 @@ var (
 	ErrUserNotFound    = &Error{Kind: NotFound, Code: "user_not_found", Message: "There is no such user."}
 	ErrSessionNotFound = &Error{Kind: NotFound, Code: "session_not_found",
 		Message: "There is no such session."}
+	ErrTokenNotFound = &Error{Kind: NotFound, Code: "token_not_found",
+		Message: "There is no such access token."}
+	ErrTooManyTokens = &Error{Kind: Conflict, Code: "too_many_tokens", Field: "token_name",
+		Message: "This account has as many access tokens as it can have. Revoke one first."}
 	ErrUsernameTaken = &Error{Kind: Conflict, Code: "username_taken", Field: "username",
 		Message: "This username is taken."}
 	ErrEmailTaken = &Error{Kind: Conflict, Code: "email_taken", Field: "email",

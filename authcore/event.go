@@ -24,6 +24,8 @@ const (
 	PasswordChange   Action = "password.change"
 	SessionCreate    Action = "session.create"
 	SessionRevoke    Action = "session.revoke"
+	TokenCreate      Action = "token.create" // an access token
+	TokenRevoke      Action = "token.revoke"
 	AccessDenied     Action = "access.denied"   // a policy refused a request
 	AccessObserved   Action = "access.observed" // a policy that observes would have
 	SetupOpen        Action = "setup.open"
@@ -70,6 +72,9 @@ func TargetUser(id UserID) string {
 
 // TargetSession is the target text for a session.
 func TargetSession(id SessionID) string { return "session:" + string(id) }
+
+// TargetToken is the target text for an access token.
+func TargetToken(id SessionID) string { return "token:" + string(id) }
 
 // clean cuts text to max bytes at a character's border and replaces control
 // characters, so that foreign text can neither grow a row nor forge a line.

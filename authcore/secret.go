@@ -47,7 +47,7 @@ func NewToken() (Secret, TokenHash) {
 }
 
 // HashToken hashes a token as a client presents it. It does not allocate for
-// texts up to 64 bytes.
+// texts up to 64 bytes, which all of ours are.
 func HashToken(token string) TokenHash {
 	var buf [64]byte
 	if len(token) > len(buf) {

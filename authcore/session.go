@@ -29,6 +29,7 @@ type Session struct {
 	ExpiresAt time.Time // absolute end
 	Address   string    // where it was made
 	Agent     string
+	Access    *AccessToken // that it stands for; nil for what a sign-in made
 }
 
 // IsRoot tells a portal session from a site session.
@@ -43,6 +44,7 @@ type Lifetime struct {
 // Seen is one last-seen time to be written: the product of many requests.
 type Seen struct {
 	Session SessionID // a root
+	Access  bool      // or rather an access token
 	At      time.Time
 }
 

@@ -13,10 +13,14 @@ type SessionReader interface {
 	// SessionByToken reads a session and its user. It returns ErrNoSession where
 	// the token names none.
 	SessionByToken(ctx context.Context, token TokenHash) (Session, User, error)
+	// AccessTokenByHash reads an access token and its user. It returns ErrNoSession
+	// where the hash is of none.
+	AccessTokenByHash(ctx context.Context, token TokenHash) (AccessToken, User, error)
 	// ChangesSince reads the changes made at or after a time by the database's
 	// clock, and what that clock says. For the zero time it gives the clock only.
 	ChangesSince(ctx context.Context, since time.Time) ([]Change, time.Time, error)
-	// TouchSessions writes last-seen times in one transaction.
+	// TouchSessions writes last-seen times, of sessions and of access tokens, in one
+	// transaction.
 	TouchSessions(ctx context.Context, seen []Seen) error
 }
 
@@ -124,6 +128,15 @@ func (s *Sessions) Lookup(ctx context.Context, token string, now time.Time, idle
 	if !PlausibleToken(token) {
 		return nil, ErrNoSession
 	}
+	return s.find(ctx, token, now, idle, s.reader.SessionByToken)
+}
+
+// read reads what a token stands for from the database.
+type read func(context.Context, TokenHash) (Session, User, error)
+
+// find is Lookup for what read knows. No two kinds of token look alike, so that one
+// cache serves all.
+func (s *Sessions) find(ctx context.Context, token string, now time.Time, idle time.Duration, read read) (*Live, error) {
 	if err := s.current(ctx, now); err != nil {
 		s.missed.count(err)
 		return nil, err
@@ -134,7 +147,7 @@ func (s *Sessions) Lookup(ctx context.Context, token string, now time.Time, idle
 	live := shard.m[hash]
 	shard.mu.RUnlock()
 	if live == nil || !live.good(now.UnixMicro(), idle) {
-		live, err := s.load(ctx, hash, now, idle)
+		live, err := s.load(ctx, hash, now, idle, read)
 		s.missed.count(err)
 		return live, err
 	}
@@ -161,7 +174,7 @@ func (s *Sessions) Touch(ctx context.Context, l *Live, at time.Time) error {
 		l.root.lastSeen.Store(now)
 		l.lastUsed.Store(now)
 		s.tracker.due.Add(1)
-		return s.tracker.write(ctx, []Seen{{Session: l.root.id, At: at}})
+		return s.tracker.write(ctx, []Seen{l.seen(at)})
 	}
 	if now-last < time.Second.Microseconds() {
 		return nil
@@ -170,15 +183,20 @@ func (s *Sessions) Touch(ctx context.Context, l *Live, at time.Time) error {
 	l.lastUsed.Store(now)
 	if written := l.root.written.Load(); now-written >= s.tracker.interval().Microseconds() &&
 		l.root.written.CompareAndSwap(written, now) {
-		s.tracker.add(Seen{Session: l.root.id, At: time.UnixMicro(now)})
+		s.tracker.add(l.seen(time.UnixMicro(now)))
 	}
 	return nil
 }
 
+// seen is a last-seen time of what the root is.
+func (l *Live) seen(at time.Time) Seen {
+	return Seen{Session: l.root.id, Access: l.Session.Access != nil, At: at}
+}
+
 // load reads a session from the database and keeps it.
-func (s *Sessions) load(ctx context.Context, hash TokenHash, now time.Time, idle time.Duration) (*Live, error) {
+func (s *Sessions) load(ctx context.Context, hash TokenHash, now time.Time, idle time.Duration, read read) (*Live, error) {
 	gen := s.gen.Load()
-	session, user, err := s.reader.SessionByToken(ctx, hash)
+	session, user, err := read(ctx, hash)
 	if err != nil {
 		if ErrNoSession.is(err) {
 			s.forget(hash)

@@ -1,6 +1,7 @@
 package authcore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -43,6 +44,14 @@ func (d *sessionTable) SessionByToken(_ context.Context, hash TokenHash) (Sessio
 		return Session{}, User{}, ErrNoSession
 	}
 	return row.session, row.user, nil
+}
+
+func (d *sessionTable) AccessTokenByHash(ctx context.Context, hash TokenHash) (AccessToken, User, error) {
+	s, u, err := d.SessionByToken(ctx, hash)
+	if err != nil || s.Access == nil {
+		return AccessToken{}, User{}, cmp.Or(err, error(ErrNoSession))
+	}
+	return *s.Access, u, nil
 }
 
 func (d *sessionTable) ChangesSince(_ context.Context, since time.Time) ([]Change, time.Time, error) {

@@ -217,6 +217,16 @@ func (a *App) policy(name string) (*access.Policy, error) {
 	return p, nil
 }
 
+// acceptsTokens tells whether some policy accepts access tokens.
+func (a *App) acceptsTokens() bool {
+	for _, p := range a.policies {
+		if p.AcceptsTokens() {
+			return true
+		}
+	}
+	return false
+}
+
 // checkPolicy refuses a policy that is not known, and none at all where anybody
 // can make an account.
 func checkPolicy(name string, known bool, register authcore.Registration) error {

@@ -26,7 +26,7 @@ func userCommand() *cobra.Command {
 
 func userAdd() *cobra.Command {
 	var a addUserArgs
-	var stdin bool
+	var stdin, none bool
 	cmd := &cobra.Command{
 		Use:     "add NAME",
 		Short:   "Adds a user",
@@ -34,8 +34,13 @@ func userAdd() *cobra.Command {
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			a.Username = args[0]
-			if a.Password, err = readPassword(cmd, stdin); err != nil {
-				return err
+			if none && (stdin || a.Owner) {
+				return errors.New("--no-password is for users of access tokens alone; an owner has a password")
+			}
+			if !none {
+				if a.Password, err = readPassword(cmd, stdin); err != nil {
+					return err
+				}
 			}
 			return once(cmd, a.Owner, "user.add", a, func(u userLine) string {
 				if u.Owner {
@@ -50,6 +55,7 @@ func userAdd() *cobra.Command {
 	f.StringVar(&a.Name, "name", "", "name to show")
 	f.StringArrayVar(&a.Groups, "group", nil, "a group; may be given several times")
 	f.BoolVar(&a.Owner, "owner", false, "make a platform owner")
+	f.BoolVar(&none, "no-password", false, "nobody can sign in: for a machine that has access tokens")
 	passwordFlag(cmd, &stdin)
 	return cmd
 }

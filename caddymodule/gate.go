@@ -92,9 +92,12 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 		return rt.serve(w, r, u, false)
 	}
 	s = states.Get().(*state)
-	s.token = web.SessionToken(r.Header, secure)
+	s.by = web.CredentialsOf(r.Header, secure)
 	s.cookies = append(s.cookies, r.Header["Cookie"]...)
 	web.HideCookies(r.Header)
+	if s.by.Access != "" {
+		web.HideAccessTokens(r.Header)
+	}
 	s.guard.ResponseWriter = w
 	s.owner.Store(repl)
 	vars[stateVar] = s
@@ -123,7 +126,7 @@ func (g *Gate) pass(rt *instance, s *state, w http.ResponseWriter, r *http.Reque
 			req.Address = from
 		}
 	}
-	v, err := rt.check.Judge(r.Context(), s.token, web.Hostname(r.Host), time.Now(), g.policy, &req)
+	v, err := rt.check.Judge(r.Context(), s.by, web.Hostname(r.Host), time.Now(), g.policy, &req)
 	switch {
 	case err != nil:
 		s.answer(r)
@@ -132,7 +135,7 @@ func (g *Gate) pass(rt *instance, s *state, w http.ResponseWriter, r *http.Reque
 	case v.Outcome == access.Allow:
 		g.tell(s, r, v)
 		if v.Live != nil && lasting(r.Header) {
-			return g.watched(rt, s.token, w, r, req, next)
+			return g.watched(rt, s.by, w, r, req, next)
 		}
 		return next.ServeHTTP(w, r)
 	case g.policy.Observes():
@@ -167,9 +170,13 @@ func (g *Gate) tell(s *state, r *http.Request, v web.Verdict) {
 
 // stop answers a request that may not pass.
 func (rt *instance) stop(w http.ResponseWriter, r *http.Request, p web.Place, u *url.URL, v web.Verdict) {
-	switch {
-	case v.Outcome == access.Deny:
+	if v.Outcome == access.Deny {
 		rt.denied(p, v, u, false)
+	}
+	switch {
+	case v.Token != nil:
+		rt.pages.RefuseToken(w, p, v.Token)
+	case v.Outcome == access.Deny:
 		rt.pages.Refuse(w, r, p, v.Live)
 	case !welcome(p):
 		rt.pages.Fail(w, r, p, nil, web.ErrInsecure)
@@ -178,7 +185,7 @@ func (rt *instance) stop(w http.ResponseWriter, r *http.Request, p web.Place, u 
 	case v.Outcome == access.StepUp:
 		rt.pages.RequireStepUp(w, r, p, u, v.Live, v.Need)
 	default:
-		rt.pages.RequireSignIn(w, r, p, u)
+		rt.pages.RequireSignIn(w, r, p, u, v.Tokens)
 	}
 }
 
@@ -188,6 +195,9 @@ func (rt *instance) denied(p web.Place, v web.Verdict, u *url.URL, observed bool
 	actor, message := authcore.Anonymous(p.Client), "access denied"
 	if v.Live != nil {
 		actor = authcore.Actor{Kind: authcore.ActorUser, User: v.Live.Session.UserID, Session: v.Live.Session.Root, Client: p.Client}
+		if v.Live.Session.Access != nil {
+			actor.Kind = authcore.ActorToken
+		}
 	}
 	if observed {
 		message = "access would have been denied"

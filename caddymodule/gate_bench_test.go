@@ -33,6 +33,14 @@ func (m memory) SessionByToken(_ context.Context, token authcore.TokenHash) (aut
 		Status: authcore.Active, Groups: []string{"ops", "staff"}}, nil
 }
 
+func (m memory) AccessTokenByHash(ctx context.Context, token authcore.TokenHash) (authcore.AccessToken, authcore.User, error) {
+	s, u, err := m.SessionByToken(ctx, token)
+	if err != nil || s.Access == nil {
+		return authcore.AccessToken{}, u, authcore.ErrNoSession
+	}
+	return *s.Access, u, nil
+}
+
 func (memory) ChangesSince(context.Context, time.Time) ([]authcore.Change, time.Time, error) {
 	return nil, time.Now(), nil
 }

@@ -37,7 +37,7 @@ func newInstance(a *App) (*instance, error) {
 	}
 	rt.pages = &web.Handler{Accounts: accounts, Check: rt.check, Flows: a.core.key.NewSealer("sign-in flow", time.Now),
 		Devices:     a.core.key.NewSealer("known device", time.Now),
-		KnownOrigin: rt.knownOrigin, Apps: rt.apps, Explain: rt.explain, Ready: a.core.db.Ping, Brand: "Gatehouse", Log: a.ctx.Slogger()}
+		KnownOrigin: rt.knownOrigin, Apps: rt.apps, Tokens: a.acceptsTokens(), Explain: rt.explain, Ready: a.core.db.Ping, Brand: "Gatehouse", Log: a.ctx.Slogger()}
 	return rt, nil
 }
 

@@ -74,23 +74,23 @@ func (m *Match) Provision(ctx caddy.Context) (err error) {
 func (m *Match) MatchWithError(r *http.Request) (bool, error) {
 	method, u := original(r)
 	req := access.Request{Method: method, Path: u.Path, RawPath: u.RawPath}
-	token := "" // kept by a gate, which hides it
+	var by web.Credentials // kept by a gate, which hides them
 	if s, _ := vars(r)[stateVar].(*state); s != nil && s.owner.Load() == replacer(r) {
 		if s.live != nil {
 			req.Proof = web.ProofOf(&s.live.Session, time.Now())
 			d := m.policy.Decide(&req, &s.live.Prepared().(*web.Known).Identity)
 			return d.Outcome == access.Allow, nil
 		}
-		token = s.token
+		by = s.by
 	}
 	rt, err := m.app.running()
 	if err != nil {
 		return false, err
 	}
-	if token == "" {
-		token = web.SessionToken(r.Header, rt.secure(r))
+	if by == (web.Credentials{}) {
+		by.Session = web.SessionToken(r.Header, rt.secure(r)) // only a gate's policy accepts access tokens
 	}
-	v, err := rt.check.Judge(r.Context(), token, web.Hostname(r.Host), time.Now(), m.policy, &req)
+	v, err := rt.check.Judge(r.Context(), by, web.Hostname(r.Host), time.Now(), m.policy, &req)
 	return err == nil && v.Outcome == access.Allow, err
 }
 

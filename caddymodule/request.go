@@ -31,7 +31,7 @@ const stateVar = "gate.state"
 // request's, or serves another by now.
 type state struct {
 	owner   atomic.Pointer[caddy.Replacer] // each request has one of its own
-	token   string
+	by      web.Credentials
 	cookies []string   // the Cookie lines as they came; its memory is kept
 	values  web.Values // of identity headers; see web.Known.Tell
 	preset  *web.Preset
@@ -61,7 +61,7 @@ func (s *state) release(r *http.Request) {
 	}
 	s.owner.Store(nil)
 	clear(s.cookies)
-	s.token, s.cookies, s.values, s.preset, s.live, s.guard = "", s.cookies[:0], web.Values{}, nil, nil, guard{}
+	s.by, s.cookies, s.values, s.preset, s.live, s.guard = web.Credentials{}, s.cookies[:0], web.Values{}, nil, nil, guard{}
 	states.Put(s)
 }
 

@@ -178,8 +178,8 @@ func (v *Verify) verify(rt *instance, w http.ResponseWriter, r *http.Request, d 
 			req.Address = from
 		}
 	}
-	token := web.SessionToken(r.Header, rt.secure(asked))
-	verdict, err := rt.check.Judge(r.Context(), token, web.Hostname(f.Host), time.Now(), h.gate.policy, &req)
+	by := web.CredentialsOf(r.Header, rt.secure(asked))
+	verdict, err := rt.check.Judge(r.Context(), by, web.Hostname(f.Host), time.Now(), h.gate.policy, &req)
 	if err != nil {
 		rt.pages.Fail(w, asked, rt.place(asked, false), nil, err)
 		return nil

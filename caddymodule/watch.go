@@ -32,7 +32,7 @@ func lasting(h http.Header) bool {
 // watched lets a request through for as long as it would be let through if it came
 // now: a revoked session, a disabled user or a group that is taken away ends it. It
 // does not count as activity.
-func (g *Gate) watched(rt *instance, token string, w http.ResponseWriter, r *http.Request, req access.Request, next caddyhttp.Handler) error {
+func (g *Gate) watched(rt *instance, by web.Credentials, w http.ResponseWriter, r *http.Request, req access.Request, next caddyhttp.Handler) error {
 	ctx, cancel := context.WithCancel(r.Context())
 	host := web.Hostname(r.Host)
 	done := make(chan struct{})
@@ -45,7 +45,7 @@ func (g *Gate) watched(rt *instance, token string, w http.ResponseWriter, r *htt
 			case <-ctx.Done():
 				return
 			case <-tick.C:
-				if !rt.check.Still(ctx, token, host, time.Now(), g.policy, req) {
+				if !rt.check.Still(ctx, by, host, time.Now(), g.policy, req) {
 					cancel()
 				}
 			}

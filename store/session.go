@@ -177,7 +177,11 @@ func deleteSessions(tx *tx, user authcore.UserID, keep authcore.SessionID) (int,
 func (db *DB) TouchSessions(ctx context.Context, seen []authcore.Seen) error {
 	return db.command(ctx, quick, func(tx *tx) error {
 		for _, s := range seen {
-			if _, err := tx.exec("UPDATE sessions SET last_seen_at = ? WHERE id = ? AND last_seen_at < ?", micros(s.At), s.Session, micros(s.At)); err != nil {
+			query := "UPDATE sessions SET last_seen_at = ? WHERE id = ? AND last_seen_at < ?"
+			if s.Access {
+				query = "UPDATE access_tokens SET last_seen_at = ? WHERE id = ? AND last_seen_at < ?"
+			}
+			if _, err := tx.exec(query, micros(s.At), s.Session, micros(s.At)); err != nil {
 				return err
 			}
 		}
@@ -194,8 +198,8 @@ const (
 	cleanupEnd = "~"
 )
 
-// DeleteEnded deletes a batch each of the sessions that ended, the codes that
-// expired and the changes that every node has read by now. idleBefore is the
+// DeleteEnded deletes a batch each of the sessions that ended, the access tokens that
+// expired a month ago, the codes that expired and the changes that every node has read by now. idleBefore is the
 // last-seen time before which a session has ended; those are looked for after an id,
 // a page at a time. It gives the id to go on after, and tells whether more is left.
 // Readers find the rows, so that the writer is held for the deletion only, and
@@ -209,6 +213,7 @@ func (db *DB) DeleteEnded(ctx context.Context, now, idleBefore time.Time, after 
 		args         []any
 	}{
 		{"SELECT id FROM sessions WHERE expires_at <= ? ORDER BY expires_at LIMIT ?", "DELETE FROM sessions WHERE id IN ", []any{micros(now), cleanupBatch}},
+		{"SELECT id FROM access_tokens WHERE expires_at <= ? ORDER BY expires_at LIMIT ?", "DELETE FROM access_tokens WHERE id IN ", []any{micros(now.Add(-expiredKept)), cleanupBatch}},
 		{"SELECT hash FROM codes WHERE expires_at <= ? ORDER BY expires_at LIMIT ?", "DELETE FROM codes WHERE hash IN ", []any{micros(now), cleanupBatch}},
 		{"SELECT id FROM changes WHERE changed_at < " + db.dialect.now() + fmt.Sprintf(" - %d ORDER BY changed_at LIMIT ?", authcore.ChangesKept.Microseconds()), "DELETE FROM changes WHERE id IN ", []any{cleanupBatch}},
 	} {

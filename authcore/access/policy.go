@@ -20,7 +20,7 @@ type Policy struct {
 	observes bool
 	address  bool // some network line stands somewhere
 	proof    bool // some require line, or a term about the session
-	tokens   []publicPath
+	tokens   []TokenRule
 }
 
 // Everyone is the policy of a gate that names none: every user passes.
@@ -43,17 +43,6 @@ func (p *Policy) NeedsProof() bool { return p.proof }
 // Observes tells whether the policy is tried only: whoever uses it lets pass, and
 // records what it would have refused.
 func (p *Policy) Observes() bool { return p.observes }
-
-// AcceptsTokens tells whether access tokens are accepted on the path of a
-// request. A path that is not canonical never is one of them.
-func (p *Policy) AcceptsTokens(req *Request) bool {
-	for i := range p.tokens {
-		if p.tokens[i].holds(req.Path) {
-			return Canonical(req.Path, req.RawPath)
-		}
-	}
-	return false
-}
 
 // Line is one line of a policy: its first word and what follows.
 type Line struct {
@@ -89,7 +78,7 @@ func (e *LineError) Error() string {
 //	require 2fa              the session must have been proven by two factors
 //	require fresh DURATION   the proof must be younger than that
 //	public PATH...           open to everyone
-//	tokens PATH...           access tokens are accepted there
+//	tokens PATH... [scope:NAME...]  access tokens that have the scopes are accepted there
 //	path PATH... { … }       what holds there: allow, deny, network, require, method
 //	method METHOD... { … }   what holds for these: allow, deny, network, require, public
 //	observe                  see [Policy.Observes]
@@ -334,21 +323,6 @@ func (c *compiler) parsePublic(line *Line, s *scope) error {
 
 func overlap(path, public string) error {
 	return fmt.Errorf("path %s overlaps with public %s; a path is open to everyone or it has rules", path, public)
-}
-
-func (c *compiler) parseTokens(line *Line) error {
-	for _, arg := range line.Args {
-		if _, err := parsePattern("tokens", arg); err != nil {
-			return err
-		}
-		if err := c.once("tokens "+arg, line.At); err != nil {
-			return err
-		}
-		t := publicPath{rule: &Rule{"tokens " + arg, line.At}}
-		t.path, t.below = strings.CutSuffix(arg, "*")
-		c.policy.tokens = append(c.policy.tokens, t)
-	}
-	return nil
 }
 
 // place finds or makes the place of a pattern.

@@ -18,6 +18,7 @@ type accountData struct {
 	Fresh                 bool // changes need no password just now
 	Apps                  []App
 	Sessions              []sessionView
+	Tokens                tokensData
 	Rules                 string
 	Form                  string // the form that View.Error is about
 }
@@ -36,6 +37,7 @@ var notices = map[string]string{
 	"profile":  "Your profile was saved.",
 	"password": "Your password was changed. Your other sessions have ended.",
 	"session":  "That session has ended.",
+	"token":    "That access token was revoked.",
 }
 
 func (h *Handler) accountPage(w http.ResponseWriter, r *http.Request, p Place) error {
@@ -61,6 +63,9 @@ func (h *Handler) accountPage(w http.ResponseWriter, r *http.Request, p Place) e
 func (h *Handler) showAccount(w http.ResponseWriter, r *http.Request, p Place, live *authcore.Live, status int, v View, d accountData) error {
 	sessions, err := h.sessions(r, live)
 	if err != nil {
+		return err
+	}
+	if err := h.addTokens(r, live, &d.Tokens); err != nil {
 		return err
 	}
 	u := live.User()
@@ -141,6 +146,13 @@ func ago(now, t time.Time) string {
 // changing is the frame of every change to one's account: signed in, proven
 // anew where that is needed, and the page shown again with the error.
 func (h *Handler) changing(w http.ResponseWriter, r *http.Request, p Place, form string, proof bool, change func(authcore.Actor) error) error {
+	return h.changingThen(w, r, p, form, proof, func(actor authcore.Actor) (func() error, error) {
+		return func() error { done(w, r, Prefix+"account?done="+form, nil); return nil }, change(actor)
+	})
+}
+
+// changingThen is changing for a change that says itself how it is answered.
+func (h *Handler) changingThen(w http.ResponseWriter, r *http.Request, p Place, form string, proof bool, change func(authcore.Actor) (answer func() error, err error)) error {
 	live, err := h.signedIn(r, p)
 	if err != nil {
 		return err
@@ -149,18 +161,19 @@ func (h *Handler) changing(w http.ResponseWriter, r *http.Request, p Place, form
 	if proof || !h.fresh(p, live) {
 		err = h.Accounts.Confirm(r.Context(), actor, secret(r, "current_password"))
 	}
+	var answer func() error
 	if err == nil {
-		err = change(actor)
+		answer, err = change(actor)
 	}
 	if err == nil {
-		done(w, r, Prefix+"account?done="+form, nil)
-		return nil
+		return answer()
 	}
 	prob := describe(err, p.Client.RequestID)
 	if wantsJSON(r) || prob.Status >= 500 {
 		return err
 	}
 	d := accountData{Form: form, Name: r.PostForm.Get("name"), Email: r.PostForm.Get("email")}
+	d.Tokens.read(r.PostForm)
 	prob.headers(w.Header())
 	return h.showAccount(w, r, p, live, prob.Status, View{Error: errorView(prob)}, d)
 }

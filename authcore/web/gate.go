@@ -26,21 +26,33 @@ var ruleAway = &access.Rule{Text: "the database is away"}
 type Verdict struct {
 	access.Decision
 	Live *authcore.Live // nil where nobody is signed in
+	// Token says why an access token was not taken; nil where none was sent, or all
+	// is well.
+	Token *authcore.Error
+	// Tokens says, for somebody who is to sign in, that an access token would do.
+	Tokens bool
 }
 
-// Judge decides a request by a policy. token is what the request carries, or
-// empty. An error means that it cannot be known now, and the request must not
-// pass; a public path needs no knowledge and gives none.
-func (c *Check) Judge(ctx context.Context, token, host string, now time.Time, policy *access.Policy, req *access.Request) (Verdict, error) {
-	live, err := c.session(ctx, token, host, now)
-	if err != nil {
-		if d := policy.Decide(req, nil); d.Public {
-			return Verdict{Decision: d}, nil
+// Judge decides a request by a policy. An error means that it cannot be known now,
+// and the request must not pass; a public path needs no knowledge and gives none.
+func (c *Check) Judge(ctx context.Context, by Credentials, host string, now time.Time, policy *access.Policy, req *access.Request) (Verdict, error) {
+	live, refusal, err := c.who(ctx, by, host, now, policy, req)
+	if live == nil || refusal != nil {
+		v := Verdict{Decision: policy.Decide(req, nil)}
+		switch {
+		case v.Public:
+			return v, nil
+		case err != nil:
+			return Verdict{Decision: access.Decision{Outcome: access.Deny, Rule: ruleAway}}, err
+		case refusal != nil && v.Outcome == access.SignIn:
+			v.Token, v.Rule = refusal.err, refusal.rule
+			if v.Token.Kind == authcore.Forbidden {
+				v.Outcome, v.Live = access.Deny, live
+			}
+		case v.Outcome == access.SignIn:
+			v.Tokens = policy.TokenRule(req) != nil
 		}
-		return Verdict{Decision: access.Decision{Outcome: access.Deny, Rule: ruleAway}}, err
-	}
-	if live == nil {
-		return Verdict{Decision: policy.Decide(req, nil)}, nil
+		return v, nil
 	}
 	if policy.NeedsProof() {
 		req.Proof = ProofOf(&live.Session, now)
@@ -51,15 +63,56 @@ func (c *Check) Judge(ctx context.Context, token, host string, now time.Time, po
 
 // Still tells whether a request that was let in would be let in again. It does not
 // count as activity. What cannot be known now is a no.
-func (c *Check) Still(ctx context.Context, token, host string, now time.Time, policy *access.Policy, req access.Request) bool {
-	live, err := c.session(ctx, token, host, now)
-	if err != nil || live == nil {
+func (c *Check) Still(ctx context.Context, by Credentials, host string, now time.Time, policy *access.Policy, req access.Request) bool {
+	live, refusal, err := c.who(ctx, by, host, now, policy, &req)
+	if err != nil || live == nil || refusal != nil {
 		return false
 	}
 	req.Proof = ProofOf(&live.Session, now)
 	d := policy.Decide(&req, &live.Prepared().(*Known).Identity)
 	return d.Outcome == access.Allow || d.Outcome == access.StepUp // a proof was good when it began
 }
+
+// who finds whose request it is; nil where it is nobody's.
+func (c *Check) who(ctx context.Context, by Credentials, host string, now time.Time, policy *access.Policy, req *access.Request) (*authcore.Live, *refusal, error) {
+	if by.Access == "" {
+		live, err := c.session(ctx, by.Session, host, now)
+		return live, nil, err
+	}
+	rule := policy.TokenRule(req)
+	if rule == nil {
+		return nil, notHere, nil
+	}
+	live, err := c.Sessions.LookupAccess(ctx, by.Access, now)
+	switch {
+	case errors.Is(err, authcore.ErrNoSession):
+		return nil, notGood, nil
+	case err != nil:
+		return nil, nil, err
+	case !live.Session.Access.Grant.Holds(host, req.Path):
+		return live, notGranted, nil
+	case !live.Session.Access.Grant.Has(rule.Scopes):
+		return live, &refusal{errTokenScope, rule.Rule}, nil
+	}
+	return live, nil, nil
+}
+
+// refusal is why an access token is not taken.
+type refusal struct {
+	err  *authcore.Error
+	rule *access.Rule
+}
+
+var (
+	notHere = &refusal{&authcore.Error{Kind: authcore.Unauthenticated, Code: "token_not_accepted",
+		Message: "Access tokens are not accepted at this address."}, &access.Rule{Text: "no tokens line holds the path"}}
+	notGood = &refusal{&authcore.Error{Kind: authcore.Unauthenticated, Code: "token_invalid",
+		Message: "This access token is not valid: it was revoked, it has expired, or it never was one. Make a new one."}, &access.Rule{Text: "the access token is not valid"}}
+	notGranted = &refusal{&authcore.Error{Kind: authcore.Forbidden, Code: "token_not_granted",
+		Message: "This access token is not good for this host or this path."}, &access.Rule{Text: "the access token is not good for the host or the path"}}
+	errTokenScope = &authcore.Error{Kind: authcore.Forbidden, Code: "insufficient_scope",
+		Message: "This access token has not all scopes that are needed here."}
+)
 
 // ProofOf says how a session was proven (RFC 8176).
 func ProofOf(s *authcore.Session, now time.Time) access.Proof {

@@ -26,6 +26,7 @@ type Handler struct {
 	Devices     *authcore.Sealer                // seals what browsers remember of sign-ins
 	KnownOrigin func(origin string) bool        // tells whether an origin is a gated host of ours
 	Apps        func(live *authcore.Live) []App // the gated sites that a user may open
+	Tokens      bool                            // some policy accepts access tokens
 	Explain     func(Question) (Explanation, error)
 	Ready       func(ctx context.Context) error // nil when the database answers
 	Brand       string                          // shown on every page
@@ -79,6 +80,10 @@ func (h *Handler) route(path string) (route, bool) {
 		return route{nil, h.changePassword, onPages}, true
 	case "account/sessions/revoke":
 		return route{nil, h.revokeSession, onPages}, true
+	case "account/tokens":
+		return route{nil, h.createToken, onPages}, true
+	case "account/tokens/revoke":
+		return route{nil, h.revokeToken, onPages}, true
 	case "admin/explain":
 		return route{h.explainPage, nil, onPortal}, true
 	case "health", "health/ready":

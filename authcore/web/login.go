@@ -236,11 +236,17 @@ var (
 
 // RequireSignIn answers a request of somebody who is not signed in: a browser
 // goes to the sign-in page, a program gets 401 and the address of that page.
-func (h *Handler) RequireSignIn(w http.ResponseWriter, r *http.Request, p Place, original *url.URL) {
+//
+// A program that is no browser's is told where an access token would do: with Basic
+// too, because old clients send a password only when they are asked for it.
+func (h *Handler) RequireSignIn(w http.ResponseWriter, r *http.Request, p Place, original *url.URL, tokens bool) {
 	if !Navigation(r) {
 		prob := describe(authcore.ErrNoSession, p.Client.RequestID)
 		secureHeaders(w.Header())
 		w.Header().Set("WWW-Authenticate", `Gatehouse realm="`+p.Host+`"`)
+		if tokens && r.Header.Get("Sec-Fetch-Mode") == "" {
+			w.Header()["Www-Authenticate"] = []string{`Bearer realm="` + p.Host + `"`, `Basic realm="` + p.Host + `", charset="UTF-8"`}
+		}
 		writeProblem(w, prob, map[string]any{"login_url": p.Portal + Prefix + "login"})
 		return
 	}
@@ -250,11 +256,22 @@ func (h *Handler) RequireSignIn(w http.ResponseWriter, r *http.Request, p Place,
 	redirectTo(w, r, h.SignInURL(w, r, p, original.RequestURI()))
 }
 
+// RefuseToken answers a request whose access token is not taken (RFC 6750 section 3).
+func (h *Handler) RefuseToken(w http.ResponseWriter, p Place, err *authcore.Error) {
+	code := "invalid_token"
+	if err.Kind == authcore.Forbidden {
+		code = "insufficient_scope"
+	}
+	secureHeaders(w.Header())
+	w.Header().Set("WWW-Authenticate", `Bearer realm="`+p.Host+`", error="`+code+`", error_description="`+err.Message+`"`)
+	writeProblem(w, describe(err, p.Client.RequestID), nil)
+}
+
 // RequireStepUp answers a signed-in user whose proof is too old, or too weak: a
 // browser goes to the page that asks for another and comes back, a program gets 401
 // with what is needed (RFC 9470 section 3).
 func (h *Handler) RequireStepUp(w http.ResponseWriter, r *http.Request, p Place, original *url.URL, live *authcore.Live, need access.Need) {
-	if Navigation(r) {
+	if Navigation(r) && live.Session.Access == nil {
 		if need.SecondFactor && !slices.Contains(live.Session.AMR, "mfa") {
 			h.Fail(w, r, p, live, errSecondFactor)
 			return

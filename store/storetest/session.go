@@ -22,6 +22,7 @@ var sessionTests = map[string]func(*world){
 	"list portal sessions":     rootSessions,
 	"delete what nobody uses":  deleteIdle,
 	"revoke everything":        revokeEverything,
+	"access tokens":            accessTokens,
 }
 
 func createSession(w *world) {

@@ -1,0 +1,69 @@
+package web
+
+import (
+	"encoding/base64"
+	"net/http"
+	"strings"
+
+	"github.com/gatehouse-auth/gatehouse/authcore"
+)
+
+// Credentials are what a request carries to say whose it is. Both may be empty.
+type Credentials struct {
+	Session string // of our cookie
+	Access  string // an access token; where there is one, the session does not count
+}
+
+// CredentialsOf reads the credentials of a request. An access token comes as Bearer
+// (RFC 6750 section 2.1), or for old clients as the password of Basic (RFC 7617)
+// with any username. Only what is written like one counts.
+func CredentialsOf(h http.Header, secure bool) Credentials {
+	c := Credentials{Session: SessionToken(h, secure)}
+	for _, line := range h["Authorization"] {
+		if c.Access = accessToken(line); c.Access != "" {
+			break
+		}
+	}
+	return c
+}
+
+// HideAccessTokens takes access tokens out of the Authorization headers, wherever
+// they are good, so that no upstream ever sees one.
+func HideAccessTokens(h http.Header) {
+	lines := h["Authorization"]
+	kept := lines[:0]
+	for _, line := range lines {
+		if accessToken(line) == "" {
+			kept = append(kept, line)
+		}
+	}
+	if len(kept) == 0 && lines != nil {
+		delete(h, "Authorization")
+	} else if len(kept) < len(lines) {
+		h["Authorization"] = kept
+	}
+}
+
+// maxBasic is the longest Basic that is looked at, in bytes: a username may be long.
+const maxBasic = 1024
+
+// accessToken gives the access token in an Authorization header, or nothing.
+func accessToken(line string) string {
+	scheme, rest, _ := strings.Cut(line, " ")
+	rest = strings.Trim(rest, " \t")
+	switch {
+	case strings.EqualFold(scheme, "Bearer"):
+	case strings.EqualFold(scheme, "Basic") && len(rest) <= maxBasic:
+		pair, err := base64.StdEncoding.DecodeString(rest)
+		if err != nil {
+			return ""
+		}
+		_, rest, _ = strings.Cut(string(pair), ":")
+	default:
+		return ""
+	}
+	if !authcore.PlausibleAccessToken(rest) {
+		return ""
+	}
+	return rest
+}
