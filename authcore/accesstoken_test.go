@@ -44,7 +44,15 @@ func TestAccessTokenText(t *testing.T) {
 
 func TestLookupAccess(t *testing.T) {
 	t.Parallel()
-	c := newHandTest(t)
+	clock := newHandClock()
+	c := newCacheTest(t, clock.now, clock.advance)
+	hear := func() {
+		t.Helper()
+		if err := c.poll(t.Context(), func() bool { return true }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hear()
 	secret, hash := NewAccessToken()
 	made := c.now()
 	token := AccessToken{ID: NewSessionID(), UserID: "u", Name: "Backup", CreatedAt: made, ExpiresAt: made.Add(MaxAccessLife)}
@@ -59,10 +67,8 @@ func TestLookupAccess(t *testing.T) {
 	if _, err := c.Sessions.Lookup(t.Context(), secret.Reveal(), c.now(), testIdle); !errors.Is(err, ErrNoSession) {
 		t.Errorf("as a session: %v", err)
 	}
-	c.advance(30 * 24 * time.Hour) // nobody used it meanwhile
-	if err := c.poll(t.Context(), func() bool { return true }); err != nil {
-		t.Fatal(err)
-	}
+	clock.advance(30 * 24 * time.Hour) // nobody used it meanwhile
+	hear()
 	if _, err := look(); err != nil {
 		t.Errorf("after a month: %v", err)
 	}

@@ -71,7 +71,7 @@ type Actor struct {
 
 	writing atomic.Int64 // nanoseconds that writes took
 
-	gathered atomic.Int64 // events in the batch that is being made
+	queued atomic.Int64 // events recorded that are in no batch yet
 }
 
 // Stats are an actor's counters.
@@ -140,6 +140,7 @@ func (a *Actor) Record(ev authcore.Event) {
 	if a.sync.Load() && a.through(ev) {
 		return
 	}
+	a.queued.Add(1)
 	select {
 	case a.queue <- ev:
 		return
@@ -150,6 +151,7 @@ func (a *Actor) Record(ev authcore.Event) {
 	select {
 	case a.queue <- ev:
 	case <-t.C:
+		a.queued.Add(-1)
 		a.backlog.dropped.Add(1)
 	}
 }
@@ -174,7 +176,7 @@ func (a *Actor) mourn(before uint64) uint64 {
 
 // Stats gives the counters as they are now.
 func (a *Actor) Stats() Stats {
-	s := Stats{Accepted: a.accepted.Load(), Written: a.written.Load(), Batches: a.batches.Load(), Failed: a.failed.Load(), Queue: len(a.queue) + int(a.gathered.Load()),
+	s := Stats{Accepted: a.accepted.Load(), Written: a.written.Load(), Batches: a.batches.Load(), Failed: a.failed.Load(), Queue: int(a.queued.Load()),
 		Dropped: a.backlog.dropped.Load(), Writing: time.Duration(a.writing.Load())}
 	s.Waiting, s.Spill = a.backlog.depth()
 	s.Spilled = a.backlog.spilled.Load()
@@ -215,15 +217,14 @@ func (a *Actor) collect() {
 	push := func() {
 		if len(batch) > 0 {
 			a.backlog.add(batch, a.Now())
+			a.queued.Add(-int64(len(batch))) // now that the backlog counts them
 			batch = nil
-			a.gathered.Store(0)
 		}
 	}
 	gather := func(ev authcore.Event) {
 		if batch == nil {
 			batch = make([]authcore.Event, 0, min(int(a.batch.Load()), len(a.queue)+1))
 		}
-		a.gathered.Add(1)
 		if batch = append(batch, ev); len(batch) >= int(a.batch.Load()) {
 			push()
 		}
