@@ -100,7 +100,10 @@ func (c *core) open(ctx context.Context, v values) error {
 	c.audit = audit.New(timedEvents{db, c.measures}, v.audit, audit.Parts{Spill: spill, Now: time.Now, Alarm: c.alarm,
 		Report: c.complaint("audit events wait: they cannot be written").report})
 	c.hashing = password.NewGate(v.permits)
-	c.hashing.Observe(c.measures.hashing)
+	c.hashing.Observe(func() (end func()) {
+		over, measured := procs.hashing(), c.measures.hashing()
+		return func() { measured(); over() }
+	})
 	c.address = limit.New(v.address.burst, v.address.every, time.Now)
 	c.notices = limit.New(5, time.Minute, time.Now)
 	c.account = limit.New(v.account.burst, v.account.every, time.Now)

@@ -41,6 +41,11 @@ var rooms = &sharing{ready: people, caddyfile: `{
 				}
 			}
 		}
+		policy tools {
+			allow everyone
+			tokens /api/* /hooks/*
+			tokens /api/admin/* scope:admin
+		}
 		policy tried {
 			allow group:nobody-has-it
 			observe
@@ -94,6 +99,10 @@ https://own.example.com:{{.HTTPS}} {
 			groups X-App-Roles space
 		}
 	}
+	reverse_proxy {{.Upstream}}
+}
+https://tools.example.com:{{.HTTPS}} {
+	gate tools
 	reverse_proxy {{.Upstream}}
 }
 https://tried.example.net:{{.HTTPS}} {
