@@ -28,7 +28,7 @@ type tokenView struct {
 }
 
 // Reveal is the text of a new token.
-func (d *tokensData) Reveal() string { return d.New.Reveal() }
+func (d tokensData) Reveal() string { return d.New.Reveal() }
 
 // read takes over what was filled in.
 func (d *tokensData) read(form url.Values) {
