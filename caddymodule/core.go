@@ -100,9 +100,14 @@ func (c *core) open(ctx context.Context, v values) error {
 	c.audit = audit.New(timedEvents{db, c.measures}, v.audit, audit.Parts{Spill: spill, Now: time.Now, Alarm: c.alarm,
 		Report: c.complaint("audit events wait: they cannot be written").report})
 	c.hashing = password.NewGate(v.permits)
-	c.hashing.Observe(func() (end func()) {
+	c.hashing.Observe(func() (end func(ran bool)) {
 		over, measured := procs.hashing(), c.measures.hashing()
-		return func() { measured(); over() }
+		return func(ran bool) {
+			over()
+			if ran {
+				measured()
+			}
+		}
 	})
 	c.address = limit.New(v.address.burst, v.address.every, time.Now)
 	c.notices = limit.New(5, time.Minute, time.Now)

@@ -35,7 +35,7 @@ type Gate struct {
 	inUse   int
 	line    list.List      // of *place, in the order of their turns
 	inside  map[Caller]int // by half, how many hold a permit or stand in line; see Caller
-	observe func() (end func())
+	observe func() (end func(ran bool))
 
 	last  [64]Caller     // who asked last
 	turn  int            // how often somebody asked

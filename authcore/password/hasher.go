@@ -100,9 +100,7 @@ func (h *Hasher) derive(ctx context.Context, p Parsed, length int, pw string) ([
 		h.gate.hashed.Add(1)
 		key = h.gate.memories.derive(secret, p.Salt, p.Params, length)
 	})
-	if err == nil {
-		end()
-	}
+	end(err == nil)
 	return key, err
 }
 

@@ -1,18 +1,25 @@
 package password
 
-import "testing"
+import (
+	"context"
+	"testing"
+)
 
 // A hash is observed once it has a permit, and only then.
 func TestObserve(t *testing.T) {
 	t.Parallel()
 	g := NewGate(1)
-	var began, ended int
-	g.Observe(func() func() {
+	var began, ended, left int
+	g.Observe(func() func(bool) {
 		began++
 		if n := g.Stats().InUse; n != 1 {
 			t.Errorf("%d permits in use where a hash begins", n)
 		}
-		return func() { ended++ }
+		return func(ran bool) {
+			if ended++; !ran {
+				left++
+			}
+		}
 	})
 	h := newHasher(t, g, cheap)
 	hash := mustHash(t, h, "a violet umbrella")
@@ -27,6 +34,18 @@ func TestObserve(t *testing.T) {
 		t.Error("a hash without a permit")
 	}
 	release()
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if release, err = g.Acquire(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	end := g.begin()
+	end(g.work(gone, func() { t.Error("a hash of somebody who has left") }) == nil)
+	release()
+	if began--; left != 1 {
+		t.Errorf("%d that did not run", left)
+	}
+	ended--
 	if hashed := g.Stats().Hashed; began != 2 || ended != 2 || hashed != 2 {
 		t.Errorf("%d begun, %d ended, %d hashed, want 2 each", began, ended, hashed)
 	}

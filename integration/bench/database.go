@@ -31,6 +31,10 @@ const (
 
 var databaseVariants = []variant{raw, stored}
 
+// patience is how long a command may take: a disk that halts for some seconds is a
+// figure, not the end of the measurement.
+const patience = 30 * time.Second
+
 // database is a product that the store runs on.
 type database struct {
 	name  string
@@ -80,7 +84,7 @@ func dollars(query string) string {
 
 func openSQLite(ctx context.Context, dir string) (*openDatabase, error) {
 	path := filepath.Join(dir, "sqlite", "gate.db")
-	db, err := store.Open(ctx, store.Config{Driver: store.SQLite, Path: path})
+	db, err := store.Open(ctx, store.Config{Driver: store.SQLite, Path: path, Wait: patience})
 	if err != nil {
 		return nil, err
 	}
@@ -181,7 +185,7 @@ func openServer(ctx context.Context, kind dbserver.Kind, driver string) (*openDa
 		return nil, "", errors.Join(err, o.close())
 	}
 	dsn := server.DSN(name, dbserver.User)
-	db, err := store.Open(ctx, store.Config{Driver: driver, DSN: authcore.Secret(dsn)})
+	db, err := store.Open(ctx, store.Config{Driver: driver, DSN: authcore.Secret(dsn), Wait: patience})
 	if err != nil {
 		return nil, "", errors.Join(fmt.Errorf("open the store on %s: %w", kind, err), o.close())
 	}
