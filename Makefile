@@ -32,7 +32,7 @@ run: build ## build it and run Caddyfile.example
 test: ## install what the tests need and run them all
 	bash integration/setup.sh
 	@mkdir -p bin
-	GATE_COUNTS="$(CURDIR)/bin/store-tests.txt" go test -race -timeout 30m $(TESTFLAGS) ./...
+	GATE_COUNTS="$(CURDIR)/bin/store-tests.txt" go test -race -timeout 60m $(TESTFLAGS) ./...
 	@cat bin/store-tests.txt 2>/dev/null || true # none where TESTFLAGS left them out
 	$(CHECK_ENV) go test -run AllocatesNothing ./caddymodule
 

@@ -36,7 +36,7 @@ func TestProcessors(t *testing.T) {
 			{"a little later", func() { time.Sleep(lingering / 2) }, 4, 4},
 			{"one more", hash, 4, 4},
 			{"not long enough without", func() { time.Sleep(lingering - 1) }, 4, 4},
-			{"nothing to hash", func() { time.Sleep(2) }, 2, 5},
+			{"nothing to hash", func() { time.Sleep(2 * time.Nanosecond) }, 2, 5},
 			{"permits meanwhile", func() { p.add(a, 4) }, 2, 5},
 			{"a long hash", func() { long = p.hashing() }, 10, 6},
 			{"while it runs", func() { time.Sleep(3 * lingering) }, 10, 6},
