@@ -26,11 +26,11 @@ func put(name string, body []byte) option {
 	return func(s *server) { _ = os.WriteFile(filepath.Join(s.Dir, name), body, 0o600) }
 }
 
-// in runs statements on a SQLite file in the server's folder before it starts, as
-// another program would.
+// in runs statements on a SQLite file in the server's folder, as another program
+// would; it waits for a server that is writing.
 func in(name string, statements ...string) option {
 	return func(s *server) {
-		db, err := sql.Open("sqlite", filepath.Join(s.Dir, name))
+		db, err := sql.Open("sqlite", "file:"+filepath.ToSlash(filepath.Join(s.Dir, name))+"?_pragma=busy_timeout(60000)")
 		if err != nil {
 			panic(err)
 		}
