@@ -362,7 +362,7 @@ func TestLockedDatabase(t *testing.T) {
 // holder opens the server's database to write, as another process does.
 func (s *server) holder(t *testing.T) *sql.DB {
 	t.Helper()
-	db, err := sql.Open("sqlite", filepath.Join(s.Dir, "gate.db"))
+	db, err := sql.Open("sqlite", "file:"+filepath.ToSlash(filepath.Join(s.Dir, "gate.db"))+"?_pragma=busy_timeout(60000)")
 	if err != nil {
 		t.Fatal(err)
 	}
