@@ -1,8 +1,9 @@
 package password
 
 // Observe has begin called before every Argon2 run, and what it returns after it,
-// with whether there was one: not where the caller has left before its turn. Whoever measures brings a clock along, because this package has none. The time
-// in line is no part of it, the time until a thread has a processor is.
+// with whether there was one: not where the caller has left before its turn.
+// Whoever measures brings a clock along, because this package has none. The time in
+// line is no part of it, the time until a thread has a processor is.
 func (g *Gate) Observe(begin func() (end func(ran bool))) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
