@@ -107,6 +107,7 @@ type Store interface {
 	SessionStore
 	AccessStore
 	CodeStore
+	KeyStore
 }
 
 // Recorder takes audit events that need no transaction of their own. It never

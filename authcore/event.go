@@ -26,6 +26,7 @@ const (
 	SessionRevoke    Action = "session.revoke"
 	TokenCreate      Action = "token.create" // an access token
 	TokenRevoke      Action = "token.revoke"
+	KeyCreate        Action = "key.create"      // a signing key
 	AccessDenied     Action = "access.denied"   // a policy refused a request
 	AccessObserved   Action = "access.observed" // a policy that observes would have
 	SetupOpen        Action = "setup.open"

@@ -68,7 +68,7 @@ func run(w http.ResponseWriter, r *http.Request) error {
 	}
 	done := rt.core.use()
 	defer done()
-	con := &console{accounts: rt.accounts, db: rt.core.db, origin: rt.pagesOrigin(), explain: rt.explain}
+	con := &console{accounts: rt.accounts, db: rt.core.db, keys: rt.core.keys, origin: rt.pagesOrigin(), explain: rt.explain}
 	return json.NewEncoder(w).Encode(con.run(r.Context(), c.Operation, c.Args))
 }
 

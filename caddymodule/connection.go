@@ -95,7 +95,7 @@ func (c *connection) open(t *target, create bool) error {
 	if err != nil {
 		return errors.Join(err, opened.Destruct())
 	}
-	c.core, c.local = opened, &console{accounts: accounts, db: opened.db, explain: t.explain}
+	c.core, c.local = opened, &console{accounts: accounts, db: opened.db, keys: opened.keys, explain: t.explain}
 	if t.values.portal.host != "" {
 		c.local.origin = t.values.portal.String()
 	}

@@ -39,6 +39,7 @@ type core struct {
 	db        *store.DB
 	key       authcore.SecretKey
 	sessions  *authcore.Sessions
+	keys      *authcore.Keys
 	audit     *audit.Actor
 	hashing   *password.Gate
 	address   *limit.Limiter
@@ -93,6 +94,7 @@ func (c *core) open(ctx context.Context, v values) error {
 	c.db = db
 	c.sessions = authcore.NewSessions(db, time.Now, web.Prepare)
 	db.UseKey(c.key)
+	c.keys = authcore.NewKeys(db, c.key, time.Now)
 	var spill *audit.SpillPlace
 	if !c.brief { // the files would belong to who types the command
 		spill = spillPlace(c.config, v.spill)
@@ -128,6 +130,7 @@ func (c *core) serve() {
 	c.cancel = cancel
 	c.ended.Go(func() { c.sessions.Listen(ctx, c.complaint("the database does not answer").report) })
 	c.ended.Go(func() { c.sessions.Run(ctx, c.complaint("last-seen times wait: they cannot be written").report) })
+	c.ended.Go(func() { c.keys.Run(ctx, c.complaint("the signing keys cannot be read").report) })
 	c.ended.Go(func() { c.clean(ctx, cleanEvery) })
 }
 

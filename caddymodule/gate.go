@@ -84,7 +84,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	vars, repl := vars(r), replacer(r)
 	s, _ := vars[stateVar].(*state)
 	if s != nil && s.owner.Load() == repl { // another gate on the way has done the rest
-		return g.pass(rt, s, w, r, method, u, next)
+		return g.judge(rt, s, w, r, method, u, next)
 	}
 	web.Strip(r)
 	rt.managed.Strip(r)
@@ -101,13 +101,13 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	s.guard.ResponseWriter = w
 	s.owner.Store(repl)
 	vars[stateVar] = s
-	err := g.pass(rt, s, &s.guard, r, method, u, next)
+	err := g.judge(rt, s, &s.guard, r, method, u, next)
 	s.release(r) // not after a panic: then whoever still runs keeps the state
 	return err
 }
 
-// pass judges a request and lets it through, or answers it.
-func (g *Gate) pass(rt *instance, s *state, w http.ResponseWriter, r *http.Request, method string, u *url.URL, next caddyhttp.Handler) error {
+// judge lets a request through, or answers it.
+func (g *Gate) judge(rt *instance, s *state, w http.ResponseWriter, r *http.Request, method string, u *url.URL, next caddyhttp.Handler) error {
 	// A path that servers read in more than one way is taken as matched: what is
 	// behind us may see another path than the matcher does.
 	if g.matches != nil && access.Canonical(u.Path, u.RawPath) {
@@ -116,8 +116,7 @@ func (g *Gate) pass(rt *instance, s *state, w http.ResponseWriter, r *http.Reque
 			return err
 		}
 		if !match {
-			g.tell(s, r, web.Verdict{})
-			return next.ServeHTTP(w, r)
+			return g.pass(rt, s, w, r, web.Verdict{}, next)
 		}
 	}
 	req := access.Request{Method: method, Path: u.Path, RawPath: u.RawPath}
@@ -133,39 +132,49 @@ func (g *Gate) pass(rt *instance, s *state, w http.ResponseWriter, r *http.Reque
 		rt.pages.Fail(w, r, rt.place(r, false), nil, err)
 		return nil
 	case v.Outcome == access.Allow:
-		g.tell(s, r, v)
 		if v.Live != nil && lasting(r.Header) {
-			return g.watched(rt, s.by, w, r, req, next)
+			next = g.watched(rt, s.by, req, next)
 		}
-		return next.ServeHTTP(w, r)
+		return g.pass(rt, s, w, r, v, next)
 	case g.policy.Observes():
 		rt.denied(rt.place(r, false), v, u, true)
-		g.tell(s, r, v)
-		return next.ServeHTTP(w, r)
+		return g.pass(rt, s, w, r, v, next)
 	}
 	s.answer(r)
 	rt.stop(w, r, rt.place(r, false), u, v)
 	return nil
 }
 
-// tell passes on who is there.
-func (g *Gate) tell(s *state, r *http.Request, v web.Verdict) {
+// pass lets a request through and tells who is there. Where that is to be signed and
+// cannot be, the request does not pass.
+func (g *Gate) pass(rt *instance, s *state, w http.ResponseWriter, r *http.Request, v web.Verdict, next caddyhttp.Handler) error {
 	repl := replacer(r)
 	if v.Live == nil {
 		if s.preset == nil && repl != nil { // no gate on the way has told of anybody
 			repl.Map(web.Nobody)
 		}
-		return
+		return next.ServeHTTP(w, r)
 	}
 	known := v.Live.Prepared().(*web.Known)
+	var assertion string
+	if g.preset.Signed {
+		p := rt.place(r, false)
+		var err error
+		if assertion, err = known.Assertion(rt.core.keys, p, time.Now()); err != nil {
+			s.answer(r)
+			rt.pages.Fail(w, r, p, nil, err)
+			return nil
+		}
+	}
 	if s.preset != nil {
 		web.Untell(r.Header, s.preset)
 	}
-	known.Tell(r.Header, g.preset, &s.values)
+	known.Tell(r.Header, g.preset, &s.values, assertion)
 	s.preset, s.live = g.preset, v.Live
 	if repl != nil {
 		repl.Map(known.Placeholders)
 	}
+	return next.ServeHTTP(w, r)
 }
 
 // stop answers a request that may not pass.

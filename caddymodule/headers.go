@@ -12,7 +12,7 @@ import (
 // Headers is how an upstream is told who is there: by the name of a preset, or by
 // names of its own. The zero Headers are the preset remote.
 type Headers struct {
-	// remote (default), oauth2-proxy, authentik, x-token or none.
+	// remote (default), oauth2-proxy, authentik, x-token, jwt or none.
 	Preset string `json:"preset,omitempty"`
 	// The names of headers by what they say: user, groups, name, email, id.
 	Names map[string]string `json:"names,omitempty"`

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
 	"github.com/gatehouse-auth/gatehouse/authcore/web"
@@ -35,10 +36,23 @@ func newInstance(a *App) (*instance, error) {
 	if err := rt.findSites(); err != nil {
 		return nil, err
 	}
+	if rt.signs() {
+		if err := a.core.keys.Want(a.ctx); err != nil { // they are read again soon
+			a.core.log().Error("the signing keys cannot be read, and what needs a signature is refused", zap.Error(err))
+		}
+	}
 	rt.pages = &web.Handler{Accounts: accounts, Check: rt.check, Flows: a.core.key.NewSealer("sign-in flow", time.Now),
 		Devices:     a.core.key.NewSealer("known device", time.Now),
-		KnownOrigin: rt.knownOrigin, Apps: rt.apps, Tokens: a.acceptsTokens(), Explain: rt.explain, Ready: a.core.db.Ping, Brand: "Gatehouse", Log: a.ctx.Slogger()}
+		KnownOrigin: rt.knownOrigin, Apps: rt.apps, Tokens: a.acceptsTokens(), Keys: a.core.keys, Explain: rt.explain, Ready: a.core.db.Ping, Brand: "Gatehouse", Log: a.ctx.Slogger()}
 	return rt, nil
+}
+
+// signs tells whether some gate tells its upstream who is there in a signed
+// assertion.
+func (rt *instance) signs() bool {
+	return slices.ContainsFunc(rt.sites, func(s site) bool {
+		return slices.ContainsFunc(s.gates, func(g *Gate) bool { return g.preset.Signed })
+	})
 }
 
 // pagesOrigin is where the pages are that make the first owner.

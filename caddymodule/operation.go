@@ -18,6 +18,7 @@ import (
 type console struct {
 	accounts *authcore.Accounts
 	db       *store.DB
+	keys     *authcore.Keys
 	origin   string // of the pages; empty where no server runs
 	explain  func(web.Question) (web.Explanation, error)
 }
@@ -41,6 +42,8 @@ var operations = map[string]operation{
 	"token.add":      with(addToken),
 	"token.list":     with(listTokens),
 	"token.revoke":   with(revokeTokens),
+	"key.list":       with(listKeys),
+	"key.rotate":     with(rotateKeys),
 	"audit.list":     with(listEvents),
 	"audit.verify":   with(verifyEvents),
 	"explain":        with(explain),

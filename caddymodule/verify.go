@@ -193,11 +193,20 @@ func (v *Verify) verify(rt *instance, w http.ResponseWriter, r *http.Request, d 
 	if verdict.Outcome != access.Allow {
 		rt.denied(rt.place(asked, false), verdict, f.URL, true)
 	}
-	w.Header()["Cache-Control"] = noStore
 	if verdict.Live != nil {
+		known, preset := verdict.Live.Prepared().(*web.Known), h.gate.preset.ToProxy()
 		var values web.Values
-		verdict.Live.Prepared().(*web.Known).Tell(w.Header(), h.gate.preset.ToProxy(), &values)
+		var assertion string
+		if preset.Signed {
+			p := rt.place(asked, false)
+			if assertion, err = known.Assertion(rt.core.keys, p, time.Now()); err != nil {
+				rt.pages.Fail(w, asked, p, nil, err)
+				return nil
+			}
+		}
+		known.Tell(w.Header(), preset, &values, assertion)
 	}
+	w.Header()["Cache-Control"] = noStore
 	w.WriteHeader(http.StatusOK)
 	return nil
 }

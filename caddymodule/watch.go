@@ -29,28 +29,30 @@ func lasting(h http.Header) bool {
 	return false
 }
 
-// watched lets a request through for as long as it would be let through if it came
-// now: a revoked session, a disabled user or a group that is taken away ends it. It
-// does not count as activity.
-func (g *Gate) watched(rt *instance, by web.Credentials, w http.ResponseWriter, r *http.Request, req access.Request, next caddyhttp.Handler) error {
-	ctx, cancel := context.WithCancel(r.Context())
-	host := web.Hostname(r.Host)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		tick := time.NewTicker(watchEvery)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-				if !rt.check.Still(ctx, by, host, time.Now(), g.policy, req) {
-					cancel()
+// watched gives a handler that lets a request through for as long as it would be let
+// through if it came now: a revoked session, a disabled user or a group that is taken
+// away ends it. It does not count as activity.
+func (g *Gate) watched(rt *instance, by web.Credentials, req access.Request, next caddyhttp.Handler) caddyhttp.Handler {
+	return caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+		ctx, cancel := context.WithCancel(r.Context())
+		host := web.Hostname(r.Host)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			tick := time.NewTicker(watchEvery)
+			defer tick.Stop()
+			for {
+				select {
+				case <-ctx.Done():
+					return
+				case <-tick.C:
+					if !rt.check.Still(ctx, by, host, time.Now(), g.policy, req) {
+						cancel()
+					}
 				}
 			}
-		}
-	}()
-	defer func() { cancel(); <-done }()
-	return next.ServeHTTP(w, r.WithContext(ctx))
+		}()
+		defer func() { cancel(); <-done }()
+		return next.ServeHTTP(w, r.WithContext(ctx))
+	})
 }

@@ -27,6 +27,7 @@ type Handler struct {
 	KnownOrigin func(origin string) bool        // tells whether an origin is a gated host of ours
 	Apps        func(live *authcore.Live) []App // the gated sites that a user may open
 	Tokens      bool                            // some policy accepts access tokens
+	Keys        *authcore.Keys                  // what assertions are signed with
 	Explain     func(Question) (Explanation, error)
 	Ready       func(ctx context.Context) error // nil when the database answers
 	Brand       string                          // shown on every page
@@ -86,6 +87,8 @@ func (h *Handler) route(path string) (route, bool) {
 		return route{nil, h.revokeToken, onPages}, true
 	case "admin/explain":
 		return route{h.explainPage, nil, onPortal}, true
+	case "oauth/jwks":
+		return route{h.publicKeys, nil, onAll}, true
 	case "health", "health/ready":
 		return route{h.ready, nil, onPages}, true
 	case "health/live":

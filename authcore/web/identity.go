@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
 	"github.com/gatehouse-auth/gatehouse/authcore/access"
@@ -22,6 +23,7 @@ const (
 	FieldName
 	FieldEmail // empty unless verified
 	FieldID
+	FieldAssertion // signed, see Assertion
 	fields
 )
 
@@ -32,6 +34,8 @@ type Preset struct {
 	// Answer is what a verifier answers with, where that has other names than the
 	// headers to an upstream.
 	Answer *Preset
+	// Signed says that one of the headers is an assertion.
+	Signed bool
 }
 
 // IdentityHeader is a header, by its canonical name, and what it says.
@@ -59,10 +63,11 @@ var (
 		{"X-Authentik-Name", FieldName}, {"X-Authentik-Email", FieldEmail}, {"X-Authentik-Uid", FieldID}}}
 	xToken = &Preset{Name: "x-token", Headers: []IdentityHeader{{"X-Token-Subject", FieldUsername}, {"X-Token-User-Roles", FieldGroupsBySpace},
 		{"X-Token-User-Name", FieldName}, {"X-Token-User-Email", FieldEmail}}}
+	jwtPreset = &Preset{Name: "jwt", Headers: []IdentityHeader{{"Gate-Assertion", FieldAssertion}}, Signed: true}
 )
 
 // Presets finds a preset by its name.
-var Presets = byName(RemotePreset, NonePreset, oauth2, authentik, xToken)
+var Presets = byName(RemotePreset, NonePreset, oauth2, authentik, xToken, jwtPreset)
 
 func byName(all ...*Preset) map[string]*Preset {
 	m := make(map[string]*Preset, len(all))
@@ -254,6 +259,8 @@ type Known struct {
 	values       [fields]string
 	Placeholders func(key string) (any, bool)
 	Identity     access.Identity
+	claims       claims
+	assertion    atomic.Pointer[assertion] // the last one that was signed
 }
 
 // Prepare makes a Known of a user: it is the prepare function of
@@ -270,6 +277,7 @@ func Prepare(u *authcore.User) any {
 		values: [fields]string{FieldUsername: u.Username, FieldGroups: strings.Join(u.Groups, ","), FieldGroupsBySpace: strings.Join(u.Groups, " "),
 			FieldGroupsByPipe: strings.Join(u.Groups, "|"), FieldName: u.Name, FieldEmail: email, FieldID: string(u.ID)},
 	}
+	k.claims = claims{Subject: u.ID, Username: u.Username, Name: u.Name, Email: email, EmailVerified: email != "", Groups: u.Groups}
 	values := map[string]any{"id": string(u.ID), "username": u.Username, "name": u.DisplayName(), "email": email,
 		"groups": strings.Join(u.Groups, ",")}
 	k.Placeholders = func(key string) (any, bool) {
@@ -291,13 +299,18 @@ func Nobody(key string) (any, bool) { return "", strings.HasPrefix(key, placehol
 
 // Tell sets the identity headers. store keeps the values for as long as the
 // request runs: each header's slice is one element of it, so that nothing is
-// allocated and nothing that is shared can be changed downstream.
-func (k *Known) Tell(h http.Header, preset *Preset, store *Values) {
+// allocated and nothing that is shared can be changed downstream. A preset that is
+// signed needs an assertion.
+func (k *Known) Tell(h http.Header, preset *Preset, store *Values, assertion string) {
 	for i, header := range preset.Headers {
-		if k.values[header.Says] == "" {
+		value := k.values[header.Says]
+		if header.Says == FieldAssertion {
+			value = assertion
+		}
+		if value == "" {
 			continue
 		}
-		store[i] = k.values[header.Says]
+		store[i] = value
 		h[header.Name] = store[i : i+1 : i+1]
 	}
 }
