@@ -105,4 +105,6 @@ var (
 		Message: "This link was used already, or is too old."}
 	ErrUnavailable = &Error{Kind: Unavailable, Code: "database_unavailable",
 		Message: "The sign-in service cannot reach its database. Please try again in a moment.", RetryAfter: 2 * time.Second}
+	ErrNoSigningKey = &Error{Kind: Unavailable, Code: "signing_key_unavailable",
+		Message: "The sign-in service has no key to sign with just now. Please try again in a moment.", RetryAfter: 10 * time.Second}
 )

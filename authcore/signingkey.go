@@ -214,11 +214,11 @@ func (k *Keys) open(key SigningKey) (Signer, error) {
 	return s, err
 }
 
-// Signer gives the key that signs now, or ErrUnavailable while there is none.
+// Signer gives the key that signs now, or ErrNoSigningKey.
 func (k *Keys) Signer(now time.Time) (*Signer, error) {
 	known := k.known.Load()
 	if known == nil {
-		return nil, ErrUnavailable
+		return nil, ErrNoSigningKey
 	}
 	return &known.signers[signing(known.all, now)], nil
 }

@@ -126,7 +126,7 @@ func TestSigningKeyLeaked(t *testing.T) {
 	now := time.Now()
 	table := new(keyTable)
 	k := NewKeys(table, NewSecretKey(), func() time.Time { return now })
-	if _, err := k.Signer(now); !errors.Is(err, ErrUnavailable) {
+	if _, err := k.Signer(now); !errors.Is(err, ErrNoSigningKey) {
 		t.Errorf("before there is a key: %v", err)
 	}
 	if err := k.Want(t.Context()); err != nil {
