@@ -71,6 +71,18 @@ func (a *Accounts) CreateUser(ctx context.Context, actor Actor, n NewUser) (User
 	return u, a.Store.CreateUser(ctx, u, hash, nil, ev)
 }
 
+// ImportUser makes an account that somebody had in another system, with the hash of
+// the password there; it may be empty.
+func (a *Accounts) ImportUser(ctx context.Context, actor Actor, n NewUser, hash password.Hash, status Status) (User, error) {
+	u, err := n.user(a.Now())
+	if err != nil {
+		return User{}, err
+	}
+	u.Status = status
+	ev := a.event(actor, UserCreate, TargetUser(u.ID), Success, u.Username+", imported")
+	return u, a.Store.CreateUser(ctx, u, hash, nil, ev)
+}
+
 // RegisterUser makes an account for somebody who registers, with a code where
 // registration is by invitation, and signs in. Nothing that a person types makes
 // an owner, a group or a verified address.

@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"strings"
 
 	"golang.org/x/text/unicode/norm"
 )
@@ -52,10 +53,15 @@ func (h *Hasher) Hash(ctx context.Context, pw string) (Hash, error) {
 // Verify reports whether pw is the password of stored, in one Argon2 run with
 // the parameters that are in stored. When it is, rehash reports whether stored
 // is weaker than new hashes in any dimension, or of other lengths: hash pw
-// again and store that. A malformed hash is an error that wraps
+// again and store that. So it does for a hash of another system ([Import]), whatever
+// it costs. A malformed hash is an error that wraps
 // [ErrMalformed]; ErrBusy or ctx.Err() says that the gate gave no permit. For a
 // user without a password call VerifyUnknown.
 func (h *Hasher) Verify(ctx context.Context, stored Hash, pw string) (ok, rehash bool, err error) {
+	if !strings.HasPrefix(string(stored), phcPrefix) {
+		ok, err = h.matchesForeign(ctx, stored, pw)
+		return ok, ok, err
+	}
 	p, err := ParseHash(string(stored))
 	if err != nil {
 		return false, false, fmt.Errorf("verify password: %w", err)
@@ -89,19 +95,36 @@ func (h *Hasher) matches(ctx context.Context, p Parsed, pw string) (bool, error)
 // first, because keyboards differ in how they compose the same letter.
 func (h *Hasher) derive(ctx context.Context, p Parsed, length int, pw string) ([]byte, error) {
 	secret := norm.NFC.Bytes([]byte(pw))
+	var key []byte
+	err := h.run(ctx, func() { key = h.gate.memories.derive(secret, p.Salt, p.Params, length) })
+	return key, err
+}
+
+// matchesForeign verifies a hash of another system, which got the password as it was
+// typed.
+func (h *Hasher) matchesForeign(ctx context.Context, stored Hash, pw string) (ok bool, err error) {
+	d, err := parseForeign(string(stored))
+	if err != nil {
+		return false, fmt.Errorf("verify password: %w: %w", ErrMalformed, err)
+	}
+	err = h.run(ctx, func() { ok = d.Match(pw) })
+	return ok && err == nil, err
+}
+
+// run makes the one hash of a call, behind the gate.
+func (h *Hasher) run(ctx context.Context, hash func()) error {
 	release, err := h.gate.Acquire(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer release()
-	var key []byte
 	end := h.gate.begin() // not on the hash's thread, which may have to wait anywhere
 	err = h.gate.work(ctx, func() {
 		h.gate.hashed.Add(1)
-		key = h.gate.memories.derive(secret, p.Salt, p.Params, length)
+		hash()
 	})
 	end(err == nil)
-	return key, err
+	return err
 }
 
 // randomBytes returns n bytes from the system's secure source, which never
