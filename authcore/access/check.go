@@ -1,7 +1,6 @@
 package access
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -33,12 +32,11 @@ const (
 // anything.
 func (c *compiler) finish() error {
 	p := c.policy
-	slices.SortStableFunc(p.places, func(a, b *place) int { return cmp.Compare(len(a.pattern.path), len(b.pattern.path)) })
+	for _, pl := range p.places { // before any is linked: a chain goes out to the root
+		pl.outer = p.outside(pl)
+	}
 	anybody := false
 	for _, pl := range append([]*place{&p.root}, p.places...) {
-		if pl != &p.root {
-			pl.outer = p.outside(pl)
-		}
 		pl.link()
 		for _, b := range pl.own() {
 			anybody = anybody || !b.allow.empty()

@@ -187,3 +187,25 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// What holds for all paths holds at an exact path and below it, in whatever order
+// the two stand.
+func TestOuterRulesHoldAtPathAndBelow(t *testing.T) {
+	t.Parallel()
+	all := []Line{{Word: "allow", Args: []string{"everyone"}}}
+	exact, below := Line{Word: "path", Args: []string{"/b"}, Lines: all}, Line{Word: "path", Args: []string{"/b/*"}, Lines: all}
+	root := []Line{{Word: "allow", Args: []string{"group:staff"}}, {Word: "deny", Args: []string{"user:bob"}}, {Word: "require", Args: []string{"2fa"}}}
+	for _, blocks := range [][]Line{{exact, below}, {below, exact}} {
+		p, err := Parse(append(root[:3:3], blocks...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range []string{"/b", "/b/", "/b/x"} {
+			for name, want := range map[string]Outcome{"bob": Deny, "carol": StepUp} {
+				if d := p.Decide(&Request{Method: "GET", Path: path}, &Identity{Username: name}); d.Outcome != want {
+					t.Errorf("%s, path %s first: %s by %v, want %s", name, blocks[0].Args[0], d.Outcome, d.Rule, want)
+				}
+			}
+		}
+	}
+}
