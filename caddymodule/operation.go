@@ -30,6 +30,7 @@ type operation func(ctx context.Context, c *console, args json.RawMessage) (any,
 // operations holds them by name.
 var operations = map[string]operation{
 	"user.add":       with(addUser),
+	"user.import":    with(importUsers),
 	"user.list":      with(listUsers),
 	"user.status":    with(setStatus),
 	"user.password":  with(setPassword),

@@ -24,7 +24,7 @@ const houseModule = "github.com/gatehouse-auth/gatehouse"
 // room may not exist yet.
 var (
 	primitives = []string{"authcore/password", "authcore/totp", "authcore/limit", "authcore/access"}
-	adapters   = []string{"authcore/audit", "authcore/connect", "authcore/passkey", "authcore/oidcop", "authcore/webhook", "authcore/mail"}
+	adapters   = []string{"authcore/audit", "authcore/connect", "authcore/passkey", "authcore/oidcop", "authcore/webhook", "authcore/mail", "authcore/importer"}
 	vocabulary = append([]string{"authcore"}, primitives...)
 	product    = slices.Concat(vocabulary, adapters, []string{"authcore/web", "store", "caddymodule", "."})
 )

@@ -145,6 +145,9 @@ func (b *block) underPublic(around []*block) error {
 	for _, out := range around {
 		if len(out.public) > 0 {
 			public := out.public[0].rule
+			if len(b.public) > 0 && !out.public[0].holds(b.public[0].path) {
+				return nil // /a beside /a/*, which is not /a
+			}
 			if len(b.public) > 0 {
 				return never(b.public[0].rule, public, "opens it already")
 			}

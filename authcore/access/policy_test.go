@@ -209,3 +209,19 @@ func TestOuterRulesHoldAtPathAndBelow(t *testing.T) {
 		}
 	}
 }
+
+// A path and what is below it can both be public, and neither opens the other.
+func TestPublicPathAndBelow(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"/a", "/a/*"}, {"/a/*", "/a"}} {
+		p, err := Parse([]Line{{Word: "allow", Args: []string{"everyone"}}, {Word: "public", Args: args}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for path, want := range map[string]Outcome{"/a": Allow, "/a/": Allow, "/a/x": Allow, "/ax": SignIn, "/": SignIn} {
+			if d := p.Decide(&Request{Method: "GET", Path: path}, nil); d.Outcome != want {
+				t.Errorf("%s: %s, want %s", path, d.Outcome, want)
+			}
+		}
+	}
+}

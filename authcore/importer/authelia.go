@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -154,8 +155,8 @@ func (r *Result) accessControl(f *autheliaFile) {
 			switch {
 			case slices.ContainsFunc(rule.Domain, func(d string) bool { return covers(strings.ToLower(d), host) }):
 				rules = append(rules, rule)
-			case (len(rule.DomainRegex) > 0 || slices.ContainsFunc(rule.Domain, func(d string) bool { return strings.Contains(d, "{") })) && rule.Policy != "bypass":
-				unsure = true // it may be meant for this host too
+			case rule.Policy != "bypass" && rule.mayCover(host):
+				unsure = true
 			}
 		}
 		p, err := policyOf(rules, f.Access.Default)
@@ -171,8 +172,25 @@ func (r *Result) accessControl(f *autheliaFile) {
 				r.leave("%s: access_control rule %d: %s", host, rule.number, s)
 			}
 		}
+		if p.empty() && len(p.blocks) == 0 && slices.Equal(p.publics, []string{"/*"}) {
+			r.leave("%s: is open to everybody: it needs no gate", host)
+			continue
+		}
 		r.policy(host, host, p)
 	}
+}
+
+// mayCover tells whether a rule names hosts in a way that may mean this one.
+func (u *autheliaRule) mayCover(host string) bool {
+	for _, expr := range u.DomainRegex {
+		if re, err := regexp.Compile(expr); err != nil || strings.HasPrefix(host, "*") || re.MatchString(host) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(u.Domain, func(d string) bool {
+		_, rest, pattern := strings.Cut(d, "}")
+		return pattern && strings.HasSuffix(host, strings.ToLower(rest))
+	})
 }
 
 // covers tells whether a domain of a rule stands for a host.
@@ -248,37 +266,31 @@ func (s spot) in(p *place) *place {
 // policyOf makes the policy of one host.
 func policyOf(rules []*autheliaRule, byDefault string) (*place, error) {
 	p := &place{}
-	var spots []spot
+	paths, methods := []string{""}, []string{""}
 	for _, rule := range rules {
 		if rule.Query != nil {
 			return nil, fmt.Errorf("rule %d: a policy does not look at the query", rule.number)
 		}
-		paths, err := rule.paths()
+		named, err := rule.paths()
 		if err != nil {
 			return nil, err
 		}
-		if len(rule.Resources) == 0 {
-			paths = []string{""}
+		for _, path := range named {
+			add(&paths, path)
 		}
-		methods := []string(rule.Methods)
-		if len(methods) == 0 {
-			methods = []string{""}
+		for _, m := range rule.Methods {
+			add(&methods, strings.ToUpper(m))
 		}
-		for _, path := range paths {
-			for _, m := range methods {
-				if s := (spot{path, strings.ToUpper(m)}); !slices.Contains(spots, s) {
-					spots = append(spots, s)
-				}
+	}
+	for _, path := range paths {
+		for _, m := range methods {
+			if err := (spot{path, m}).fill(p, rules, byDefault); err != nil {
+				return nil, err
 			}
 		}
 	}
-	if !slices.Contains(spots, spot{}) {
-		spots = append(spots, spot{})
-	}
-	for _, s := range spots {
-		if err := s.fill(p, rules, byDefault); err != nil {
-			return nil, err
-		}
+	if !p.tidy() {
+		return nil, errors.New("some of its paths would be for nobody, which a policy cannot say of a part")
 	}
 	return p, nil
 }
@@ -287,13 +299,13 @@ func policyOf(rules []*autheliaRule, byDefault string) (*place, error) {
 // their order, up to the first that is for everybody.
 func (s spot) fill(p *place, rules []*autheliaRule, byDefault string) error {
 	ended := false
-	at := &place{}
+	var at verdict
 	for _, rule := range rules {
 		if ended || !s.held(rule) {
 			continue
 		}
 		ended = len(rule.Subject) == 0
-		if err := at.take(rule, s); err != nil {
+		if err := at.take(rule); err != nil {
 			return err
 		}
 	}
@@ -311,30 +323,21 @@ func (s spot) fill(p *place, rules []*autheliaRule, byDefault string) error {
 			}
 		}
 	}
-	if s == (spot{}) && at.empty() {
+	if at.public {
+		path := s.path
+		if path == "" {
+			path = "/*"
+		}
+		p.public(s.method, []string{path})
 		return nil
 	}
-	if len(at.allows) == 0 && !slices.ContainsFunc(at.others, func(l string) bool { return strings.HasPrefix(l, "public ") }) {
+	if len(at.allows) == 0 {
 		if s == (spot{}) {
-			at.denies = nil // nobody is let in anyway
-			at.others = nil
-			at.networks = nil
-		} else {
-			return fmt.Errorf("nobody may use %s %s, which a policy cannot say of a part", s.method, s.path)
+			return nil // who is not let in is refused
 		}
+		return fmt.Errorf("nobody may use %s, which a policy cannot say of a part", strings.TrimSpace(s.method+" "+s.path))
 	}
-	if public := slices.Contains(at.others, "public "); public {
-		return errors.New("it is public")
-	}
-	target := s.in(p)
-	target.allows, target.denies, target.networks = at.allows, at.denies, at.networks
-	for _, line := range at.others {
-		if strings.HasPrefix(line, "public ") {
-			add(&p.others, line)
-			continue
-		}
-		add(&target.others, line)
-	}
+	s.in(p).holds = at.holds
 	return nil
 }
 
@@ -351,8 +354,14 @@ func within(path, other string) bool {
 	return path != "" && (path == other || below && strings.HasPrefix(path, base))
 }
 
+// verdict is what rules say of one place.
+type verdict struct {
+	holds
+	public bool
+}
+
 // take adds what one rule says.
-func (p *place) take(rule *autheliaRule, s spot) error {
+func (p *verdict) take(rule *autheliaRule) error {
 	if len(rule.Networks) > 0 && (rule.Policy == "bypass" || rule.Policy == "deny" || !p.empty()) {
 		return fmt.Errorf("rule %d: a network alone lets nobody in, and keeps nobody out", rule.number)
 	}
@@ -380,17 +389,14 @@ func (p *place) take(rule *autheliaRule, s spot) error {
 	}
 	switch rule.Policy {
 	case "bypass":
-		path := s.path
-		if path == "" {
-			path = "/*"
-		}
-		if len(terms) > 0 {
+		switch {
+		case len(terms) > 0:
 			return fmt.Errorf("rule %d: bypass for some users", rule.number)
+		case p.empty():
+			p.public = true
+		default: // who a rule before may be about is asked to sign in, and then let in
+			p.allow("everyone")
 		}
-		if s.method != "" {
-			return fmt.Errorf("rule %d: bypass for %s only", rule.number, s.method)
-		}
-		*p = place{others: []string{"public " + path}} // also for whom rules before would have asked
 	case "deny":
 		for _, t := range terms {
 			if slices.Contains(p.allows, t) {

@@ -23,11 +23,12 @@ type User struct {
 	Disabled              bool
 }
 
-// Policy is the text of a policy, as in a Caddyfile, and what it is for.
+// Policy is a policy that does what rules of another system did, and what it is for.
 type Policy struct {
-	Name string
-	For  string // the host, where the file says so
-	Text string
+	Name  string
+	For   string // the host, where the file says so
+	Lines []access.Line
+	Text  string // as in a Caddyfile
 }
 
 // Result is what a file holds.

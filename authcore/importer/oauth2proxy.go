@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/BurntSushi/toml"
+
+	"github.com/gatehouse-auth/gatehouse/authcore/access"
 )
 
 // oauth2Proxy reads a configuration of oauth2-proxy, and the files of users that it
@@ -35,6 +37,7 @@ func (r *Result) oauth2Proxy(body []byte, other files) error {
 	p := &place{}
 	groups := r.groups("allowed_groups", slices.Concat(take("allowed_groups"), take("allowed_group")))
 	domains := slices.Concat(take("email_domains"), take("email_domain"))
+	users := r.groups("htpasswd_user_groups", slices.Concat(take("htpasswd_user_groups"), take("htpasswd_user_group")))
 	emails := take("authenticated_emails_file")
 	for _, g := range groups {
 		p.allow("group:" + g)
@@ -58,8 +61,17 @@ func (r *Result) oauth2Proxy(body []byte, other files) error {
 		body, err := other(name)
 		if err != nil {
 			r.leave("htpasswd_file: %v: if you have it elsewhere, say: caddy gate import htpasswd FILE", err)
-		} else if err := r.htpasswd(body); err != nil {
+			continue
+		}
+		first := len(r.Users)
+		if err := r.htpasswd(body); err != nil {
 			return fmt.Errorf("htpasswd_file: %w", err)
+		}
+		for i := range r.Users[first:] { // whatever domain they are of
+			u := &r.Users[first+i]
+			if u.Groups = users; len(groups) == 0 && access.ValidUsername(u.Username) {
+				p.allow("user:" + u.Username)
+			}
 		}
 	}
 	r.routes(p, take("skip_auth_routes"), take("skip_auth_regex"))
@@ -73,7 +85,7 @@ func (r *Result) oauth2Proxy(body []byte, other files) error {
 			if email := strings.TrimSpace(line); email != "" && !strings.HasPrefix(email, "#") {
 				name, _, _ := strings.Cut(email, "@")
 				r.user(User{Username: name, Email: email}, "")
-				if len(groups) == 0 {
+				if len(groups) == 0 && access.ValidUsername(name) {
 					p.allow("user:" + name)
 				}
 			}

@@ -4,14 +4,20 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/gatehouse-auth/gatehouse/authcore/access"
 )
 
 // place is where rules hold: a policy itself, or a block in it.
 type place struct {
-	head                             string // "path /x" or "method GET"; empty for the policy itself
-	allows, denies, networks, others []string
-	blocks                           []*place
+	head string // "path /x" or "method GET"; empty for the policy itself
+	holds
+	publics []string
+	blocks  []*place
 }
+
+// holds are the rules of one place.
+type holds struct{ allows, denies, networks, requires []string }
 
 func add(list *[]string, one string) {
 	if !slices.Contains(*list, one) {
@@ -20,7 +26,7 @@ func add(list *[]string, one string) {
 }
 
 // allow lets a term in. Who is in everyone is not named besides.
-func (p *place) allow(term string) {
+func (p *holds) allow(term string) {
 	if term == "everyone" {
 		p.allows = nil
 	}
@@ -29,9 +35,8 @@ func (p *place) allow(term string) {
 	}
 }
 
-func (p *place) deny(term string)       { add(&p.denies, term) }
-func (p *place) require(what string)    { add(&p.others, "require "+what) }
-func (p *place) network(nets ...string) { p.networks = append(p.networks, nets...) }
+func (p *holds) deny(term string)    { add(&p.denies, term) }
+func (p *holds) require(what string) { add(&p.requires, what) }
 
 // block gives the block with a head.
 func (p *place) block(head string) *place {
@@ -51,48 +56,108 @@ func (p *place) public(method string, paths []string) {
 		p = p.block("method " + method)
 	}
 	for _, path := range paths {
-		add(&p.others, "public "+path)
+		add(&p.publics, path)
 	}
 }
 
-// empty tells whether nothing holds here.
-func (p *place) empty() bool {
-	return len(p.allows)+len(p.denies)+len(p.networks)+len(p.others)+len(p.blocks) == 0
+// empty tells whether no rule holds here.
+func (p *holds) empty() bool { return len(p.allows)+len(p.denies)+len(p.networks)+len(p.requires) == 0 }
+
+func (p *place) nothing() bool {
+	return p.empty() && len(p.publics) == 0 && !slices.ContainsFunc(p.blocks, func(b *place) bool { return !b.nothing() })
 }
 
-// lines writes the place as in a Caddyfile.
-func (p *place) lines(indent string) string {
-	var b strings.Builder
-	line := func(words ...string) {
-		if len(words) > 1 {
-			b.WriteString(indent + strings.Join(words, " ") + "\n")
+// tidy takes out of blocks what holds around them anyway: restrictions add up. It
+// tells whether each block still lets somebody in: one that does not name anybody
+// would let in whom the place around it does.
+func (p *place) tidy(around ...*place) bool {
+	named := len(p.allows) > 0
+	for _, out := range around {
+		held := func(list []string) func(string) bool { return func(s string) bool { return slices.Contains(list, s) } }
+		p.allows = slices.DeleteFunc(p.allows, held(out.denies))
+		p.denies = slices.DeleteFunc(p.denies, held(out.denies))
+		p.requires = slices.DeleteFunc(p.requires, held(out.requires))
+		if slices.Equal(p.networks, out.networks) {
+			p.networks = nil
 		}
 	}
-	line(append([]string{"allow"}, p.allows...)...)
-	line(append([]string{"deny"}, p.denies...)...)
-	line(append([]string{"network"}, p.networks...)...)
-	for _, text := range p.others {
-		line(strings.Fields(text)...)
+	if named && len(p.allows) == 0 {
+		return false
 	}
-	for _, block := range p.blocks {
-		if !block.empty() {
-			b.WriteString(indent + block.head + " {\n" + block.lines(indent+"\t") + indent + "}\n")
+	for _, b := range p.blocks {
+		in := append(slices.Clone(around), p)
+		for _, other := range p.blocks {
+			if path, ok := strings.CutPrefix(b.head, "path "); ok && other != b {
+				if outer, ok := strings.CutPrefix(other.head, "path "); ok && (within(path, outer) || path+"/*" == outer) {
+					in = append(in, other)
+				}
+			}
+		}
+		if !b.tidy(in...) {
+			return false
 		}
 	}
-	return b.String()
+	p.blocks = slices.DeleteFunc(p.blocks, func(b *place) bool { // path /x/* holds at /x too
+		below := slices.IndexFunc(p.blocks, func(o *place) bool { return o.head == b.head+"/*" })
+		return below >= 0 && len(b.denies)+len(b.requires)+len(b.networks)+len(b.blocks) == 0 && len(p.blocks[below].blocks) == 0 &&
+			slices.Equal(b.allows, p.blocks[below].allows)
+	})
+	return true
+}
+
+// lines are the lines of the place.
+func (p *place) lines() (all []access.Line) {
+	for _, l := range []access.Line{{Word: "allow", Args: p.allows}, {Word: "deny", Args: p.denies}, {Word: "network", Args: p.networks}} {
+		if len(l.Args) > 0 {
+			all = append(all, l)
+		}
+	}
+	for _, what := range p.requires {
+		all = append(all, access.Line{Word: "require", Args: strings.Fields(what)})
+	}
+	if len(p.publics) > 0 {
+		all = append(all, access.Line{Word: "public", Args: p.publics})
+	}
+	for _, b := range p.blocks {
+		if !b.nothing() {
+			words := strings.Fields(b.head)
+			all = append(all, access.Line{Word: words[0], Args: words[1:], Lines: b.lines()})
+		}
+	}
+	return all
+}
+
+// write writes lines as in a Caddyfile.
+func write(b *strings.Builder, lines []access.Line, indent string) {
+	for _, l := range lines {
+		b.WriteString(indent + strings.Join(append([]string{l.Word}, l.Args...), " "))
+		if len(l.Lines) > 0 {
+			b.WriteString(" {\n")
+			write(b, l.Lines, indent+"\t")
+			b.WriteString(indent + "}")
+		}
+		b.WriteString("\n")
+	}
 }
 
 var policyName = regexp.MustCompile(`[^A-Za-z0-9_.-]+`)
 
 // policy adds a policy, unless nothing is in it.
 func (r *Result) policy(name, host string, p *place) {
-	if p.empty() {
+	if p.nothing() {
 		return
 	}
 	if name = strings.Trim(policyName.ReplaceAllString(strings.Replace(name, "*", "all", 1), "-"), "-."); name == "" {
 		name = "imported"
 	}
-	r.Policies = append(r.Policies, Policy{Name: name, For: host, Text: "policy " + name + " {\n" + p.lines("\t") + "}\n"})
+	lines := p.lines()
+	if _, err := access.Parse(lines); err != nil {
+		r.leave("policy %s: %v: write it by hand", name, err)
+		return
+	}
+	var b strings.Builder
+	write(&b, []access.Line{{Word: "policy", Args: []string{name}, Lines: lines}}, "")
+	r.Policies = append(r.Policies, Policy{Name: name, For: host, Text: b.String(), Lines: lines})
 }
 
 var plain = regexp.MustCompile(`^/[A-Za-z0-9_~./-]*$`)
