@@ -97,10 +97,11 @@ func (p *place) tidy(around ...*place) bool {
 			return false
 		}
 	}
+	all := slices.Clone(p.blocks)
 	p.blocks = slices.DeleteFunc(p.blocks, func(b *place) bool { // path /x/* holds at /x too
-		below := slices.IndexFunc(p.blocks, func(o *place) bool { return o.head == b.head+"/*" })
-		return below >= 0 && len(b.denies)+len(b.requires)+len(b.networks)+len(b.blocks) == 0 && len(p.blocks[below].blocks) == 0 &&
-			slices.Equal(b.allows, p.blocks[below].allows)
+		below := slices.IndexFunc(all, func(o *place) bool { return o.head == b.head+"/*" })
+		return below >= 0 && len(b.denies)+len(b.requires)+len(b.networks)+len(b.blocks) == 0 && len(all[below].blocks) == 0 &&
+			slices.Equal(b.allows, all[below].allows)
 	})
 	return true
 }
