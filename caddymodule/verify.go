@@ -159,18 +159,16 @@ func (v *Verify) verify(rt *instance, w http.ResponseWriter, r *http.Request, d 
 		rt.pages.Fail(w, r, web.Place{}, nil, web.ErrUnknownHost)
 		return nil
 	}
-	asked := asked(r, f)
 	if d.Quiet {
 		w = &quiet{ResponseWriter: w}
 	}
 	if ours, _ := web.Ours(f.URL.Path); ours {
 		if !d.OwnPages {
-			rt.pages.Fail(w, asked, rt.place(asked, false), nil, web.ErrNoRoute)
-			return nil
+			return v.fail(rt, w, r, f, web.ErrNoRoute)
 		}
 		through := &relayed{ResponseWriter: w}
 		defer through.finish()
-		return rt.serve(through, asked, f.URL, false)
+		return rt.serve(through, asked(r, f), f.URL, false)
 	}
 	req := access.Request{Method: f.Method, Path: f.URL.Path, RawPath: f.URL.RawPath}
 	if h.gate.policy.NeedsAddress() {
@@ -178,30 +176,29 @@ func (v *Verify) verify(rt *instance, w http.ResponseWriter, r *http.Request, d 
 			req.Address = from
 		}
 	}
-	by := web.CredentialsOf(r.Header, rt.secure(asked))
-	verdict, err := rt.check.Judge(r.Context(), by, web.Hostname(f.Host), time.Now(), h.gate.policy, &req)
+	host := web.Hostname(f.Host)
+	by := web.CredentialsOf(r.Header, f.Secure && !loopback(host)) // as secure says it of the request that is asked about
+	verdict, err := rt.check.Judge(r.Context(), by, host, time.Now(), h.gate.policy, &req)
 	if err != nil {
-		rt.pages.Fail(w, asked, rt.place(asked, false), nil, err)
-		return nil
-	}
-	if verdict.Outcome != access.Allow && !h.gate.policy.Observes() {
-		p := rt.place(asked, false)
-		p.Asked, p.SignInHere = true, !d.OwnPages
-		rt.stop(w, asked, p, f.URL, verdict)
-		return nil
+		return v.fail(rt, w, r, f, err)
 	}
 	if verdict.Outcome != access.Allow {
-		rt.denied(rt.place(asked, false), verdict, f.URL, true)
+		asked := asked(r, f)
+		p := rt.place(asked, false)
+		if !h.gate.policy.Observes() {
+			p.Asked, p.SignInHere = true, !d.OwnPages
+			rt.stop(w, asked, p, f.URL, verdict)
+			return nil
+		}
+		rt.denied(p, verdict, f.URL, true)
 	}
 	if verdict.Live != nil {
 		known, preset := verdict.Live.Prepared().(*web.Known), h.gate.preset.ToProxy()
 		var values web.Values
 		var assertion string
 		if preset.Signed {
-			p := rt.place(asked, false)
-			if assertion, err = known.Assertion(rt.core.keys, p, time.Now()); err != nil {
-				rt.pages.Fail(w, asked, p, nil, err)
-				return nil
+			if assertion, err = known.Assertion(rt.core.keys, rt.place(asked(r, f), false), time.Now()); err != nil {
+				return v.fail(rt, w, r, f, err)
 			}
 		}
 		known.Tell(w.Header(), preset, &values, assertion)
@@ -211,9 +208,17 @@ func (v *Verify) verify(rt *instance, w http.ResponseWriter, r *http.Request, d 
 	return nil
 }
 
+// fail answers a proxy that its request cannot pass, for an error.
+func (v *Verify) fail(rt *instance, w http.ResponseWriter, r *http.Request, f web.Forwarded, err error) error {
+	asked := asked(r, f)
+	rt.pages.Fail(w, asked, rt.place(asked, false), nil, err)
+	return nil
+}
+
 var noStore = []string{"no-store"}
 
-// asked is the request that a proxy asks about, as if it had come to us.
+// asked is the request that a proxy asks about, as if it had come to us. It is for the
+// slow path only.
 func asked(r *http.Request, f web.Forwarded) *http.Request {
 	a := r.Clone(r.Context())
 	a.Method, a.Host, a.URL, a.RequestURI = f.Method, f.Host, f.URL, f.URI

@@ -53,6 +53,11 @@ func measure(ctx context.Context, opts options, progress io.Writer) (*report, er
 			fmt.Fprintf(progress, "round %d/%d  %s\n", round+1, opts.rounds, rep.Scenarios[i].lastRound())
 		}
 	}
+	asked, err := measureForward(ctx, b, opts, progress)
+	if err != nil {
+		return nil, err
+	}
+	rep.Scenarios = append(rep.Scenarios, asked...)
 	if rep.Databases, err = measureDatabases(ctx, b.dir, opts, progress); err != nil {
 		return nil, err
 	}

@@ -151,11 +151,16 @@ type upstream struct {
 
 // startUpstream starts this binary as the upstream.
 func (b *bench) startUpstream(ctx context.Context, name string, cores []int) (*upstream, error) {
+	return b.startAnswering(ctx, name, upstreamMode, cores)
+}
+
+// startAnswering starts this binary in a mode in which it answers.
+func (b *bench) startAnswering(ctx context.Context, name, mode string, cores []int) (*upstream, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(self, upstreamMode)
+	cmd := exec.Command(self, mode)
 	if _, err := cmd.StdinPipe(); err != nil { // open as long as we are: that is how it notices our end
 		return nil, err
 	}

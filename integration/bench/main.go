@@ -24,6 +24,7 @@ type options struct {
 	scenarios []scenario
 	variants  []variant
 	databases []database
+	forwards  []forward
 	sessions  int // in the big SQLite file; 0: none is made
 	storms    []storm
 	ways      []way
@@ -32,8 +33,8 @@ type options struct {
 }
 
 func main() {
-	if len(os.Args) == 2 && os.Args[1] == upstreamMode {
-		if err := upstreamMain(os.Stdin, os.Stdout); err != nil {
+	if len(os.Args) == 2 && (os.Args[1] == upstreamMode || os.Args[1] == limitMode) {
+		if err := upstreamMain(os.Args[1], os.Stdin, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, "bench upstream:", err)
 			os.Exit(1)
 		}
@@ -113,7 +114,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	fs.StringVar(&o.json, "json", "", "also write the report to this `file` as JSON")
 	fs.IntVar(&o.rounds, "rounds", 6, "how many `times` to go through all scenarios (1 to 99)")
 	fs.DurationVar(&o.duration, "duration", 2*time.Second, "measured `time` of a variant in a scenario in each round (100ms to 1m); open210 takes twice that")
-	fs.StringVar(&only, "only", "", "comma-separated `scenarios`: "+scenarioNames()+"; databases: "+databaseNames()+"; and, only when they are named, storm, flood")
+	fs.StringVar(&only, "only", "", "comma-separated `scenarios`: "+scenarioNames()+"; databases: "+databaseNames()+"; proxies that ask: "+forwardNames()+"; and, only when they are named, storm, flood")
 	fs.IntVar(&o.sessions, "sessions", 0, "also compare a SQLite file of this `many` sessions with one of "+strconv.Itoa(smallSize)+"; 5000000 take some minutes and 5 GB")
 	fs.StringVar(&variants, "variants", "bare,gate,basic_auth", "comma-separated `variants`: bare, gate, basic_auth, control (a second bare one, to see the noise)")
 	fs.StringVar(&o.board, "scoreboard", "", "measure the scoreboard, and nothing else, and write scoreboard.md and scoreboard.svg into this `folder`")
@@ -141,11 +142,11 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 		return o, fmt.Errorf("--sessions %d: take 0 or at least %d", o.sessions, smallSize)
 	}
 	var err error
-	if o.scenarios, o.databases, o.storms, err = pick(only); err != nil {
+	if err = o.pick(only); err != nil {
 		return o, err
 	}
 	if o.board != "" {
-		o.scenarios, o.databases, o.storms = nil, nil, nil
+		o.scenarios, o.databases, o.storms, o.forwards = nil, nil, nil, nil
 	}
 	for _, s := range ways {
 		w, err := parseWay(s, runtime.NumCPU())
@@ -159,7 +160,9 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 }
 
 // needsCaddy tells whether anything is measured that is not the store alone.
-func (o options) needsCaddy() bool { return len(o.scenarios)+len(o.storms) > 0 || o.board != "" }
+func (o options) needsCaddy() bool {
+	return len(o.scenarios)+len(o.storms)+len(o.forwards) > 0 || o.board != ""
+}
 
 // planned is how long the measuring takes when nothing goes wrong, start-up
 // not counted.
@@ -168,6 +171,7 @@ func (o options) planned() time.Duration {
 	for _, sc := range o.scenarios {
 		round += time.Duration(len(o.variants)) * sc.planned(o.duration)
 	}
+	round += o.planForward()
 	for _, d := range o.databases {
 		round += time.Duration(len(d.tasks())*len(databaseVariants)) * workTime(o.duration)
 	}

@@ -41,6 +41,7 @@ type measureKind string
 
 const (
 	byThroughput measureKind = "requests/s over bare"
+	byLimit      measureKind = "requests/s over the limit"
 	byCPU        measureKind = "CPU µs added per request"
 	byP95        measureKind = "p95 over bare"
 	byRaw        measureKind = "per second, over raw"
@@ -55,7 +56,7 @@ type target struct {
 }
 
 // more tells whether more is better.
-func (t target) more() bool { return t.Kind == byThroughput || t.Kind == byRaw }
+func (t target) more() bool { return t.Kind == byThroughput || t.Kind == byRaw || t.Kind == byLimit }
 
 // reached reports whether a figure is as good as the target asks.
 func (t target) reached(v float64) bool {
@@ -153,40 +154,45 @@ func databaseNames() string {
 	return strings.Join(names, ", ")
 }
 
-// pick returns the scenarios, databases and storms that --only names, in the
-// order of their lists; all but the storms when it is empty.
-func pick(only string) ([]scenario, []database, []storm, error) {
+// pick takes what --only names, in the order of the lists; all but the storms when
+// it is empty.
+func (o *options) pick(only string) error {
 	names := splitList(only)
 	if len(names) == 0 {
-		return scenarios, databases, nil, nil
+		o.scenarios, o.databases, o.forwards = scenarios, databases, forwards
+		return nil
 	}
-	var picked []scenario
-	for _, sc := range scenarios {
-		if slices.Contains(names, sc.name) {
-			picked = append(picked, sc)
-		}
-	}
-	var from []database
-	for _, d := range databases {
-		if slices.Contains(names, d.name) {
-			from = append(from, d)
-		}
-	}
-	var weather []storm
-	for _, st := range storms {
-		if slices.Contains(names, st.name) {
-			weather = append(weather, st)
-		}
-	}
+	var known []string
+	o.scenarios = named(scenarios, func(sc scenario) string { return sc.name }, names, &known)
+	o.databases = named(databases, func(d database) string { return d.name }, names, &known)
+	o.storms = named(storms, func(st storm) string { return st.name }, names, &known)
+	o.forwards = named(forwards, func(f forward) string { return f.name }, names, &known)
 	for _, n := range names {
-		known := slices.ContainsFunc(picked, func(sc scenario) bool { return sc.name == n }) ||
-			slices.ContainsFunc(from, func(d database) bool { return d.name == n }) ||
-			slices.ContainsFunc(weather, func(st storm) bool { return st.name == n })
-		if !known {
-			return nil, nil, nil, fmt.Errorf("--only: no scenario or database %q; there are %s, %s, storm, flood", n, scenarioNames(), databaseNames())
+		if !slices.Contains(known, n) {
+			return fmt.Errorf("--only: no scenario or database %q; there are %s", n, strings.Join(known, ", "))
 		}
 	}
-	return picked, from, weather, nil
+	return nil
+}
+
+// named picks those of a list that are named, and adds all their names to known.
+func named[T any](list []T, name func(T) string, names []string, known *[]string) (picked []T) {
+	for _, one := range list {
+		*known = append(*known, name(one))
+		if slices.Contains(names, name(one)) {
+			picked = append(picked, one)
+		}
+	}
+	return picked
+}
+
+// forwardNames lists the names for messages.
+func forwardNames() string {
+	var names []string
+	for _, f := range forwards {
+		names = append(names, f.name)
+	}
+	return strings.Join(names, ", ")
 }
 
 // pickVariants returns the variants that --variants names, bare always first:

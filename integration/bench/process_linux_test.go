@@ -93,7 +93,7 @@ func TestUpstreamMainEndsWithItsInput(t *testing.T) {
 	}
 	defer said.Close()
 	done := make(chan error, 1)
-	go func() { done <- upstreamMain(in, says) }()
+	go func() { done <- upstreamMain(upstreamMode, in, says) }()
 	var addr string
 	if _, err := fmt.Fscanln(said, &addr); err != nil {
 		t.Fatal(err)

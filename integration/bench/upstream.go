@@ -7,11 +7,16 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"strconv"
 )
 
 // upstreamMode is the argument that makes this binary the upstream.
 const upstreamMode = "upstream"
+
+// limitMode makes it a server that only says 200, with an empty body: Go's own, as
+// anybody would write one.
+const limitMode = "says-200"
 
 // echoPath answers with the request's head as the upstream saw it, which is how
 // the bench learns what the gate told the app.
@@ -25,7 +30,7 @@ const respondBody = "ok"
 
 // upstreamMain serves on a free loopback port, tells its address in one line on
 // out, and ends when in does: so it never outlives who started it.
-func upstreamMain(in io.Reader, out io.Writer) error {
+func upstreamMain(mode string, in io.Reader, out io.Writer) error {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -33,7 +38,11 @@ func upstreamMain(in io.Reader, out io.Writer) error {
 	if _, err := fmt.Fprintln(out, ln.Addr()); err != nil {
 		return err
 	}
-	go serveUpstream(ln)
+	if mode == limitMode {
+		go func() { _ = http.Serve(ln, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})) }() // ends with the listener
+	} else {
+		go serveUpstream(ln)
+	}
 	if _, err := io.Copy(io.Discard, in); err != nil {
 		return err
 	}
