@@ -43,7 +43,7 @@ func TestPages(t *testing.T) {
 	t.Parallel()
 	for name, tour := range map[string]func(*testing.T, *tab){
 		"setup": tourSetup, "login": tourLogin, "strict": tourStrict, "register": tourRegister,
-		"account": tourAccount, "own": tourOwn, "sso": tourSSO, "policies": tourPolicies,
+		"account": tourAccount, "own": tourOwn, "sso": tourSSO, "policies": tourPolicies, "tokens": tourTokens,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -357,3 +357,23 @@ const examinePage = `(() => {
 	}
 	return wrong;
 })()`
+
+func tourTokens(t *testing.T, w *tab) {
+	s, kim := rooms.get(t), someone("kim")
+	s.addUser(t, kim, "--group", "staff")
+	account := s.at("auth.example.com", "/.gate/account")
+	w.open(account)
+	w.signIn(kim)
+	w.at(account)
+	w.do(chromedp.Evaluate[chromedp.Void](`document.querySelector("#token_name").closest("details").open = true`))
+	w.look("account-token-form")
+	w.fill("#token_name", "Backup of the wiki")
+	w.fill("#hosts", "https://tools.example.com/api")
+	w.press("Make token")
+	w.look("account-token-wrong-host")
+	w.fill("#hosts", "tools.example.com")
+	w.press("Make token")
+	w.look("account-token-made")
+	w.open(account)
+	w.look("account-tokens")
+}

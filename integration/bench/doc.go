@@ -22,6 +22,13 @@
 //	open210    210 requests/s, open loop
 //	open2000   2,000 requests/s, open loop
 //
+// Then proxies that ask the verifier, 64 connections, closed loop: Caddy's
+// forward_auth (forward-caddy, and forward-caddy-bare, the same figures over no
+// auth) and nginx's auth_request (forward-nginx, in one process). Each proxy has a
+// site that asks nobody, one that asks a server that only says 200 with an empty body
+// (Go's net/http, the limit), one that asks a Caddy that does, and one that asks the
+// verifier. The processor time is the proxy's.
+//
 // Then each database that the store runs on is used in two ways, both on the
 // same tables: `store` is the product's store, `raw` the same statements with the
 // same settings on database/sql, prepared once, without anything around them.
