@@ -27,7 +27,8 @@
 // auth) and nginx's auth_request (forward-nginx, in one process). Each proxy has a
 // site that asks nobody, one that asks a server that only says 200 with an empty body
 // (Go's net/http, the limit), one that asks a Caddy that does, and one that asks the
-// verifier. The processor time is the proxy's.
+// verifier. The processor time is the proxy's; who is
+// asked is among the others.
 //
 // Then each database that the store runs on is used in two ways, both on the
 // same tables: `store` is the product's store, `raw` the same statements with the

@@ -42,6 +42,7 @@ type measureKind string
 const (
 	byThroughput measureKind = "requests/s over bare"
 	byLimit      measureKind = "requests/s over the limit"
+	byUnasked    measureKind = "requests/s over no auth"
 	byCPU        measureKind = "CPU µs added per request"
 	byP95        measureKind = "p95 over bare"
 	byRaw        measureKind = "per second, over raw"
@@ -56,7 +57,9 @@ type target struct {
 }
 
 // more tells whether more is better.
-func (t target) more() bool { return t.Kind == byThroughput || t.Kind == byRaw || t.Kind == byLimit }
+func (t target) more() bool {
+	return t.Kind == byThroughput || t.Kind == byRaw || t.Kind == byLimit || t.Kind == byUnasked
+}
 
 // reached reports whether a figure is as good as the target asks.
 func (t target) reached(v float64) bool {

@@ -197,7 +197,7 @@ func (s *scenarioReport) warn(cores int) {
 		others = append(others, v.OthersCores)
 		rest = append(rest, v.RestCores)
 	}
-	if slices.Max(others) > 0.1*float64(cores) {
+	if s.RatioOf != byLimit && s.RatioOf != byUnasked && slices.Max(others) > 0.1*float64(cores) { // there who is asked is among the others
 		s.Warnings = append(s.Warnings, "others used more than a tenth of the machine: run again when it is quiet")
 	}
 	if s.Pinned && slices.Max(rest) > 0.95*float64(cores-1) {
