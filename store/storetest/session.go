@@ -23,6 +23,8 @@ var sessionTests = map[string]func(*world){
 	"delete what nobody uses":  deleteIdle,
 	"revoke everything":        revokeEverything,
 	"access tokens":            accessTokens,
+	"access tokens revoked":    accessTokensRevoked,
+	"access tokens bounded":    accessTokensBounded,
 }
 
 func createSession(w *world) {
