@@ -23,19 +23,19 @@ type foreignForm struct {
 }
 
 // foreignForms are narrower than what the decoders take: the text comes from a
-// file, and a single cost in it could keep a processor for an hour. The upper limits
-// are those of Argon2id: seconds, and 1 GiB.
+// file, and a single cost in it could keep a permit for an hour. The upper limits are
+// several times what the systems suggest, and take a second or two, and 256 MiB.
 var foreignForms = []foreignForm{
 	{regexp.MustCompile(`^\$2[aby]\$([0-9]{2})\$[./A-Za-z0-9]{53}$`),
-		func(c []int) bool { return c[0] >= 4 && c[0] <= 16 }, bcrypt.Decode},
+		func(c []int) bool { return c[0] >= 4 && c[0] <= 15 }, bcrypt.Decode},
 	{regexp.MustCompile(`^\$5\$(?:rounds=([1-9][0-9]{3,6})\$)?[./0-9A-Za-z]{1,16}\$[./0-9A-Za-z]{43}$`),
-		func([]int) bool { return true }, shacrypt.Decode},
+		func(c []int) bool { return c[0] <= 2_000_000 }, shacrypt.Decode},
 	{regexp.MustCompile(`^\$6\$(?:rounds=([1-9][0-9]{3,6})\$)?[./0-9A-Za-z]{1,16}\$[./0-9A-Za-z]{86}$`),
-		func([]int) bool { return true }, shacrypt.Decode},
+		func(c []int) bool { return c[0] <= 2_000_000 }, shacrypt.Decode},
 	{regexp.MustCompile(`^\$pbkdf2(?:-sha(?:1|224|256|384|512))?\$([1-9][0-9]{2,7})\$[./A-Za-z0-9]{11,86}\$[./A-Za-z0-9]{22,86}$`),
-		func(c []int) bool { return c[0] <= 10_000_000 }, pbkdf2.Decode},
+		func(c []int) bool { return c[0] <= 2_000_000 }, pbkdf2.Decode},
 	{regexp.MustCompile(`^\$scrypt\$ln=([1-9][0-9]?),r=([1-9][0-9]{0,2}),p=([1-9][0-9]?)\$[+/A-Za-z0-9]{11,86}\$[+/A-Za-z0-9]{22,86}$`),
-		func(c []int) bool { return c[0] <= 23 && c[1]<<(7+c[0]) <= 1<<30 && c[2] <= maxLanes }, scrypt.Decode},
+		func(c []int) bool { return c[0] <= 21 && c[1]<<(7+c[0])*c[2] <= 1<<29 && c[1]<<(7+c[0]) <= 1<<28 }, scrypt.Decode},
 }
 
 var errForeign = errors.New("a hash of a kind that cannot be taken over")
