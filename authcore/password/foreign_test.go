@@ -25,7 +25,7 @@ func TestImportRefuses(t *testing.T) {
 		"DES crypt": "rqXexS6ZhobKA", "bcrypt that takes an hour": "$2b$31$WApznUPhDubN0oeveSXHp.Rk0rMQbIbjPzGEHxZmC1xlVtTZmBVRG",
 		"rounds for ten seconds": "$6$rounds=9999999$saltsalt$" + strings.Repeat("a", 86), "PBKDF2 for ten seconds": "$pbkdf2-sha512$9999999$c2FsdHNhbHRzYWx0c2FsdA$.Pd/eliKaeUDHwgEaOfsJ1dj.zcaP6wUDibOzocZDV7G40/eZwa8NYl8xK5wd1NLK2U.mMFYSk3SUT8wUr3WDw",
 		"rounds without end": "$6$rounds=999999999$saltsalt$" + strings.Repeat("a", 86), "scrypt of gigabytes": "$scrypt$ln=24,r=8,p=1$qqPQHl886t6gbwX4KKj1bA$VQ8qasIfY0FecXBPrbqJrvrlLAo52bVARVzRFXRnqxc",
-		"scrypt of many lanes": "$scrypt$ln=4,r=8,p=99$qqPQHl886t6gbwX4KKj1bA$VQ8qasIfY0FecXBPrbqJrvrlLAo52bVARVzRFXRnqxc",
+		"scrypt of many lanes": "$scrypt$ln=18,r=1,p=99$qqPQHl886t6gbwX4KKj1bA$VQ8qasIfY0FecXBPrbqJrvrlLAo52bVARVzRFXRnqxc",
 		"too long":             "$6$" + strings.Repeat("a", 300), "argon2i": "$argon2i$v=19$m=65536,t=3,p=4$YWFhYWFhYWFhYWFhYWFhYQ$YWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWE",
 		"argon2id of gigabytes": "$argon2id$v=19$m=4194304,t=2,p=1$YWFhYWFhYWFhYWFhYWFhYQ$YWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWE",
 		"two lines":             foreign["bcrypt 2b"] + "\nx",

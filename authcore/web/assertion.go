@@ -66,7 +66,7 @@ func (k *Known) Assertion(keys *authcore.Keys, p Place, now time.Time) (string, 
 // publicKeys serves the keys by which assertions are checked (RFC 7517 section 5).
 // Anybody may read them, pages of other origins too.
 func (h *Handler) publicKeys(w http.ResponseWriter, _ *http.Request, _ Place) error {
-	set, err := json.Marshal(h.Keys.Public(time.Now()))
+	set, err := json.Marshal(h.Keys.Public(h.Accounts.Now()))
 	if err != nil {
 		return err
 	}
