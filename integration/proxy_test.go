@@ -19,6 +19,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -74,19 +75,20 @@ var proxies = map[string]struct {
 	begin string   // put before the first
 	end   string   // put behind it
 	run   func(dir, file string) *exec.Cmd
+	alone *sync.Mutex // they share their port politely, so that two would answer in turn
 }{
 	"nginx": {"HTTPS2", []string{"nginx.conf"},
 		"daemon off;\nmaster_process off;\npid DIR/pid;\nerror_log DIR/log;\nevents {\n}\nhttp {\naccess_log off;\nclient_body_temp_path DIR;\nproxy_temp_path DIR;\nfastcgi_temp_path DIR;\nuwsgi_temp_path DIR;\nscgi_temp_path DIR;\n", "}\n",
 		func(dir, file string) *exec.Cmd {
 			return exec.Command("nginx", "-p", dir, "-c", file, "-e", filepath.Join(dir, "log"))
-		}},
+		}, new(sync.Mutex)},
 	"haproxy": {"HTTPS3", []string{"haproxy.cfg", "gate.lua"}, "", "",
-		func(_, file string) *exec.Cmd { return exec.Command("haproxy", "-db", "-f", file) }},
+		func(_, file string) *exec.Cmd { return exec.Command("haproxy", "-db", "-f", file) }, new(sync.Mutex)},
 	"caddy": {"HTTP2", []string{"caddy.Caddyfile"}, "{\nadmin off\ndefault_bind 127.0.0.1\nskip_install_trust\nlocal_certs\nauto_https disable_redirects\npersist_config off\n}\n", "",
 		func(_, file string) *exec.Cmd {
 			binary, _ := caddyBinary()
 			return exec.Command(binary, "run", "--config", file, "--adapter", "caddyfile")
-		}},
+		}, new(sync.Mutex)},
 }
 
 // startProxy starts a proxy with the files of the documents, in which addresses,
@@ -94,6 +96,8 @@ var proxies = map[string]struct {
 func startProxy(t *testing.T, s *server, kind string) (at string) {
 	t.Helper()
 	p := proxies[kind]
+	p.alone.Lock()
+	t.Cleanup(p.alone.Unlock)
 	dir, port := t.TempDir(), fmt.Sprint(s.Vars[p.port])
 	host := kind + ".example.com"
 	certify(t, filepath.Join(dir, "cert.pem"), host)

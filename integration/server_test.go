@@ -61,7 +61,7 @@ func (s *server) end(sig syscall.Signal) error {
 		<-done
 		return fmt.Errorf("caddy did not end within %s of %s", patience, sig)
 	}
-	log := withoutCaddysRace(s.Log())
+	log := withoutCaddysRaces(s.Log())
 	if code := cmd.ProcessState.ExitCode(); sig == syscall.SIGTERM && code != 0 && (code != raceExit || crash.MatchString(log)) {
 		return fmt.Errorf("caddy ended with %d:\n%s", code, tail(log, 40))
 	}
@@ -71,41 +71,45 @@ func (s *server) end(sig syscall.Signal) error {
 // raceExit is what a process ends with in which the race detector found something.
 const raceExit = 66
 
-// withoutCaddysRace leaves out reports of a race that is Caddy's own, with any
-// handler: the access log of a request whose answer broke off (panic
-// ErrAbortHandler) tells how much of the body was read, while the transport may
-// still be reading it.
-func withoutCaddysRace(log string) string {
+// caddysRaces are pairs of functions of Caddy's own that race, with any handler. The
+// access log of a request whose answer broke off (panic ErrAbortHandler) tells how much
+// of the body was read, while the transport may still be reading it. The event of a
+// certificate copies the TLS app, which is still being started.
+var caddysRaces = [][2]string{
+	{"caddyhttp.(*Server).logRequest", "caddyhttp.(*lengthReader).Read"},
+	{"caddytls.(*TLS).CaddyModule", "caddytls.(*TLS).Start"},
+}
+
+// withoutCaddysRaces leaves the reports of those out.
+func withoutCaddysRaces(log string) string {
 	parts := strings.Split(log, raceRule)
 	return strings.Join(slices.DeleteFunc(parts, func(report string) bool {
 		if !strings.HasPrefix(report, "WARNING: DATA RACE\n") {
 			return false
 		}
 		at := raceAccess.FindAllStringSubmatch(report, -1)
-		return len(at) == 2 && at[0][1] != at[1][1] && !slices.ContainsFunc(at, func(a []string) bool {
-			return a[1] != "(*Server).logRequest" && a[1] != "(*lengthReader).Read"
-		})
+		return len(at) == 2 && (slices.Contains(caddysRaces, [2]string{at[0][1], at[1][1]}) || slices.Contains(caddysRaces, [2]string{at[1][1], at[0][1]}))
 	}), raceRule)
 }
 
 const raceRule = "==================\n"
 
-var raceAccess = regexp.MustCompile(`(?m)^(?:Previous )?(?i:read|write) at .*:\n  github\.com/caddyserver/caddy/v2/modules/caddyhttp\.(.+)\(\)$`)
+var raceAccess = regexp.MustCompile(`(?m)^(?:Previous )?(?i:read|write) at .*:\n  github\.com/caddyserver/caddy/v2/modules/(.+)\(\)$`)
 
-func TestCaddysRace(t *testing.T) {
+func TestCaddysRaces(t *testing.T) {
 	t.Parallel()
 	report := func(first, second string) string {
 		return raceRule + "WARNING: DATA RACE\nRead at 0x00c0 by goroutine 7:\n  " + first + "()\n      server.go:1295 +0x774\n" +
 			"\nPrevious write at 0x00c0 by goroutine 8:\n  " + second + "()\n      server.go:1607 +0xaa\n\nGoroutine 7 (running) created at:\n" + raceRule
 	}
-	const caddy = "github.com/caddyserver/caddy/v2/modules/caddyhttp."
-	theirs := report(caddy+"(*Server).logRequest", caddy+"(*lengthReader).Read")
-	if got := withoutCaddysRace("one\n" + theirs + "two\n"); crash.MatchString(got) || !strings.Contains(got, "one\n") || !strings.Contains(got, "two\n") {
+	const caddy = "github.com/caddyserver/caddy/v2/modules/"
+	theirs := report(caddy+"caddyhttp.(*Server).logRequest", caddy+"caddyhttp.(*lengthReader).Read") + report(caddy+"caddytls.(*TLS).Start", caddy+"caddytls.(*TLS).CaddyModule")
+	if got := withoutCaddysRaces("one\n" + theirs + "two\n"); crash.MatchString(got) || !strings.Contains(got, "one\n") || !strings.Contains(got, "two\n") {
 		t.Errorf("left of a log with Caddy's own race: %q", got)
 	}
-	for _, ours := range []string{report(caddy+"(*Server).logRequest", "github.com/gatehouse-auth/gatehouse/caddymodule.(*Gate).pass"),
-		report(caddy+"(*Server).logRequest", caddy+"(*Server).logRequest")} {
-		if got := withoutCaddysRace(theirs + ours); !crash.MatchString(got) {
+	for _, ours := range []string{report(caddy+"caddyhttp.(*Server).logRequest", "github.com/gatehouse-auth/gatehouse/caddymodule.(*Gate).pass"),
+		report(caddy+"caddyhttp.(*Server).logRequest", caddy+"caddyhttp.(*Server).logRequest")} {
+		if got := withoutCaddysRaces(theirs + ours); !crash.MatchString(got) {
 			t.Errorf("a race is overlooked: %q", ours)
 		}
 	}
@@ -118,7 +122,7 @@ func (s *server) finish() []string {
 	if err := s.end(syscall.SIGTERM); err != nil && running {
 		complaints = append(complaints, err.Error())
 	}
-	log := withoutCaddysRace(s.Log())
+	log := withoutCaddysRaces(s.Log())
 	if at := crash.FindStringIndex(log); at != nil {
 		complaints = append(complaints, "Caddy's log:\n"+log[at[0]:min(len(log), at[0]+6000)])
 	}
