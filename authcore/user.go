@@ -128,15 +128,18 @@ func CheckEmail(email string) error {
 	if len(email) > maxEmail || hasControl(email) || !utf8.ValidString(email) {
 		return bad
 	}
-	if key := EmailKey(email); len(key) > maxEmail || strings.Count(key, "@") != 1 || strings.ContainsFunc(key, unicode.IsSpace) {
+	if key := EmailKey(email); len(key) > maxEmail || strings.Count(key, "@") != 1 || strings.ContainsFunc(key, unicode.IsSpace) || strings.ContainsAny(key, notInEmail) {
 		return bad // folding makes another address of it
 	}
 	a, err := mail.ParseAddress(email)
-	if err != nil || a.Address != email || a.Name != "" || strings.ContainsAny(email, " \"<>,;") {
+	if err != nil || a.Address != email || a.Name != "" || strings.ContainsAny(email, notInEmail) {
 		return bad
 	}
 	return nil
 }
+
+// notInEmail separates addresses, or puts a name to one.
+const notInEmail = " \"<>,;"
 
 // CheckName accepts any text of at most 128 characters without control
 // characters: names are shown and sent in headers.
