@@ -6,12 +6,14 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"net/url"
 	"slices"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/rewrite"
 
+	"github.com/gatehouse-auth/gatehouse/authcore"
 	"github.com/gatehouse-auth/gatehouse/authcore/access"
 	"github.com/gatehouse-auth/gatehouse/authcore/web"
 )
@@ -23,6 +25,9 @@ func (rt *instance) explain(q web.Question) (web.Explanation, error) {
 		return web.Explanation{Outcome: noGate, Notes: []string{"What is under " + web.Prefix + " is served by the gate itself, to everybody."}}, nil
 	}
 	gates, portal, err := rt.trace(q)
+	if g := rt.verifies(q.URL); g != nil && len(gates) == 0 && !portal {
+		gates = []*Gate{g}
+	}
 	switch {
 	case err != nil:
 		return web.Explanation{}, err
@@ -47,7 +52,7 @@ const noGate = "no gate"
 func (g *Gate) explain(q web.Question) web.Explanation {
 	req := access.Request{Method: q.Method, Path: q.URL.Path, RawPath: q.URL.RawPath, Address: q.From, Proof: q.Proof}
 	var id *access.Identity
-	if q.User != nil {
+	if q.User != nil && q.User.Status == authcore.Active {
 		id = &web.Prepare(q.User).(*web.Known).Identity
 	}
 	d := g.policy.Decide(&req, id)
@@ -68,13 +73,30 @@ func (g *Gate) explain(q web.Question) web.Explanation {
 	if q.User != nil && q.User.Email != "" && !q.User.EmailVerified {
 		note("The email address is not verified, so that no domain: rule holds.")
 	}
-	if q.User != nil && q.User.Status != "active" {
-		e.Outcome, e.Rule, e.At = access.SignIn.String(), "the user is disabled", ""
+	if q.User != nil && q.User.Status != authcore.Active {
+		note("The user is disabled, and counts as nobody.")
 	}
 	if g.policy.Observes() && e.Outcome != access.Allow.String() {
 		note("The policy only observes: the request passes, and the audit log says what would have happened.")
 	}
 	return e
+}
+
+// verifies finds the gate by which gate_verify answers for a URL: the request itself
+// goes to another server. An exact name goes before "*".
+func (rt *instance) verifies(u *url.URL) (found *Gate) {
+	want := newOrigin(u.Scheme == "https", web.Hostname(u.Host), portOf(u.Host))
+	for _, s := range rt.sites {
+		if !matches(s.host, want.host) || s.with(want.host) != want {
+			continue
+		}
+		for _, g := range s.gates {
+			if g.verifies && (found == nil || s.host == want.host) {
+				found = g
+			}
+		}
+	}
+	return found
 }
 
 // trace finds the gates that a request meets.

@@ -28,10 +28,11 @@ type Gate struct {
 	// Where the directive stands in a Caddyfile, for errors.
 	Source string `json:"source,omitempty"`
 
-	app     *App
-	policy  *access.Policy
-	preset  *web.Preset
-	matches caddyhttp.MatcherSets
+	app      *App
+	policy   *access.Policy
+	preset   *web.Preset
+	matches  caddyhttp.MatcherSets
+	verifies bool // for a verifier, which asks it about requests to other servers
 }
 
 var (
@@ -71,13 +72,10 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	rt := g.app.instance.Load()
-	if rt == nil {
-		var err error
-		if rt, err = g.app.running(); err != nil {
-			web.Starting(w)
-			return nil
-		}
+	rt, err := g.app.running()
+	if err != nil {
+		web.Starting(w)
+		return nil
 	}
 	method, u := original(r)
 	secure := rt.secure(r)
@@ -86,7 +84,6 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	if s != nil && s.owner.Load() == repl { // another gate on the way has done the rest
 		return g.judge(rt, s, w, r, method, u, next)
 	}
-	web.Strip(r)
 	rt.managed.Strip(r)
 	if ours, _ := web.Ours(u.Path); ours {
 		return rt.serve(w, r, u, false)
@@ -101,7 +98,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	s.guard.ResponseWriter = w
 	s.owner.Store(repl)
 	vars[stateVar] = s
-	err := g.judge(rt, s, &s.guard, r, method, u, next)
+	err = g.judge(rt, s, &s.guard, r, method, u, next)
 	s.release(r) // not after a panic: then whoever still runs keeps the state
 	return err
 }

@@ -68,7 +68,21 @@ func matches(pattern, host string) bool {
 	return label != "" && strings.EqualFold("."+rest, suffix)
 }
 
-// parseOrigin reads the portal as it is configured: a host name, with or without
+// parseHost reads a host that gate_verify answers for: as parseOrigin, or with "*."
+// before the domain.
+func parseHost(text string) (origin, error) {
+	scheme, domain, wild := strings.Cut(text, "*.")
+	if !wild {
+		return parseOrigin(text)
+	}
+	if scheme != "" && scheme != "https://" && scheme != "http://" {
+		return origin{}, errors.New("\"*\" stands alone, for the first label")
+	}
+	o, err := parseOrigin(scheme + domain)
+	return o.with("*." + o.host), err
+}
+
+// parseOrigin reads a host of ours as it is configured: its name, with or without
 // port, or a URL.
 func parseOrigin(s string) (origin, error) {
 	bad := errors.New("it must be a host name such as auth.example.com, or a URL such as https://auth.example.com:8443")
@@ -91,7 +105,7 @@ func parseOrigin(s string) (origin, error) {
 		}
 	}
 	if u.Scheme == "http" && !loopback(u.Hostname()) {
-		return origin{}, errors.New("the portal must be https: a password must not travel in the clear")
+		return origin{}, errors.New("plain http is for loopback hosts only, or a password would travel in the clear: write https")
 	}
 	return newOrigin(u.Scheme == "https", u.Hostname(), port), nil
 }

@@ -68,7 +68,7 @@ func (v *Verify) Provision(ctx caddy.Context) (err error) {
 		return v.wrong(v.Source, errors.New("gate_verify answers for no host: add \"host NAME [POLICY]\""))
 	}
 	for _, h := range v.Hosts {
-		g := &Gate{Policy: h.Policy, Headers: v.Headers, Source: h.Source}
+		g := &Gate{Policy: h.Policy, Headers: v.Headers, Source: h.Source, verifies: true}
 		if err := g.Provision(ctx); err != nil {
 			return v.wrong(h.Source, err)
 		}
@@ -93,19 +93,6 @@ func (v *Verify) wrong(at string, err error) error {
 	return fmt.Errorf("%w, at %s", err, at)
 }
 
-// parseHost reads what follows the word host.
-func parseHost(text string) (origin, error) {
-	scheme, domain, wild := strings.Cut(text, "*.")
-	if !wild {
-		return parseOrigin(text)
-	}
-	if scheme != "" && scheme != "https://" && scheme != "http://" {
-		return origin{}, errors.New("\"*\" stands alone, for the first label")
-	}
-	o, err := parseOrigin(scheme + domain)
-	return o.with("*." + o.host), err
-}
-
 // find gives the host that a Host header names. An exact name goes before "*".
 func (v *Verify) find(hostport string) *verified {
 	host := web.Hostname(hostport)
@@ -120,13 +107,10 @@ func (v *Verify) find(hostport string) *verified {
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (v *Verify) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
-	rt := v.app.instance.Load()
-	if rt == nil {
-		var err error
-		if rt, err = v.app.running(); err != nil {
-			web.Starting(w)
-			return nil
-		}
+	rt, err := v.app.running()
+	if err != nil {
+		web.Starting(w)
+		return nil
 	}
 	_, u := original(r)
 	if !contains(rt.app.values.trusted, peer(r)) {
@@ -149,6 +133,9 @@ func (v *Verify) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.H
 
 // verify answers a proxy.
 func (v *Verify) verify(rt *instance, w http.ResponseWriter, r *http.Request, d *web.Dialect) error {
+	if d.Quiet {
+		w = &quiet{ResponseWriter: w}
+	}
 	f, err := d.Read(r)
 	if err != nil {
 		rt.pages.Fail(w, r, web.Place{}, nil, err)
@@ -158,9 +145,6 @@ func (v *Verify) verify(rt *instance, w http.ResponseWriter, r *http.Request, d 
 	if h == nil {
 		rt.pages.Fail(w, r, web.Place{}, nil, web.ErrUnknownHost)
 		return nil
-	}
-	if d.Quiet {
-		w = &quiet{ResponseWriter: w}
 	}
 	if ours, _ := web.Ours(f.URL.Path); ours {
 		if !d.OwnPages {

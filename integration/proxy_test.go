@@ -164,6 +164,26 @@ func certify(t *testing.T, file, host string) {
 	must(t, os.WriteFile(file, out.Bytes(), 0o600))
 }
 
+// What a verifier answers for is explained as what a gate lets through.
+func TestExplainVerified(t *testing.T) {
+	t.Parallel()
+	s := verifying.get(t)
+	for _, tt := range []struct{ args, want string }{
+		{"https://traefik.example.com/x --user bob", "deny: no allow rule matched"},
+		{"https://traefik.example.com/x --user carol", "allow: allow group:staff"},
+		{"https://traefik.example.com/healthz", "allow: public /healthz"},
+		{"https://any.lab.example.com/x", "sign in: nobody is signed in"},
+		{"https://lab.example.com/x", "no gate"},
+		{"https://traefik.example.com:8443/x --user carol", "no gate"},
+		{fmt.Sprintf("https://nginx.example.com:%v/vault/x --age 1h --user carol", s.Vars["HTTPS2"]), "step up: require fresh 10m, in path /vault/*"},
+	} {
+		got := s.must(t, "", append([]string{"explain"}, strings.Fields(tt.args)...)...)
+		if first, _, _ := strings.Cut(got, "\n"); first != tt.want {
+			t.Errorf("%s: got %q, want %q", tt.args, first, tt.want)
+		}
+	}
+}
+
 // Behind each proxy: sign in, reach the app, who one is, sign out, refused; by the
 // files of the documents.
 func TestProxies(t *testing.T) {

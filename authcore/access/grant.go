@@ -3,6 +3,7 @@ package access
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 )
@@ -110,6 +111,20 @@ const (
 	maxGrant  = 255 // bytes of one
 )
 
+// validHost tells whether text is a host as requests have it: labels in lower case,
+// "*" for the first, or an address.
+func validHost(text string) bool {
+	if ip, err := netip.ParseAddr(text); err == nil {
+		return ip.String() == text
+	}
+	for label := range strings.SplitSeq(strings.TrimPrefix(text, "*."), ".") {
+		if label == "" || !consistsOf(label, "-", isLowerOrDigit) {
+			return false
+		}
+	}
+	return true
+}
+
 // Validate refuses what could never match, or means something else to a server
 // behind us. Its error is for people.
 func (g *Grant) Validate() error {
@@ -124,7 +139,7 @@ func (g *Grant) Validate() error {
 		}
 	}
 	for _, host := range g.Hosts {
-		if name := strings.TrimPrefix(host, "*."); name == "" || !consistsOf(name, ".-:[]", isLowerOrDigit) || strings.HasPrefix(name, ".") {
+		if !validHost(host) {
 			return fmt.Errorf("%q is not a host; write it in lower case and without a port, as in app.example.com or *.example.com", host)
 		}
 	}

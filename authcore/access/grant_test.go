@@ -78,6 +78,7 @@ func TestGrant(t *testing.T) {
 		{Hosts: []string{"https://app.example.com"}}, {Hosts: []string{"App.example.com"}}, {Hosts: []string{"*."}}, {Hosts: []string{"a b"}},
 		{Paths: []string{"api"}}, {Paths: []string{"/a b"}}, {Paths: []string{"/a/../b"}}, {Scopes: []string{"a b"}}, {Scopes: make([]string, 40)},
 		{Hosts: []string{strings.Repeat("a", 300)}},
+		{Hosts: []string{"app.example.com:8443"}}, {Hosts: []string{"[::1]"}}, {Hosts: []string{"a..b"}}, {Hosts: []string{":"}}, {Hosts: []string{"app.example.com."}},
 	} {
 		if bad.Validate() == nil {
 			t.Errorf("%+v is taken", bad)

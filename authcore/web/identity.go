@@ -50,7 +50,7 @@ const maxHeaders = 5
 // Values keeps the values of a preset's headers while a request runs.
 type Values [maxHeaders]string
 
-// The presets that everybody has; see docs/headers.md.
+// The presets that everybody has; see docs/guide.md, "What the app is told".
 var (
 	RemotePreset = &Preset{Name: "remote", Headers: []IdentityHeader{{"Remote-User", FieldUsername}, {"Remote-Groups", FieldGroups},
 		{"Remote-Name", FieldName}, {"Remote-Email", FieldEmail}}}
@@ -93,8 +93,8 @@ func NewPreset(headers []IdentityHeader) (*Preset, error) {
 	for _, h := range headers {
 		name := http.CanonicalHeaderKey(h.Name)
 		switch key := foldName(name); {
-		case !isToken(h.Name):
-			return nil, fmt.Errorf("%q is not the name of a header", h.Name)
+		case !isToken(h.Name) || len(h.Name) > maxManaged:
+			return nil, fmt.Errorf("%q is not the name of a header of at most %d bytes", h.Name, maxManaged)
 		case slices.Contains(reserved, key) || strings.HasPrefix(key, "sec-") || strings.HasPrefix(key, "proxy-") || strings.HasPrefix(key, "access-control-"):
 			return nil, fmt.Errorf("%s means something else; take a name such as X-App-User", name)
 		case seen[key]:
@@ -113,43 +113,14 @@ var reserved = []string{"accept", "accept-encoding", "accept-language", "authori
 	"range", "referer", "set-cookie", "te", "trailer", "transfer-encoding", "upgrade", "user-agent", "vary", "via", "www-authenticate",
 	"x-forwarded-for", "x-forwarded-host", "x-forwarded-method", "x-forwarded-proto", "x-forwarded-uri", "x-original-method", "x-original-url", "x-requested-with"}
 
-// foldName brings a header's name into the form that servers behind us may take it
-// for: case, and whatever is no letter or digit, make no difference.
-func foldName(name string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case 'A' <= r && r <= 'Z':
-			return r + 'a' - 'A'
-		case 'a' <= r && r <= 'z' || '0' <= r && r <= '9':
-			return r
-		}
-		return '-'
-	}, name)
-}
-
-// Managed is a set of header names besides those that are always managed.
+// Managed is a set of header names that sites have besides those that are always
+// managed.
 type Managed map[string]bool
 
 // Add adds the names of a preset.
 func (m Managed) Add(p *Preset) {
 	for _, h := range p.Headers {
 		m[foldName(h.Name)] = true
-	}
-}
-
-// Strip deletes them, in any spelling, and their names in Connection. Names that
-// are always managed are left to the function Strip.
-func (m Managed) Strip(r *http.Request) {
-	if len(m) == 0 {
-		return
-	}
-	for name := range r.Header {
-		if m[foldName(name)] {
-			delete(r.Header, name)
-		}
-	}
-	if lines := r.Header["Connection"]; lines != nil {
-		cleanConnection(r.Header, lines, func(token string) bool { return m[foldName(token)] })
 	}
 }
 
@@ -166,35 +137,55 @@ var managed = map[string]struct{}{
 	"gate-assertion": {},
 }
 
-// longestManaged is the length of the longest managed name.
-const longestManaged = len("x-auth-request-preferred-username")
+// maxManaged is the greatest length of a managed name.
+const maxManaged = 64
 
-// isManaged tells whether a header name is a managed one in any spelling that a
-// server behind us may fold together: case, and whatever is no letter or digit.
-func isManaged(name string) bool {
-	if len(name) > longestManaged || len(name) < len("remote-user") {
+// fold brings a header's name into the form that servers behind us may take it for:
+// case, and whatever is no letter or digit, make no difference. It is nil for what
+// is no managed name, by its length or because it is no header name at all (RFC 9110
+// section 5.1).
+func fold(name string, to *[maxManaged]byte) []byte {
+	if len(name) > maxManaged {
+		return nil
+	}
+	for i := range len(name) {
+		switch c := name[i]; {
+		case 'A' <= c && c <= 'Z':
+			to[i] = c + 'a' - 'A'
+		case 'a' <= c && c <= 'z' || '0' <= c && c <= '9':
+			to[i] = c
+		case c >= 0x80:
+			return nil
+		default:
+			to[i] = '-'
+		}
+	}
+	return to[:len(name)]
+}
+
+func foldName(name string) string {
+	var buf [maxManaged]byte
+	return string(fold(name, &buf))
+}
+
+// has tells whether a header name is a managed one in any spelling that a server
+// behind us may fold together.
+func (m Managed) has(name string) bool {
+	var buf [maxManaged]byte
+	if len(m) > 0 {
+		if folded := fold(name, &buf); m[string(folded)] {
+			return true
+		}
+	}
+	if len(name) < len("remote-user") {
 		return false
 	}
 	switch name[0] {
 	case 'R', 'r', 'X', 'x', 'G', 'g':
-	default:
-		return false
+		_, found := managed[string(fold(name, &buf))]
+		return found
 	}
-	var buf [longestManaged]byte
-	for i := range len(name) {
-		switch c := name[i]; {
-		case 'A' <= c && c <= 'Z':
-			buf[i] = c + 'a' - 'A'
-		case 'a' <= c && c <= 'z' || '0' <= c && c <= '9':
-			buf[i] = c
-		case c >= 0x80:
-			return false // no header name (RFC 9110 section 5.1)
-		default:
-			buf[i] = '-'
-		}
-	}
-	_, found := managed[string(buf[:len(name)])]
-	return found
+	return false
 }
 
 // Strip deletes what a client may not say: managed identity headers in any
@@ -202,9 +193,9 @@ func isManaged(name string) bool {
 // drop what we set. Trailers arrive after we have looked, announced or not, so that
 // none are passed on; nor is the offer to speak HTTP/2 in the clear (h2c), after
 // which nobody would look at what is asked.
-func Strip(r *http.Request) {
+func (m Managed) Strip(r *http.Request) {
 	for name := range r.Header {
-		if isManaged(name) {
+		if m.has(name) {
 			delete(r.Header, name)
 		}
 	}
@@ -216,8 +207,8 @@ func Strip(r *http.Request) {
 		delete(r.Header, "Upgrade")
 		delete(r.Header, "Http2-Settings")
 	}
-	if lines := r.Header["Connection"]; lines != nil && connectionNamesManaged(lines) {
-		cleanConnection(r.Header, lines, isManaged)
+	if lines := r.Header["Connection"]; lines != nil && m.named(lines) {
+		m.cleanConnection(r.Header, lines)
 	}
 }
 
@@ -225,12 +216,13 @@ func offersH2C(upgrade []string) bool {
 	return strings.Contains(strings.ToLower(strings.Join(upgrade, ",")), "h2c")
 }
 
-func connectionNamesManaged(lines []string) bool {
+// named tells whether lines of Connection name a managed header.
+func (m Managed) named(lines []string) bool {
 	for _, line := range lines {
 		for rest := line; rest != ""; {
 			var token string
 			token, rest, _ = strings.Cut(rest, ",")
-			if isManaged(strings.Trim(token, " \t")) {
+			if m.has(strings.Trim(token, " \t")) {
 				return true
 			}
 		}
@@ -238,11 +230,11 @@ func connectionNamesManaged(lines []string) bool {
 	return false
 }
 
-func cleanConnection(h http.Header, lines []string, managed func(string) bool) {
+func (m Managed) cleanConnection(h http.Header, lines []string) {
 	var kept []string
 	for _, line := range lines {
 		for token := range strings.SplitSeq(line, ",") {
-			if token = strings.Trim(token, " \t"); token != "" && !managed(token) {
+			if token = strings.Trim(token, " \t"); token != "" && !m.has(token) {
 				kept = append(kept, token)
 			}
 		}

@@ -13,7 +13,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/authcore/access"
 )
 
-// managedModel is isManaged said simply.
+// managedModel is Managed.has said simply, for the names that are always managed.
 func managedModel(name string) bool {
 	if strings.ContainsFunc(name, func(r rune) bool { return r >= 0x80 }) {
 		return false
@@ -41,22 +41,22 @@ func TestIsManaged(t *testing.T) {
 	t.Parallel()
 	for name := range managed {
 		for _, spelling := range spellings(name) {
-			if !isManaged(spelling) {
+			if !Managed(nil).has(spelling) {
 				t.Errorf("%s is not managed", spelling)
 			}
 		}
 		for _, other := range []string{name + "-", "-" + name, name[1:], name[:len(name)-1], name + "s-", " " + name, name + "\x00"} {
-			if isManaged(other) != managedModel(other) {
-				t.Errorf("%q: %v", other, isManaged(other))
+			if Managed(nil).has(other) != managedModel(other) {
+				t.Errorf("%q: %v", other, Managed(nil).has(other))
 			}
 		}
-		if len(name) > longestManaged {
-			t.Errorf("%s is longer than longestManaged", name)
+		if len(name) > maxManaged {
+			t.Errorf("%s is longer than maxManaged", name)
 		}
 	}
 	for _, p := range Presets {
 		for _, h := range append(slices.Clone(p.Headers), p.ToProxy().Headers...) {
-			if !isManaged(h.Name) || http.CanonicalHeaderKey(h.Name) != h.Name {
+			if !Managed(nil).has(h.Name) || http.CanonicalHeaderKey(h.Name) != h.Name {
 				t.Errorf("%s of preset %s is not managed, or not canonical", h.Name, p.Name)
 			}
 		}
@@ -65,7 +65,7 @@ func TestIsManaged(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"", "X", "Cookie", "Authorization", "X-Forwarded-For", "X-Forwarded-Proto", "Remote-Addr", "X-Remote-Ip", "Remote-Users", "Gate", "User"} {
-		if isManaged(name) {
+		if Managed(nil).has(name) {
 			t.Errorf("%s is managed", name)
 		}
 	}
@@ -78,7 +78,7 @@ func FuzzIsManaged(f *testing.F) {
 	}
 	f.Add("remote user")
 	f.Fuzz(func(t *testing.T, name string) {
-		if got, want := isManaged(name), managedModel(name); got != want {
+		if got, want := Managed(nil).has(name), managedModel(name); got != want {
 			t.Errorf("%q: %v, want %v", name, got, want)
 		}
 	})
@@ -97,7 +97,7 @@ func TestStrip(t *testing.T) {
 			r.Trailer[spelling] = []string{"evil"}
 		}
 	}
-	Strip(r)
+	Managed(nil).Strip(r)
 	if diff := cmp.Diff(header, r.Header); diff != "" {
 		t.Errorf("header (-want +got):\n%s", diff)
 	}
@@ -129,7 +129,7 @@ func TestStripConnection(t *testing.T) {
 		if test.want != nil {
 			want["Connection"] = test.want
 		}
-		Strip(r)
+		Managed(nil).Strip(r)
 		if diff := cmp.Diff(want, r.Header); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", test.name, diff)
 		}
@@ -195,8 +195,8 @@ func TestRequestPathDoesNotAllocate(t *testing.T) {
 	r := &http.Request{Header: h}
 	var store Values
 	for what, f := range map[string]func(){
-		"Strip":        func() { Strip(r) },
-		"isManaged":    func() { isManaged("X_Auth_Request_Preferred_Username") },
+		"Strip":        func() { Managed{"x-app-user": true}.Strip(r) },
+		"has":          func() { Managed(nil).has("X_Auth_Request_Preferred_Username") },
 		"SessionToken": func() { SessionToken(h, true) },
 		"Hostname":     func() { Hostname("app.example.com:8443"); Hostname("[::1]:80") },
 		"Ours":         func() { Ours("/an/ordinary/page"); Ours("/.gate/login") },
