@@ -28,8 +28,8 @@ type AccessToken struct {
 // The bounds of access tokens.
 const (
 	MaxAccessTokens   = 100 // of a user
-	MaxAccessLife     = 366 * 24 * time.Hour
-	DefaultAccessLife = 90 * 24 * time.Hour
+	MaxAccessTokenLife     = 366 * 24 * time.Hour
+	DefaultAccessTokenLife = 90 * 24 * time.Hour
 	minAccessLife     = time.Minute
 	maxTokenName      = 64 // characters
 )
@@ -45,9 +45,9 @@ const (
 	digits62          = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 )
 
-// NewAccessToken makes the text of an access token from the system's secure random
+// MakeAccessToken makes the text of an access token from the system's secure random
 // source, and its hash.
-func NewAccessToken() (Secret, TokenHash) {
+func MakeAccessToken() (Secret, TokenHash) {
 	var raw [32]byte
 	rand.Read(raw[:]) // crypto/rand.Read never fails (Go 1.24)
 	number, base, digit := new(big.Int).SetBytes(raw[:]), big.NewInt(int64(len(digits62))), new(big.Int)
@@ -93,9 +93,9 @@ func (t *AccessToken) session() Session {
 	return s
 }
 
-// LookupAccess finds what an access token stands for, from memory where it can. Its
+// LookupAccessToken finds what an access token stands for, from memory where it can. Its
 // errors are those of Lookup.
-func (s *Sessions) LookupAccess(ctx context.Context, token string, now time.Time) (*Live, error) {
+func (s *Sessions) LookupAccessToken(ctx context.Context, token string, now time.Time) (*Live, error) {
 	if !PlausibleAccessToken(token) {
 		return nil, ErrNoSession
 	}
@@ -113,14 +113,14 @@ func (s *Sessions) readAccess(ctx context.Context, hash TokenHash) (Session, Use
 	return t.session(), u, nil
 }
 
-// NewAccess is what an access token is made of.
-type NewAccess struct {
+// NewAccessToken is what an access token is made of.
+type NewAccessToken struct {
 	Name  string
 	Grant access.Grant
-	Life  time.Duration // at most MaxAccessLife
+	Life  time.Duration // at most MaxAccessTokenLife
 }
 
-func (n *NewAccess) validate() error {
+func (n *NewAccessToken) validate() error {
 	bad := func(field, msg string) error {
 		return &Error{Kind: Invalid, Code: "token_" + field + "_invalid", Field: "token_" + field, Message: msg}
 	}
@@ -129,7 +129,7 @@ func (n *NewAccess) validate() error {
 		return bad("name", "Please say what the token is for.")
 	case count > maxTokenName || hasControl(n.Name) || !utf8.ValidString(n.Name):
 		return bad("name", "The name of a token can have 64 characters at most, and no control characters.")
-	case n.Life < minAccessLife || n.Life > MaxAccessLife:
+	case n.Life < minAccessLife || n.Life > MaxAccessTokenLife:
 		return &Error{Kind: Invalid, Code: "token_life_invalid", Field: "days", Message: "An access token can be good for a minute at least and 366 days at most."}
 	}
 	if err := n.Grant.Validate(); err != nil {
@@ -143,12 +143,12 @@ func sentence(text string) string { return strings.ToUpper(text[:1]) + text[1:] 
 
 // CreateAccessToken makes an access token of a user and gives its text, which
 // nothing can show again.
-func (a *Accounts) CreateAccessToken(ctx context.Context, actor Actor, user UserID, n NewAccess) (Secret, AccessToken, error) {
+func (a *Accounts) CreateAccessToken(ctx context.Context, actor Actor, user UserID, n NewAccessToken) (Secret, AccessToken, error) {
 	n.Name = strings.TrimSpace(n.Name)
 	if err := n.validate(); err != nil {
 		return "", AccessToken{}, err
 	}
-	text, hash := NewAccessToken()
+	text, hash := MakeAccessToken()
 	now := a.Now()
 	t := AccessToken{ID: NewSessionID(), UserID: user, Name: n.Name, Grant: n.Grant, CreatedAt: now, ExpiresAt: now.Add(n.Life)}
 	if err := a.Store.CreateAccessToken(ctx, t, hash, a.event(actor, TokenCreate, TargetToken(t.ID), Success, t.Name)); err != nil {

@@ -13,7 +13,7 @@ func TestAccessTokenText(t *testing.T) {
 	t.Parallel()
 	seen := make(map[string]bool)
 	for range 1000 {
-		secret, hash := NewAccessToken()
+		secret, hash := MakeAccessToken()
 		text := secret.Reveal()
 		if !PlausibleAccessToken(text) || hash != HashToken(text) || len(text) != 54 || seen[text] {
 			t.Fatalf("%q", text)
@@ -23,7 +23,7 @@ func TestAccessTokenText(t *testing.T) {
 		}
 		seen[text] = true
 	}
-	secret, _ := NewAccessToken()
+	secret, _ := MakeAccessToken()
 	good := secret.Reveal()
 	for i := range good {
 		for _, c := range []byte{'0', 'z', '-', ' '} {
@@ -53,13 +53,13 @@ func TestLookupAccess(t *testing.T) {
 		}
 	}
 	hear()
-	secret, hash := NewAccessToken()
+	secret, hash := MakeAccessToken()
 	made := c.now()
-	token := AccessToken{ID: NewSessionID(), UserID: "u", Name: "Backup", CreatedAt: made, ExpiresAt: made.Add(MaxAccessLife)}
+	token := AccessToken{ID: NewSessionID(), UserID: "u", Name: "Backup", CreatedAt: made, ExpiresAt: made.Add(MaxAccessTokenLife)}
 	c.table.mu.Lock()
 	c.table.rows[hash] = sessionTableRow{token.session(), User{ID: "u", Username: "alice", Status: Active}}
 	c.table.mu.Unlock()
-	look := func() (*Live, error) { return c.Sessions.LookupAccess(t.Context(), secret.Reveal(), c.now()) }
+	look := func() (*Live, error) { return c.Sessions.LookupAccessToken(t.Context(), secret.Reveal(), c.now()) }
 	live, err := look()
 	if err != nil || live.Session.Access == nil || live.User().Username != "alice" {
 		t.Fatal(live, err)
@@ -82,11 +82,11 @@ func TestLookupAccess(t *testing.T) {
 
 func TestNewAccessIsChecked(t *testing.T) {
 	t.Parallel()
-	good := func() NewAccess { return NewAccess{Name: "Backup", Life: time.Hour} }
-	for name, edit := range map[string]func(*NewAccess){
-		"token_name_invalid":  func(n *NewAccess) { n.Name = "" },
-		"token_life_invalid":  func(n *NewAccess) { n.Life = MaxAccessLife + 1 },
-		"token_grant_invalid": func(n *NewAccess) { n.Grant = access.Grant{Paths: []string{"api"}} },
+	good := func() NewAccessToken { return NewAccessToken{Name: "Backup", Life: time.Hour} }
+	for name, edit := range map[string]func(*NewAccessToken){
+		"token_name_invalid":  func(n *NewAccessToken) { n.Name = "" },
+		"token_life_invalid":  func(n *NewAccessToken) { n.Life = MaxAccessTokenLife + 1 },
+		"token_grant_invalid": func(n *NewAccessToken) { n.Grant = access.Grant{Paths: []string{"api"}} },
 	} {
 		n := good()
 		edit(&n)

@@ -1,23 +1,13 @@
 package caddymodule
 
 import (
-	"context"
 	"fmt"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/spf13/cobra"
 
-	"github.com/gatehouse-auth/gatehouse/authcore/access"
 	"github.com/gatehouse-auth/gatehouse/authcore/web"
 )
-
-// explainArgs are the arguments of the operation explain.
-type explainArgs struct {
-	User, Method, URL, From string
-	Age                     time.Duration // of the proof
-	SecondFactor            bool
-}
 
 func explainCommand() *cobra.Command {
 	var (
@@ -84,24 +74,6 @@ func printExplanation(cmd *cobra.Command, e web.Explanation) {
 	for _, n := range e.Notes {
 		fmt.Fprintf(out, "  %s\n", n)
 	}
-}
-
-// explain answers by the configuration that the console's server runs with, or that
-// of the command.
-func explain(ctx context.Context, c *console, a explainArgs) (any, error) {
-	q, err := web.ParseQuestion(a.Method, a.URL, a.From)
-	if err != nil {
-		return nil, err
-	}
-	q.Proof = access.Proof{Age: a.Age, SecondFactor: a.SecondFactor}
-	if a.User != "" {
-		u, err := c.accounts.FindUser(ctx, a.User)
-		if err != nil {
-			return nil, err
-		}
-		q.User = &u
-	}
-	return c.explain(q)
 }
 
 // explain answers by the configuration of a command.

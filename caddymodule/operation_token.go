@@ -49,7 +49,7 @@ func addToken(ctx context.Context, c *console, a tokenArgs) (any, error) {
 		return nil, err
 	}
 	text, t, err := c.accounts.CreateAccessToken(ctx, authcore.CommandLine(), u.ID,
-		authcore.NewAccess{Name: a.Name, Grant: access.Grant{Hosts: a.Hosts, Paths: a.Paths, Scopes: a.Scopes}, Life: a.Life})
+		authcore.NewAccessToken{Name: a.Name, Grant: access.Grant{Hosts: a.Hosts, Paths: a.Paths, Scopes: a.Scopes}, Life: a.Life})
 	t.Username = u.Username
 	return newTokenLine{tokenLineOf(t), text.Reveal()}, err
 }

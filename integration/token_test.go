@@ -35,7 +35,7 @@ func TestAccessTokens(t *testing.T) {
 			t.Errorf("the app is told %v", e.Header)
 		}
 	}
-	stranger, _ := authcore.NewAccessToken()
+	stranger, _ := authcore.MakeAccessToken()
 	for _, tt := range []struct {
 		what, to string
 		with     header

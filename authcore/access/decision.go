@@ -88,13 +88,6 @@ type Decision struct {
 	Need Need
 }
 
-// Need is a proof that a session must have. The zero Need asks for none.
-type Need struct {
-	SecondFactor bool
-	// Within is the greatest age of the proof; 0 means any.
-	Within time.Duration
-}
-
 // Rules that no line of a policy states.
 var (
 	ruleNoPolicy = &Rule{Text: "no policy"}
@@ -195,22 +188,3 @@ func permission(blocks []*block, path string) (from *block, public *Rule) {
 
 // nobody is the block of the zero Policy.
 var nobody = block{noMatch: &Rule{Text: ruleNoMatch}}
-
-// holds tells whether a proof is good enough.
-func (n Need) holds(proof *Proof) bool {
-	return (!n.SecondFactor || proof.SecondFactor) && (n.Within == 0 || proof.Age < n.Within)
-}
-
-// need is all that blocks ask of a proof, so that one step up is enough.
-func need(blocks []*block) Need {
-	var all Need
-	for _, b := range blocks {
-		for _, r := range b.requires {
-			all.SecondFactor = all.SecondFactor || r.need.SecondFactor
-			if r.need.Within > 0 && (all.Within == 0 || r.need.Within < all.Within) {
-				all.Within = r.need.Within
-			}
-		}
-	}
-	return all
-}

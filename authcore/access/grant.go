@@ -1,97 +1,11 @@
 package access
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
 )
-
-// TokenRule is a path of a tokens line.
-type TokenRule struct {
-	// Rule is the line, for decisions.
-	Rule *Rule
-	// Scopes are those that a token must have, all of them.
-	Scopes []string
-
-	path publicPath
-}
-
-// TokenRule finds the tokens line for a request: that with the longest path that
-// holds it. It is nil where access tokens are not accepted. A path that is not
-// canonical is on no such path, nor is one for which another line would count if
-// case or the slash at its end made no difference: to some servers they make none.
-func (p *Policy) TokenRule(req *Request) *TokenRule {
-	var found *TokenRule
-	for i := range p.tokens {
-		t := &p.tokens[i]
-		if t.path.mayHold(req.Path) && (found == nil || t.path.narrower(&found.path)) {
-			found = t
-		}
-	}
-	if found == nil || !found.path.holds(req.Path) || !Canonical(req.Path, req.RawPath) {
-		return nil
-	}
-	return found
-}
-
-// mayHold tells whether a server that takes less care would say that a path is held.
-func (p *publicPath) mayHold(path string) bool {
-	own, path := strings.TrimSuffix(p.path, "/"), strings.TrimSuffix(path, "/")
-	if len(path) < len(own) || !strings.EqualFold(path[:len(own)], own) {
-		return false
-	}
-	return len(path) == len(own) || p.below && path[len(own)] == '/'
-}
-
-// AcceptsTokens tells whether access tokens are accepted on some path.
-func (p *Policy) AcceptsTokens() bool { return len(p.tokens) > 0 }
-
-// narrower tells which of two paths that hold the same request says more.
-func (p *publicPath) narrower(other *publicPath) bool {
-	if len(p.path) != len(other.path) {
-		return len(p.path) > len(other.path)
-	}
-	return !p.below
-}
-
-// parseTokens reads a tokens line: paths, and the scopes that a token needs there.
-func (c *compiler) parseTokens(line *Line) error {
-	var paths, scopes []string
-	for _, arg := range line.Args {
-		name, isScope := strings.CutPrefix(arg, "scope:")
-		switch {
-		case !isScope:
-			paths = append(paths, arg)
-		case !ValidScope(name):
-			return errScope(name)
-		case slices.Contains(scopes, name):
-			return fmt.Errorf("%s is there twice; remove one of them", arg)
-		default:
-			scopes = append(scopes, name)
-		}
-	}
-	if len(paths) == 0 {
-		return errors.New("tokens needs a path such as /api/*, or /* for every path")
-	}
-	for _, arg := range paths {
-		if _, err := parsePattern("tokens", arg); err != nil {
-			return err
-		}
-		if err := c.once("tokens "+arg, line.At); err != nil {
-			return err
-		}
-		t := TokenRule{Rule: &Rule{strings.Join(append([]string{"tokens", arg}, line.Args[len(paths):]...), " "), line.At}, Scopes: scopes, path: publicPathOf(arg)}
-		c.policy.tokens = append(c.policy.tokens, t)
-	}
-	return nil
-}
-
-func publicPathOf(arg string) publicPath {
-	path, below := strings.CutSuffix(arg, "*")
-	return publicPath{path: path, below: below}
-}
 
 // Grant is where an access token may be used, within what its user may do.
 type Grant struct {
@@ -189,7 +103,7 @@ func (g *Grant) holdsHost(host string) bool {
 
 func (g *Grant) holdsPath(path string) bool {
 	for _, arg := range g.Paths {
-		if p := publicPathOf(arg); p.holds(path) {
+		if p := literalPathOf(arg); p.holds(path) {
 			return true
 		}
 	}

@@ -3,6 +3,7 @@ package access
 import (
 	"fmt"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -97,4 +98,76 @@ func unhex(c byte) byte {
 	default:
 		return 255
 	}
+}
+
+// pattern is a path as a policy names it.
+type pattern struct {
+	text  string // as written
+	path  string // without /* or a slash at its end; empty for the root of all
+	below bool   // it ended with /*
+}
+
+// key is how a pattern is found: servers that fold case, or take a path with a
+// slash at its end for the one without, must not lead around a rule.
+func (p pattern) key() string { return fold(p.path) }
+
+// spells tells whether a path that was found by the key is written as the pattern
+// is.
+func (p pattern) spells(path string) bool { return strings.HasPrefix(path, p.path) }
+
+// fold brings a path into the form that servers without regard to case take it
+// for.
+func fold(path string) string {
+	for _, r := range path {
+		if foldRune(r) != r {
+			return strings.Map(foldRune, path)
+		}
+	}
+	return path
+}
+
+// foldRune goes by way of upper case: some letters have three cases, such as ſ and
+// the Kelvin sign.
+func foldRune(r rune) rune {
+	if 'a' <= r && r <= 'z' || r < 'A' {
+		return r
+	}
+	return unicode.ToLower(unicode.ToUpper(r))
+}
+
+// literalPath is a path as public and tokens lines name it, taken to the letter: one that ends with /* is kept with
+// its slash.
+type literalPath struct {
+	path  string
+	below bool
+	rule  *Rule
+}
+
+func (p *literalPath) holds(path string) bool {
+	if p.below {
+		return strings.HasPrefix(path, p.path)
+	}
+	return path == p.path
+}
+
+// mayHold tells whether a server that takes less care would say that a path is held.
+func (p *literalPath) mayHold(path string) bool {
+	own, path := strings.TrimSuffix(p.path, "/"), strings.TrimSuffix(path, "/")
+	if len(path) < len(own) || !strings.EqualFold(path[:len(own)], own) {
+		return false
+	}
+	return len(path) == len(own) || p.below && path[len(own)] == '/'
+}
+
+// narrower tells which of two paths that hold the same request says more.
+func (p *literalPath) narrower(other *literalPath) bool {
+	if len(p.path) != len(other.path) {
+		return len(p.path) > len(other.path)
+	}
+	return !p.below
+}
+
+func literalPathOf(arg string) literalPath {
+	path, below := strings.CutSuffix(arg, "*")
+	return literalPath{path: path, below: below}
 }

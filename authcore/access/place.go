@@ -2,7 +2,6 @@ package access
 
 import (
 	"strings"
-	"unicode"
 )
 
 // Rule is a line of a policy as a decision names it, as "allow group:staff" or "no
@@ -14,33 +13,12 @@ type Rule struct {
 
 // block is what a policy says in one place for one set of methods.
 type block struct {
-	public   []publicPath
+	public   []literalPath
 	deny     terms
 	networks []network
 	allow    terms
 	noMatch  *Rule // where none of the allow rules matches
 	requires []requirement
-}
-
-// publicPath is a public path as it is written: one that ends with /* is kept with
-// its slash.
-type publicPath struct {
-	path  string
-	below bool
-	rule  *Rule
-}
-
-func (p *publicPath) holds(path string) bool {
-	if p.below {
-		return strings.HasPrefix(path, p.path)
-	}
-	return path == p.path
-}
-
-// requirement is a require line.
-type requirement struct {
-	need Need
-	rule *Rule
 }
 
 // place is a path of a policy, or everything below one, and what the policy says
@@ -123,41 +101,6 @@ func (pl *place) blocks(method string) []*block {
 		}
 	}
 	return chain
-}
-
-// pattern is a path as a policy names it.
-type pattern struct {
-	text  string // as written
-	path  string // without /* or a slash at its end; empty for the root of all
-	below bool   // it ended with /*
-}
-
-// key is how a pattern is found: servers that fold case, or take a path with a
-// slash at its end for the one without, must not lead around a rule.
-func (p pattern) key() string { return fold(p.path) }
-
-// spells tells whether a path that was found by the key is written as the pattern
-// is.
-func (p pattern) spells(path string) bool { return strings.HasPrefix(path, p.path) }
-
-// fold brings a path into the form that servers without regard to case take it
-// for.
-func fold(path string) string {
-	for _, r := range path {
-		if foldRune(r) != r {
-			return strings.Map(foldRune, path)
-		}
-	}
-	return path
-}
-
-// foldRune goes by way of upper case: some letters have three cases, such as ſ and
-// the Kelvin sign.
-func foldRune(r rune) rune {
-	if 'a' <= r && r <= 'z' || r < 'A' {
-		return r
-	}
-	return unicode.ToLower(unicode.ToUpper(r))
 }
 
 // find gives the most specific place that holds a request. It is not certain where

@@ -300,10 +300,8 @@ func (c *compiler) parsePublic(line *Line, s *scope) error {
 		if err != nil {
 			return err
 		}
-		public := publicPath{rule: s.rule("public "+arg, line.At)}
-		if public.path, public.below = strings.CutSuffix(arg, "*"); public.below && pl == &c.policy.root {
-			public.path = "/"
-		}
+		public := literalPathOf(arg)
+		public.rule = s.rule("public "+arg, line.At)
 		if pl.ruled != "" {
 			return overlap(pl.ruled, arg)
 		}

@@ -100,7 +100,7 @@ func parse(kind string, body []byte, other files) (*Result, error) {
 	case "oauth2-proxy":
 		err = res.oauth2Proxy(body, other)
 	case "caddy-security":
-		err = res.authcrunch(body)
+		err = res.caddySecurityUsers(body)
 	default:
 		err = fmt.Errorf("%q is not known; known are %s", kind, strings.Join(Kinds, ", "))
 	}

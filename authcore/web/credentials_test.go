@@ -11,7 +11,7 @@ import (
 
 func TestCredentials(t *testing.T) {
 	t.Parallel()
-	secret, _ := authcore.NewAccessToken()
+	secret, _ := authcore.MakeAccessToken()
 	token := secret.Reveal()
 	basic := func(pair string) string { return "Basic " + base64.StdEncoding.EncodeToString([]byte(pair)) }
 	for name, tt := range map[string]struct {
@@ -45,7 +45,7 @@ func TestCredentials(t *testing.T) {
 }
 
 func FuzzAccessToken(f *testing.F) {
-	secret, _ := authcore.NewAccessToken()
+	secret, _ := authcore.MakeAccessToken()
 	f.Add("Bearer " + secret.Reveal())
 	f.Add("Basic " + base64.StdEncoding.EncodeToString([]byte("a:"+secret.Reveal())))
 	f.Fuzz(func(t *testing.T, line string) {

@@ -88,8 +88,8 @@ func (h *Handler) createToken(w http.ResponseWriter, r *http.Request, p Place) e
 }
 
 // newAccess reads the form of a new access token.
-func newAccess(form url.Values) (authcore.NewAccess, error) {
-	n := authcore.NewAccess{Name: form.Get("token_name"), Life: authcore.DefaultAccessLife, Grant: access.Grant{
+func newAccess(form url.Values) (authcore.NewAccessToken, error) {
+	n := authcore.NewAccessToken{Name: form.Get("token_name"), Life: authcore.DefaultAccessTokenLife, Grant: access.Grant{
 		Hosts: words(strings.ToLower(form.Get("hosts"))), Paths: words(form.Get("paths")), Scopes: words(form.Get("scopes"))}}
 	if days := form.Get("days"); days != "" {
 		d, err := strconv.Atoi(days)
@@ -101,7 +101,7 @@ func newAccess(form url.Values) (authcore.NewAccess, error) {
 	return n, nil
 }
 
-const maxTokenDays = int(authcore.MaxAccessLife / (24 * time.Hour))
+const maxTokenDays = int(authcore.MaxAccessTokenLife / (24 * time.Hour))
 
 var errTokenDays = &authcore.Error{Kind: authcore.Invalid, Code: "token_life_invalid", Field: "days", Message: "Please give a number of days up to 366."}
 

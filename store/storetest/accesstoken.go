@@ -11,7 +11,7 @@ import (
 // token adds an access token of a user; edit may change it before.
 func (w *world) token(of authcore.User, name string, edit func(*authcore.AccessToken)) (authcore.AccessToken, authcore.TokenHash) {
 	w.Helper()
-	_, hash := authcore.NewAccessToken()
+	_, hash := authcore.MakeAccessToken()
 	t := authcore.AccessToken{ID: authcore.NewSessionID(), UserID: of.ID, Name: name, CreatedAt: w.now, ExpiresAt: w.now.Add(time.Hour)}
 	if edit != nil {
 		edit(&t)
@@ -86,7 +86,7 @@ func accessTokensBounded(w *world) {
 	u := w.add("alice", nil)
 	first, firstHash := w.token(u, "first", nil)
 	create := func(of authcore.UserID) error {
-		_, hash := authcore.NewAccessToken()
+		_, hash := authcore.MakeAccessToken()
 		return w.db().CreateAccessToken(w.Context(), authcore.AccessToken{ID: authcore.NewSessionID(), UserID: of}, hash, w.event(authcore.TokenCreate, ""))
 	}
 	w.is("of nobody", create(authcore.NewUserID()), authcore.ErrUserNotFound)

@@ -5,28 +5,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
-)
-
-// parseNeed reads what follows require.
-func parseNeed(args []string) (Need, error) {
-	switch {
-	case len(args) == 1 && args[0] == "2fa":
-		return Need{SecondFactor: true}, nil
-	case len(args) == 2 && args[0] == "fresh":
-		d, err := time.ParseDuration(args[1])
-		if err != nil || d < minFresh || d > maxFresh {
-			return Need{}, fmt.Errorf("require fresh takes a duration from %s to %s such as 10m, not %q", minFresh, maxFresh, args[1])
-		}
-		return Need{Within: d}, nil
-	}
-	return Need{}, fmt.Errorf("require is \"require 2fa\" or \"require fresh 10m\"")
-}
-
-// minFresh leaves time to come back from the proof; maxFresh is a year.
-const (
-	minFresh = 30 * time.Second
-	maxFresh = 365 * 24 * time.Hour
 )
 
 // finish joins the places of a policy, and refuses lines that can never decide

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// authcrunch reads the users of caddy-security's local identity store.
-func (r *Result) authcrunch(body []byte) error {
+// caddySecurityUsers reads the users of caddy-security's local identity store.
+func (r *Result) caddySecurityUsers(body []byte) error {
 	var store struct {
 		Users []struct {
 			Username string

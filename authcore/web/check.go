@@ -83,7 +83,7 @@ func (c *Check) who(ctx context.Context, by Credentials, host string, now time.T
 	if rule == nil {
 		return nil, notHere, nil
 	}
-	live, err := c.Sessions.LookupAccess(ctx, by.Access, now)
+	live, err := c.Sessions.LookupAccessToken(ctx, by.Access, now)
 	switch {
 	case errors.Is(err, authcore.ErrNoSession):
 		return nil, notGood, nil
