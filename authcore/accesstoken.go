@@ -27,11 +27,11 @@ type AccessToken struct {
 
 // The bounds of access tokens.
 const (
-	MaxAccessTokens   = 100 // of a user
+	MaxAccessTokens        = 100 // of a user
 	MaxAccessTokenLife     = 366 * 24 * time.Hour
 	DefaultAccessTokenLife = 90 * 24 * time.Hour
-	minAccessLife     = time.Minute
-	maxTokenName      = 64 // characters
+	minAccessLife          = time.Minute
+	maxTokenName           = 64 // characters
 )
 
 // accessTokenPrefix begins every access token, so that people and scanners know it;
