@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	_ "github.com/gatehouse-auth/gatehouse" // what changes there makes cached results of these tests old
 	"github.com/gatehouse-auth/gatehouse/store/storetest/dbserver"
 )
 

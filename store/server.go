@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"slices"
 	"strings"
@@ -74,7 +75,10 @@ func NotYet(err error) bool {
 	var pg *pgconn.PgError
 	var my *mysql.MySQLError
 	var certificate *tls.CertificateVerificationError
+	var file *fs.PathError
 	switch {
+	case errors.As(err, &file): // its cause would pass for a net.Error
+		return false
 	case errors.As(err, &pg):
 		return pg.Code == "57P03" // cannot_connect_now
 	case errors.As(err, &my):
