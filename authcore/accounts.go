@@ -108,6 +108,7 @@ type Store interface {
 	AccessStore
 	CodeStore
 	KeyStore
+	IdentityStore
 }
 
 // Recorder takes audit events that need no transaction of their own. It never

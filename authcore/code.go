@@ -10,6 +10,9 @@ const (
 	PurposeSetup   Purpose = "setup"
 	PurposeInvite  Purpose = "invite"
 	PurposeHandoff Purpose = "handoff"
+	// What was used once and must not be used again; nobody redeems these.
+	PurposeConnect Purpose = "connect" // a sign-in with a provider
+	PurposeSignOut Purpose = "signout" // a provider's word of a sign-out
 )
 
 // Code is a one-time code. Only its hash is stored, and it is deleted by the
@@ -20,7 +23,7 @@ type Code struct {
 	Session   SessionID // handoff: the portal session that vouches
 	Host      string    // handoff: the host it is for
 	Browser   string    // handoff: hash of the flow cookie of the browser it is for
-	Data      string    // handoff: the path and query to return to
+	Data      string    // handoff: the path and query to return to; connect, signout: who used it
 	CreatedAt time.Time
 	ExpiresAt time.Time
 }

@@ -29,7 +29,12 @@ type Session struct {
 	ExpiresAt time.Time // absolute end
 	Address   string    // where it was made
 	Agent     string
-	Access    *AccessToken // that it stands for; nil for what a sign-in made
+	Identity  IdentityID // of the root, where a sign-in with a provider made it
+	Provider  string     // by which provider, by its name; empty for a password
+	// ProviderSession is the session at the provider (sid), by which it tells of a
+	// sign-out.
+	ProviderSession string
+	Access          *AccessToken // that it stands for; nil for what a sign-in made
 }
 
 // IsRoot tells a portal session from a site session.

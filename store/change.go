@@ -12,11 +12,16 @@ import (
 // serves both. The record has the database's time, so that it does not matter
 // whether the clocks of nodes agree.
 func note(tx *tx, kind authcore.ChangeKind, subject string, ev authcore.Event) error {
-	_, err := tx.exec("INSERT INTO changes (id, changed_at, kind, subject) VALUES (?, "+tx.db.dialect.now()+", ?, ?)", ev.ID, kind, subject)
-	if err != nil {
+	if err := noteChange(tx, kind, subject, ev.ID); err != nil {
 		return err
 	}
 	return insertEvents(tx, ev)
+}
+
+// noteChange writes a change record alone.
+func noteChange(tx *tx, kind authcore.ChangeKind, subject, id string) error {
+	_, err := tx.exec("INSERT INTO changes (id, changed_at, kind, subject) VALUES (?, "+tx.db.dialect.now()+", ?, ?)", id, kind, subject)
+	return err
 }
 
 // What a server may be that takes no writes.

@@ -13,13 +13,18 @@ import (
 // CreateCode implements authcore.CodeStore.
 func (db *DB) CreateCode(ctx context.Context, c authcore.Code, ev *authcore.Event) error {
 	return db.command(ctx, quick, func(tx *tx) error {
-		_, err := tx.exec("INSERT INTO codes (hash, purpose, session_id, host, browser, data, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-			c.Hash.Hex(), c.Purpose, c.Session, c.Host, c.Browser, c.Data, micros(c.CreatedAt), micros(c.ExpiresAt))
-		if err != nil || ev == nil {
+		if err := insertCode(tx, c, ""); err != nil || ev == nil {
 			return err
 		}
 		return insertEvents(tx, *ev)
 	})
+}
+
+// insertCode adds a code; more is what the statement ends with.
+func insertCode(tx *tx, c authcore.Code, more string) error {
+	_, err := tx.exec("INSERT INTO codes (hash, purpose, session_id, host, browser, data, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"+more,
+		c.Hash.Hex(), c.Purpose, c.Session, c.Host, c.Browser, c.Data, micros(c.CreatedAt), micros(c.ExpiresAt))
+	return err
 }
 
 // CodeValid implements authcore.CodeStore.
@@ -67,9 +72,9 @@ func (db *DB) RedeemHandoff(ctx context.Context, h authcore.Handoff, s authcore.
 func (db *DB) fromRoot(tx *tx, root authcore.SessionID, s *authcore.Session, now time.Time) error {
 	var amr string
 	var auth, expires int64
-	err := tx.scan("SELECT r.user_id, r.amr, r.auth_time, r.expires_at FROM sessions r JOIN users u ON u.id = r.user_id"+
+	err := tx.scan("SELECT r.user_id, r.amr, r.auth_time, r.expires_at, r.provider FROM sessions r JOIN users u ON u.id = r.user_id"+
 		" WHERE r.id = ? AND r.root_id = r.id AND r.expires_at > ? AND u.status = ?"+db.dialect.forUpdate(),
-		[]any{root, micros(now), authcore.Active}, &s.UserID, &amr, &auth, &expires)
+		[]any{root, micros(now), authcore.Active}, &s.UserID, &amr, &auth, &expires, &s.Provider)
 	if err != nil {
 		return noCode(err)
 	}

@@ -286,13 +286,15 @@ func (db *DB) failure(err error) error {
 // because it refused what it was asked to do.
 func (db *DB) Errors() (unavailable, refused uint64) { return db.unavailable.Load(), db.refused.Load() }
 
-// conflict turns a violated unique index on users into the error for it.
+// conflict turns a violated unique index into the error for it.
 func (db *DB) conflict(err error) error {
 	switch db.dialect.violated(err) {
 	case "users_username_key":
 		return authcore.ErrUsernameTaken.With(err)
 	case "users_email_key":
 		return authcore.ErrEmailTaken.With(err)
+	case "identities_subject_key":
+		return authcore.ErrIdentityTaken.With(err)
 	}
 	return err
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // The last-seen time is the root's: children share it.
-const sessionColumns = "s.id, s.root_id, s.user_id, s.host, s.amr, s.auth_time, s.created_at, r.last_seen_at, s.expires_at, s.address, s.agent"
+const sessionColumns = "s.id, s.root_id, s.user_id, s.host, s.amr, s.auth_time, s.created_at, r.last_seen_at, s.expires_at, s.address, s.agent, s.identity_id, s.provider, s.provider_session"
 
 // sessionByToken gives one row for each group of the user.
 const sessionByToken = "SELECT " + sessionColumns + ", " + userColumns + ", g.name FROM sessions s" +
@@ -29,7 +29,7 @@ type sessionRow struct {
 
 func (r *sessionRow) fields(more ...any) []any {
 	return append([]any{(*string)(&r.s.ID), (*string)(&r.s.Root), (*string)(&r.s.UserID), &r.s.Host, &r.amr, &r.auth, &r.created, &r.seen, &r.expires,
-		&r.s.Address, &r.s.Agent}, more...)
+		&r.s.Address, &r.s.Agent, (*string)(&r.s.Identity), &r.s.Provider, &r.s.ProviderSession}, more...)
 }
 
 func (r *sessionRow) session() authcore.Session {
@@ -90,25 +90,31 @@ func (db *DB) RenewProof(ctx context.Context, root authcore.SessionID, user auth
 		} else if err != nil {
 			return err
 		}
-		var one int
-		err := tx.scan("SELECT 1 FROM sessions WHERE id = ? AND root_id = ? AND user_id = ?"+db.dialect.forUpdate(), []any{root, root, user}, &one)
-		if errors.Is(err, sql.ErrNoRows) {
-			return authcore.ErrSessionNotFound
-		}
-		if err != nil {
-			return err
-		}
-		if _, err := tx.exec("UPDATE sessions SET auth_time = ? WHERE root_id = ?", micros(at), root); err != nil {
+		if err := db.renewRoot(tx, root, user, at); err != nil {
 			return err
 		}
 		return note(tx, authcore.ChangeSession, string(root), ev)
 	})
 }
 
+// renewRoot makes all sessions of a root of the user as if they were proven at a time.
+func (db *DB) renewRoot(tx *tx, root authcore.SessionID, user authcore.UserID, at time.Time) error {
+	var one int
+	err := tx.scan("SELECT 1 FROM sessions WHERE id = ? AND root_id = ? AND user_id = ?"+db.dialect.forUpdate(), []any{root, root, user}, &one)
+	if errors.Is(err, sql.ErrNoRows) {
+		return authcore.ErrSessionNotFound
+	}
+	if err != nil {
+		return err
+	}
+	_, err = tx.exec("UPDATE sessions SET auth_time = ? WHERE root_id = ?", micros(at), root)
+	return err
+}
+
 func insertSession(tx *tx, s authcore.Session, token authcore.TokenHash) error {
-	_, err := tx.exec("INSERT INTO sessions (id, root_id, user_id, token_hash, host, amr, auth_time, created_at, last_seen_at, expires_at, address, agent)"+
-		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", s.ID, s.Root, s.UserID, token.Hex(), s.Host, strings.Join(s.AMR, " "),
-		micros(s.AuthTime), micros(s.CreatedAt), micros(s.LastSeen), micros(s.ExpiresAt), s.Address, s.Agent)
+	_, err := tx.exec("INSERT INTO sessions (id, root_id, user_id, token_hash, host, amr, auth_time, created_at, last_seen_at, expires_at, address, agent, identity_id, provider, provider_session)"+
+		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", s.ID, s.Root, s.UserID, token.Hex(), s.Host, strings.Join(s.AMR, " "),
+		micros(s.AuthTime), micros(s.CreatedAt), micros(s.LastSeen), micros(s.ExpiresAt), s.Address, s.Agent, s.Identity, s.Provider, s.ProviderSession)
 	return err
 }
 
@@ -264,21 +270,8 @@ func (db *DB) deleteIdle(ctx context.Context, before time.Time, after string) (n
 
 // deleteRoots deletes those of some roots that are still idle, and their children.
 func (t *tx) deleteRoots(roots []string, before time.Time) error {
-	rows, err := t.QueryContext(t.ctx, t.db.dialect.rebind("SELECT id FROM sessions WHERE id IN "+marks(len(roots))+" AND last_seen_at < ?"+t.db.dialect.forUpdate()),
-		append(anys(roots), micros(before))...)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	var still []string
-	for rows.Next() {
-		var id string
-		if err := rows.Scan(&id); err != nil {
-			return err
-		}
-		still = append(still, id)
-	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil || len(still) == 0 {
+	still, err := t.texts("SELECT id FROM sessions WHERE id IN "+marks(len(roots))+" AND last_seen_at < ?"+t.db.dialect.forUpdate(), append(anys(roots), micros(before))...)
+	if err != nil || len(still) == 0 {
 		return err
 	}
 	_, err = t.once("DELETE FROM sessions WHERE root_id IN "+marks(len(still)), anys(still)...)

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"strings"
 	"sync"
 )
@@ -107,6 +108,24 @@ func (t *tx) query(query string, args ...any) (*sql.Rows, error) {
 		return nil, err
 	}
 	return stmt.QueryContext(t.ctx, args...)
+}
+
+// texts carries out a query of one text a row. It is not kept prepared.
+func (t *tx) texts(query string, args ...any) ([]string, error) {
+	rows, err := t.QueryContext(t.ctx, t.db.dialect.rebind(query), args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var all []string
+	for rows.Next() {
+		var one string
+		if err := rows.Scan(&one); err != nil {
+			return nil, err
+		}
+		all = append(all, one)
+	}
+	return all, errors.Join(rows.Err(), rows.Close())
 }
 
 // affected tells whether a statement changed anything.

@@ -33,19 +33,8 @@ func (r *userRow) user() authcore.User {
 // CreateUser implements authcore.UserStore.
 func (db *DB) CreateUser(ctx context.Context, u authcore.User, hash password.Hash, invite *authcore.TokenHash, ev authcore.Event) error {
 	return db.command(ctx, durable, func(tx *tx) error {
-		if invite != nil {
-			ok, err := redeem(tx, authcore.PurposeInvite, *invite, u.CreatedAt)
-			if err != nil {
-				return err
-			}
-			if !ok {
-				return authcore.ErrInviteInvalid
-			}
-		}
-		if u.Owner {
-			if err := closeSetup(tx, true); err != nil {
-				return err
-			}
+		if err := db.admitUser(tx, u, nil, invite); err != nil {
+			return err
 		}
 		return db.insertUser(tx, u, hash, ev)
 	})
@@ -54,21 +43,44 @@ func (db *DB) CreateUser(ctx context.Context, u authcore.User, hash password.Has
 // CreateFirstOwner implements authcore.UserStore.
 func (db *DB) CreateFirstOwner(ctx context.Context, u authcore.User, hash password.Hash, code authcore.TokenHash, ev authcore.Event) error {
 	return db.command(ctx, durable, func(tx *tx) error {
+		if err := db.admitUser(tx, u, &code, nil); err != nil {
+			return err
+		}
+		return db.insertUser(tx, u, hash, ev)
+	})
+}
+
+// admitUser redeems what a new user needs: the code of the setup for the first owner,
+// that of an invitation, or nothing. Any owner closes the setup.
+func (db *DB) admitUser(tx *tx, u authcore.User, setup, invite *authcore.TokenHash) error {
+	if setup != nil {
 		if err := closeSetup(tx, false); err != nil {
 			if db.dialect.violated(err) != "" {
 				return authcore.ErrSetupClosed.With(err)
 			}
 			return err
 		}
-		ok, err := redeem(tx, authcore.PurposeSetup, code, u.CreatedAt)
-		if err != nil {
+		return must(redeem(tx, authcore.PurposeSetup, *setup, u.CreatedAt))(authcore.ErrSetupToken)
+	}
+	if invite != nil {
+		if err := must(redeem(tx, authcore.PurposeInvite, *invite, u.CreatedAt))(authcore.ErrInviteInvalid); err != nil {
 			return err
 		}
-		if !ok {
-			return authcore.ErrSetupToken
+	}
+	if u.Owner {
+		return closeSetup(tx, true)
+	}
+	return nil
+}
+
+// must makes an error of what did not happen.
+func must(ok bool, err error) func(otherwise error) error {
+	return func(otherwise error) error {
+		if err == nil && !ok {
+			return otherwise
 		}
-		return db.insertUser(tx, u, hash, ev)
-	})
+		return err
+	}
 }
 
 func (db *DB) insertUser(tx *tx, u authcore.User, hash password.Hash, ev authcore.Event) error {
@@ -241,6 +253,9 @@ func (db *DB) ChangeGroups(ctx context.Context, id authcore.UserID, add, remove 
 		for _, g := range add {
 			if _, err := tx.exec("INSERT INTO user_groups (user_id, name) VALUES (?, ?)"+db.dialect.orNothing("name"), id, g); err != nil {
 				return err
+			}
+			if _, err := tx.exec("UPDATE user_groups SET given_by = '' WHERE user_id = ? AND name = ?", id, g); err != nil {
+				return err // a provider may have given it: from now on it stays
 			}
 		}
 		for _, g := range remove {

@@ -1,0 +1,25 @@
+package connect
+
+import "github.com/gatehouse-auth/gatehouse/authcore"
+
+// What can go wrong with a provider. Each has one sentence for the person; the cause
+// that it carries is for the log.
+var (
+	// ErrAway is where a provider does not answer, or not as a provider does.
+	ErrAway = &authcore.Error{Kind: authcore.Unavailable, Code: "provider_unavailable",
+		Message: "This provider cannot be reached just now. Please try again in a moment, or sign in another way."}
+	// ErrAnswer is where what comes back does not belong to the sign-in, or is not what
+	// the provider may say.
+	ErrAnswer = &authcore.Error{Kind: authcore.Unauthenticated, Code: "provider_answer_invalid",
+		Message: "What the provider sent back could not be used. Please sign in again."}
+	// ErrCancelled is where the provider, or the person there, said no.
+	ErrCancelled = &authcore.Error{Kind: authcore.Unauthenticated, Code: "provider_refused",
+		Message: "The provider did not sign you in. You can try again, or sign in another way."}
+	// ErrNotAllowed is for a person whom no rule of the provider lets in.
+	ErrNotAllowed = &authcore.Error{Kind: authcore.Forbidden, Code: "not_allowed",
+		Message: "Your account at this provider may not sign in here. Ask an owner of this site for access."}
+	// ErrGone is where a provider does not renew tokens any more: the person has to sign
+	// in again.
+	ErrGone = &authcore.Error{Kind: authcore.Unauthenticated, Code: "provider_sign_in_required",
+		Message: "The provider wants you to sign in again."}
+)

@@ -1,0 +1,288 @@
+package connect
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/oauth2"
+
+	"github.com/gatehouse-auth/gatehouse/authcore"
+)
+
+// Flow is what a sign-in under way must remember to end. It is secret: who knows it can
+// put a code of their own in.
+type Flow struct {
+	Nonce    string `json:"n"` // OpenID Connect Core section 3.1.2.1
+	Verifier string `json:"v"` // RFC 7636 section 4.1
+	Redirect string `json:"r"` // where the provider sends the browser back to
+}
+
+// NewFlow begins a flow that comes back to the redirect address.
+func NewFlow(redirect string) Flow {
+	nonce, _ := authcore.NewToken()
+	return Flow{Nonce: nonce.Reveal(), Verifier: oauth2.GenerateVerifier(), Redirect: redirect}
+}
+
+func (p *Provider) config(m *metadata, f *Flow) (oauth2.Config, error) {
+	secret := p.ClientSecret.Reveal()
+	if p.Kind == Apple {
+		var err error
+		if secret, err = p.AppleKey.secret(p.ClientID, p.now()); err != nil {
+			return oauth2.Config{}, err
+		}
+	}
+	return oauth2.Config{ClientID: p.ClientID, ClientSecret: secret, Endpoint: m.endpoint, RedirectURL: f.Redirect, Scopes: p.Scopes}, nil
+}
+
+// Begin gives the address that the browser is sent to. state comes back with it. The
+// error is ErrAway.
+func (p *Provider) Begin(ctx context.Context, f Flow, state string) (string, error) {
+	m, err := p.discover(ctx)
+	if err != nil {
+		return "", err
+	}
+	c, err := p.config(m, &f)
+	if err != nil {
+		return "", err
+	}
+	options := append(slices.Clone(p.kind.options), oauth2.S256ChallengeOption(f.Verifier))
+	if m.verifier != nil {
+		options = append(options, oidc.Nonce(f.Nonce))
+	}
+	return c.AuthCodeURL(state, options...), nil
+}
+
+// Finish takes what the provider sent the browser back with, and gives who has signed
+// in. The errors are ErrCancelled, ErrAnswer, ErrAway and ErrNotAllowed; with the last,
+// the person is told too.
+func (p *Provider) Finish(ctx context.Context, f Flow, answer url.Values) (*Person, *Tokens, error) {
+	m, err := p.discover(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := p.checkAnswer(m, answer); err != nil {
+		return nil, nil, err
+	}
+	c, err := p.config(m, &f)
+	if err != nil {
+		return nil, nil, err
+	}
+	ctx = oidc.ClientContext(ctx, p.client)
+	issued, err := c.Exchange(ctx, answer.Get("code"), oauth2.VerifierOption(f.Verifier))
+	if err != nil {
+		return nil, nil, exchangeError(err)
+	}
+	t := tokensOf(issued)
+	who := &Person{Issuer: p.identityIssuer(), Claims: make(map[string]any)}
+	if m.verifier != nil {
+		if err := p.readIDToken(ctx, m, t, f.Nonce, who); err != nil {
+			return nil, nil, ErrAnswer.With(err)
+		}
+	}
+	return p.complete(ctx, m, who, t, answer)
+}
+
+// identityIssuer is what stands for the issuer of identities where there is no OpenID
+// Connect.
+func (p *Provider) identityIssuer() string {
+	if p.Issuer != "" {
+		return p.Issuer
+	}
+	u, err := url.Parse(p.kind.endpoint.AuthURL)
+	if err != nil {
+		return p.kind.endpoint.AuthURL
+	}
+	return u.Scheme + "://" + u.Host
+}
+
+// checkAnswer looks at the parameters of the redirect (RFC 6749 section 4.1.2, RFC
+// 9207 section 2.4).
+func (p *Provider) checkAnswer(m *metadata, answer url.Values) error {
+	for name, all := range answer {
+		if len(all) > 1 {
+			return ErrAnswer.With(fmt.Errorf("%s is there more than once", name))
+		}
+	}
+	issuer := answer.Get("iss")
+	switch {
+	case issuer == "" && m.document.TellsIssuer:
+		return ErrAnswer.With(errors.New("the answer does not say its issuer, as this provider always does"))
+	case issuer != "" && m.verifier != nil && p.anyTenant() == "" && issuer != p.Issuer:
+		return ErrAnswer.With(fmt.Errorf("the answer is of issuer %q, not %q", issuer, p.Issuer))
+	case answer.Get("error") != "":
+		return ErrCancelled.With(fmt.Errorf("it says %q: %q", answer.Get("error"), answer.Get("error_description")))
+	case answer.Get("code") == "":
+		return ErrAnswer.With(errors.New("the answer has no code"))
+	}
+	return nil
+}
+
+// exchangeError tells a provider that refuses the code from one that is away.
+func exchangeError(err error) error {
+	var refused *oauth2.RetrieveError
+	if errors.As(err, &refused) && refused.Response != nil && refused.Response.StatusCode < 500 && refused.ErrorCode != "" {
+		return ErrAnswer.With(fmt.Errorf("the code is refused: %q: %q", refused.ErrorCode, refused.ErrorDescription))
+	}
+	return ErrAway.With(withoutBody(err))
+}
+
+// withoutBody takes what a provider sent from an error: nobody knows what is in it.
+func withoutBody(err error) error {
+	var refused *oauth2.RetrieveError
+	if errors.As(err, &refused) && refused.Response != nil {
+		return fmt.Errorf("the token endpoint answers with %d", refused.Response.StatusCode)
+	}
+	return err
+}
+
+func tokensOf(issued *oauth2.Token) *Tokens {
+	t := &Tokens{Access: authcore.Secret(issued.AccessToken), Refresh: authcore.Secret(issued.RefreshToken), Expires: issued.Expiry}
+	if id, ok := issued.Extra("id_token").(string); ok {
+		t.ID = authcore.Secret(id)
+	}
+	if scope, ok := issued.Extra("scope").(string); ok {
+		t.Scopes = strings.Fields(scope)
+	}
+	return t
+}
+
+// readIDToken checks an ID token (OpenID Connect Core section 3.1.3.7) and takes over
+// what it says. An empty nonce is not compared: a token that was refreshed may have
+// none (section 12.2).
+func (p *Provider) readIDToken(ctx context.Context, m *metadata, t *Tokens, nonce string, who *Person) error {
+	if t.ID == "" {
+		return errors.New("the provider issued no ID token")
+	}
+	token, err := m.verifier.Verify(ctx, t.ID.Reveal())
+	if err != nil {
+		return err
+	}
+	if nonce != "" && subtle.ConstantTimeCompare([]byte(token.Nonce), []byte(nonce)) != 1 {
+		return errors.New("the ID token is for another sign-in: its nonce is not ours")
+	}
+	if token.AccessTokenHash != "" {
+		if err := token.VerifyAccessToken(t.Access.Reveal()); err != nil {
+			return err
+		}
+	}
+	if err := decode(token.Claims, &who.Claims); err != nil {
+		return err
+	}
+	if party := text(who.Claims, "azp"); party != "" && party != p.ClientID || party == "" && len(token.Audience) > 1 {
+		return fmt.Errorf("the ID token is for another client: azp %q, aud %q", party, token.Audience)
+	}
+	if token.Subject == "" || len(token.Subject) > 255 {
+		return errors.New("the ID token names no subject, or one of more than 255 bytes")
+	}
+	who.Issuer, who.Subject, who.SessionID = token.Issuer, token.Subject, text(who.Claims, "sid")
+	return nil
+}
+
+// complete asks for what the tokens do not say, and tells whether a rule lets the
+// person in.
+func (p *Provider) complete(ctx context.Context, m *metadata, who *Person, t *Tokens, answer url.Values) (*Person, *Tokens, error) {
+	if m.verifier != nil {
+		if err := p.userInfo(ctx, m, who, t); err != nil {
+			return nil, nil, err
+		}
+		who.Username = text(who.Claims, "preferred_username")
+		who.Name, who.Email = text(who.Claims, "name"), text(who.Claims, "email")
+		who.EmailVerified = truth(who.Claims, "email_verified")
+	}
+	if p.kind.person != nil {
+		if err := p.kind.person(ctx, p, who, t, answer); err != nil {
+			return nil, nil, err
+		}
+	}
+	if who.Subject == "" || len(who.Subject) > 255 {
+		return nil, nil, ErrAnswer.With(errors.New("the provider names no subject"))
+	}
+	if authcore.CheckEmail(who.Email) != nil {
+		who.Email, who.EmailVerified = "", false
+	}
+	who.EmailVerified = who.EmailVerified && who.Email != ""
+	if !slices.ContainsFunc(p.Allow, func(r Rule) bool { return r.Holds(who) }) {
+		return who, t, ErrNotAllowed
+	}
+	return who, t, nil
+}
+
+// userInfo adds the claims of the UserInfo endpoint, where there is one and it is asked
+// for anything that the ID token does not hold (OpenID Connect Core section 5.3).
+func (p *Provider) userInfo(ctx context.Context, m *metadata, who *Person, t *Tokens) error {
+	_, named := who.Claims["email"]
+	if m.document.UserInfo == "" || named && !p.asksForGroups() {
+		return nil
+	}
+	if t.Access == "" {
+		return ErrAnswer.With(errNoToken)
+	}
+	info, err := m.oidc.UserInfo(oidc.ClientContext(ctx, p.client), oauth2.StaticTokenSource(&oauth2.Token{AccessToken: t.Access.Reveal()}))
+	if err != nil {
+		return ErrAway.With(err)
+	}
+	if info.Subject != who.Subject {
+		return ErrAnswer.With(fmt.Errorf("UserInfo is of subject %q, the ID token of %q", info.Subject, who.Subject))
+	}
+	more := make(map[string]any)
+	if err := decode(info.Claims, &more); err != nil {
+		return ErrAnswer.With(err)
+	}
+	maps.DeleteFunc(more, func(name string, _ any) bool { _, known := who.Claims[name]; return known })
+	maps.Copy(who.Claims, more)
+	return nil
+}
+
+// asksForGroups tells whether some rule looks at claims that a UserInfo endpoint may
+// have besides.
+func (p *Provider) asksForGroups() bool {
+	return slices.ContainsFunc(slices.Concat(p.Allow, whens(p.Grants)), func(r Rule) bool { return r.kind == "group" || r.kind == "claim" })
+}
+
+// Refresh renews tokens and looks again who the person is and whether a rule lets them
+// in (RFC 6749 section 6). A provider that does not renew them gives ErrGone.
+func (p *Provider) Refresh(ctx context.Context, old *Tokens, subject string) (*Person, *Tokens, error) {
+	if old.Refresh == "" {
+		return nil, nil, ErrGone
+	}
+	m, err := p.discover(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := p.config(m, &Flow{})
+	if err != nil {
+		return nil, nil, err
+	}
+	ctx = oidc.ClientContext(ctx, p.client)
+	issued, err := c.TokenSource(ctx, &oauth2.Token{RefreshToken: old.Refresh.Reveal()}).Token()
+	if err != nil {
+		var refused *oauth2.RetrieveError
+		if errors.As(err, &refused) && refused.ErrorCode == "invalid_grant" {
+			return nil, nil, ErrGone.With(errors.New("the provider says invalid_grant"))
+		}
+		return nil, nil, ErrAway.With(withoutBody(err))
+	}
+	t := tokensOf(issued)
+	who := &Person{Issuer: p.identityIssuer(), Claims: make(map[string]any)}
+	switch {
+	case m.verifier == nil:
+	case t.ID != "":
+		if err := p.readIDToken(ctx, m, t, "", who); err != nil {
+			return nil, t, ErrAnswer.With(err)
+		}
+	default:
+		who.Subject, t.ID = subject, old.ID
+	}
+	who, t, err = p.complete(ctx, m, who, t, nil)
+	if err == nil && who.Subject != subject {
+		return nil, nil, ErrAnswer.With(fmt.Errorf("the tokens of %q were renewed as those of %q", subject, who.Subject))
+	}
+	return who, t, err
+}

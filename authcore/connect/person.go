@@ -1,0 +1,87 @@
+package connect
+
+import (
+	"encoding/json"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/authcore"
+)
+
+// Person is somebody as a provider tells of them. Issuer and Subject say who it is;
+// everything else may change.
+type Person struct {
+	Issuer, Subject string
+	Username        string // what they are called there; not unique elsewhere
+	Name            string
+	Email           string
+	EmailVerified   bool   // the provider says that the address is theirs
+	SessionID       string // of the session there, for sign-out (sid)
+	// Claims are all that the provider says: those of the ID token, with those of the
+	// UserInfo endpoint besides.
+	Claims map[string]any
+	// Member are terms that hold for the person by what the provider's API says, such
+	// as "github:acme/eng".
+	Member []string
+}
+
+// Tokens are what a provider issued for one person. None of them ever reaches a log.
+type Tokens struct {
+	Access  authcore.Secret
+	Refresh authcore.Secret // empty where the provider gives none
+	ID      authcore.Secret
+	Expires time.Time // of Access; zero where the provider does not say
+	Scopes  []string
+}
+
+// text gives a claim that is a text, or a number as a text.
+func text(claims map[string]any, name string) string {
+	switch v := claims[name].(type) {
+	case string:
+		return v
+	case json.Number:
+		return v.String()
+	}
+	return ""
+}
+
+// truth gives a claim that is a boolean; Apple writes it as a text.
+func truth(claims map[string]any, name string) bool {
+	switch v := claims[name].(type) {
+	case bool:
+		return v
+	case string:
+		return strings.EqualFold(v, "true")
+	}
+	return false
+}
+
+// values gives a claim's values as texts: those of a list, or the one that it is.
+// Nested claims are named with dots, as in realm_access.roles.
+func values(claims map[string]any, name string) []string {
+	v, found := claims[name]
+	for inner := claims; !found; {
+		head, rest, nested := strings.Cut(name, ".")
+		if inner, nested = inner[head].(map[string]any); !nested {
+			return nil
+		}
+		v, found = inner[rest]
+		name = rest
+	}
+	switch v := v.(type) {
+	case []any:
+		var all []string
+		for _, one := range v {
+			all = append(all, text(map[string]any{"": one}, ""))
+		}
+		return all
+	case bool:
+		if v {
+			return []string{"true"}
+		}
+		return []string{"false"}
+	case string, json.Number:
+		return []string{text(map[string]any{"": v}, "")}
+	}
+	return nil
+}

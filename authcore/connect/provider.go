@@ -1,0 +1,288 @@
+package connect
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/oauth2"
+
+	"github.com/gatehouse-auth/gatehouse/authcore"
+)
+
+// The kinds of provider.
+const (
+	Google    = "google"
+	Microsoft = "microsoft"
+	GitHub    = "github"
+	GitLab    = "gitlab"
+	Discord   = "discord"
+	Apple     = "apple"
+	OIDC      = "oidc"
+	OAuth2    = "oauth2"
+)
+
+const (
+	googleIssuer = "https://accounts.google.com"
+	// The address of Microsoft's "common" and "organizations" names no tenant; tokens do.
+	microsoftBase = "https://login.microsoftonline.com/"
+)
+
+// Settings say which provider it is and how it is reached.
+type Settings struct {
+	Name   string // in addresses and in rules
+	Kind   string
+	Label  string // for people
+	Issuer string // oidc and gitlab: the issuer; microsoft: the tenant
+	// Authorize, Token and UserInfo are the endpoints of kind oauth2.
+	Authorize, Token, UserInfo string
+	Fields                     Fields // what the answer of UserInfo means; oauth2
+	ClientID                   string
+	ClientSecret               authcore.Secret
+	AppleKey                   AppleKey
+	Scopes                     []string // in place of the kind's own
+	Allow                      []Rule   // any one lets in
+	Grants                     []Grant
+}
+
+// Fields name what an answer of a UserInfo endpoint holds that is none of OpenID
+// Connect. Nested names have dots.
+type Fields struct {
+	Subject, Username, Name, Email, EmailVerified string
+}
+
+// Provider is one outside provider.
+type Provider struct {
+	Settings
+	kind   kind
+	client *http.Client
+	now    func() time.Time
+
+	asking sync.Mutex // held by who asks for the metadata
+	known  atomic.Pointer[metadata]
+	failed atomic.Pointer[failure]
+}
+
+// kind is what differs between the kinds of provider.
+type kind struct {
+	scopes []string
+	// endpoint is that of kinds without OpenID Connect; api is where people are looked
+	// up.
+	endpoint oauth2.Endpoint
+	api      string
+	// person completes or makes a Person; nil where the claims are enough.
+	person func(ctx context.Context, p *Provider, who *Person, t *Tokens, answer url.Values) error
+	// options are parameters of the authorization request.
+	options []oauth2.AuthCodeOption
+}
+
+var kinds = map[string]kind{
+	Google: {scopes: []string{"openid", "profile", "email"}, person: googlePerson,
+		options: []oauth2.AuthCodeOption{oauth2.SetAuthURLParam("access_type", "offline")}},
+	Microsoft: {scopes: []string{"openid", "profile", "email", "offline_access"}, person: microsoftPerson},
+	GitLab:    {scopes: []string{"openid", "profile", "email"}},
+	Apple: {scopes: []string{"openid", "name", "email"}, person: applePerson,
+		options: []oauth2.AuthCodeOption{oauth2.SetAuthURLParam("response_mode", "form_post")}},
+	OIDC: {scopes: []string{"openid", "profile", "email"}},
+	GitHub: {scopes: []string{"read:user", "user:email"}, person: githubPerson, api: "https://api.github.com",
+		endpoint: oauth2.Endpoint{AuthURL: "https://github.com/login/oauth/authorize", TokenURL: "https://github.com/login/oauth/access_token", AuthStyle: oauth2.AuthStyleInParams}},
+	Discord: {scopes: []string{"identify", "email"}, person: discordPerson, api: "https://discord.com/api/v10",
+		endpoint: oauth2.Endpoint{AuthURL: "https://discord.com/oauth2/authorize", TokenURL: "https://discord.com/api/oauth2/token", AuthStyle: oauth2.AuthStyleInParams}},
+	OAuth2: {person: fieldsPerson},
+}
+
+// New makes a provider. It asks for nothing yet: one that is away keeps nobody from
+// starting. The error is for people.
+func New(s Settings, rt http.RoundTripper, now func() time.Time) (*Provider, error) {
+	k, found := kinds[s.Kind]
+	if !found {
+		return nil, fmt.Errorf("unknown kind of provider %q", s.Kind)
+	}
+	switch s.Kind {
+	case Google:
+		s.Issuer = googleIssuer
+	case Microsoft:
+		s.Issuer = microsoftBase + cmp.Or(s.Issuer, "common") + "/v2.0"
+	case GitLab:
+		s.Issuer = cmp.Or(s.Issuer, "https://gitlab.com")
+	case Apple:
+		s.Issuer = appleIssuer
+	case OAuth2:
+		k.endpoint = oauth2.Endpoint{AuthURL: s.Authorize, TokenURL: s.Token}
+		k.api = s.UserInfo
+	}
+	for what, address := range map[string]string{"issuer": s.Issuer, "authorize": k.endpoint.AuthURL, "token": k.endpoint.TokenURL, "userinfo": k.api} {
+		if address != "" {
+			if err := checkAddress(address); err != nil {
+				return nil, fmt.Errorf("%s: %w", what, err)
+			}
+		}
+	}
+	if len(s.Scopes) == 0 {
+		s.Scopes = k.scopes
+		for _, r := range slices.Concat(s.Allow, whens(s.Grants)) {
+			if extra := scopeOf[r.kind]; extra != "" && !slices.Contains(s.Scopes, extra) {
+				s.Scopes = append(slices.Clip(s.Scopes), extra)
+			}
+		}
+	}
+	return &Provider{Settings: s, kind: k, client: newClient(rt), now: now}, nil
+}
+
+// scopeOf are the scopes without which a rule cannot be decided.
+var scopeOf = map[string]string{
+	"github":       "read:org",
+	"google_group": "https://www.googleapis.com/auth/cloud-identity.groups.readonly",
+}
+
+func whens(grants []Grant) []Rule {
+	all := make([]Rule, 0, len(grants))
+	for _, g := range grants {
+		all = append(all, g.When)
+	}
+	return all
+}
+
+// checkAddress refuses what is no URL of an endpoint. Plain HTTP is for loopback
+// hosts.
+func checkAddress(address string) error {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" || u.RawQuery != "" || u.Scheme != "https" && u.Scheme != "http" {
+		return fmt.Errorf("%q is not an address such as https://id.example.com", address)
+	}
+	if u.Scheme == "http" && !loopback(u.Hostname()) {
+		return fmt.Errorf("%s is plain HTTP, over which anybody on the way could sign in as anybody: use https", address)
+	}
+	return nil
+}
+
+// metadata is what a provider says of itself (OpenID Connect Discovery 1.0 section 3).
+type metadata struct {
+	endpoint oauth2.Endpoint
+	verifier *oidc.IDTokenVerifier // nil where the provider has no OpenID Connect
+	oidc     *oidc.Provider
+	document document
+	at       time.Time
+}
+
+// document is what go-oidc does not tell of the document.
+type document struct {
+	UserInfo    string   `json:"userinfo_endpoint"`
+	EndSession  string   `json:"end_session_endpoint"`
+	TellsIssuer bool     `json:"authorization_response_iss_parameter_supported"`
+	Keys        string   `json:"jwks_uri"`
+	ClientAuth  []string `json:"token_endpoint_auth_methods_supported"`
+}
+
+type failure struct {
+	err error
+	at  time.Time
+}
+
+const (
+	// retryAfter is for how long a provider that failed is not asked again.
+	retryAfter = 5 * time.Second
+	// metadataLife is for how long what it says of itself is used; after that it is
+	// asked again, and the old stays in use until it answers.
+	metadataLife = 24 * time.Hour
+)
+
+// Away tells why the provider cannot be used, as far as is known.
+func (p *Provider) Away() error {
+	if f := p.failed.Load(); f != nil && p.known.Load() == nil {
+		return f.err
+	}
+	return nil
+}
+
+// discover gives what the provider says of itself. One of several callers asks it;
+// those who come soon after a failure get the same.
+func (p *Provider) discover(ctx context.Context) (*metadata, error) {
+	known := p.known.Load()
+	if known != nil && p.now().Sub(known.at) < metadataLife {
+		return known, nil
+	}
+	p.asking.Lock()
+	defer p.asking.Unlock()
+	if now := p.known.Load(); now != known {
+		return now, nil
+	}
+	f := p.failed.Load()
+	if f == nil || p.now().Sub(f.at) >= retryAfter {
+		fresh, err := p.ask(ctx)
+		if err == nil {
+			p.known.Store(fresh)
+			p.failed.Store(nil)
+			return fresh, nil
+		}
+		f = &failure{ErrAway.With(err), p.now()}
+		if ctx.Err() == nil { // or else it is who asked that went away
+			p.failed.Store(f)
+		}
+	}
+	if known != nil {
+		return known, nil
+	}
+	return nil, f.err
+}
+
+func (p *Provider) ask(ctx context.Context) (*metadata, error) {
+	if p.Issuer == "" {
+		return &metadata{endpoint: p.kind.endpoint, at: p.now()}, nil
+	}
+	ctx = oidc.ClientContext(ctx, p.client)
+	config := &oidc.Config{ClientID: p.ClientID, Now: p.now}
+	if tenant := p.anyTenant(); tenant != "" {
+		ctx = oidc.InsecureIssuerURLContext(ctx, tenant)
+		config.SkipIssuerCheck = true // microsoftPerson checks it
+	}
+	found, err := oidc.NewProvider(ctx, p.Issuer)
+	if err != nil {
+		return nil, err
+	}
+	m := &metadata{endpoint: found.Endpoint(), oidc: found, verifier: found.Verifier(config), at: p.now()}
+	if err := found.Claims(&m.document); err != nil {
+		return nil, err
+	}
+	for _, address := range []string{m.endpoint.AuthURL, m.endpoint.TokenURL, m.document.Keys, cmp.Or(m.document.UserInfo, p.Issuer), cmp.Or(m.document.EndSession, p.Issuer)} {
+		address, _, _ = strings.Cut(address, "?")
+		if err := checkAddress(address); err != nil {
+			return nil, err
+		}
+	}
+	// Trying one way after the other could use up a code (OpenID Connect Core section 9).
+	m.endpoint.AuthStyle = oauth2.AuthStyleInHeader
+	if methods := m.document.ClientAuth; len(methods) > 0 && !slices.Contains(methods, "client_secret_basic") && slices.Contains(methods, "client_secret_post") {
+		m.endpoint.AuthStyle = oauth2.AuthStyleInParams
+	}
+	return m, nil
+}
+
+// Run asks for the provider's metadata until it has answered once, so that the first
+// person does not wait for it, and then daily.
+func (p *Provider) Run(ctx context.Context, report func(error)) {
+	for wait := time.Second; ; {
+		_, err := p.discover(ctx)
+		report(err)
+		next := metadataLife
+		if err != nil {
+			next, wait = wait, min(2*wait, time.Minute)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(next):
+		}
+	}
+}
+
+var errNoToken = errors.New("the provider issued no access token")
