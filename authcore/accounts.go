@@ -134,13 +134,19 @@ type Accounts struct {
 	Passwords *password.Hasher
 	Rules     password.Rules
 	Register  Registration
-	Lifetime  Lifetime
-	Audit     Recorder
-	ByAddress *limit.Limiter // failed proofs per client address
-	ByAccount *limit.Limiter // failed proofs per account, known or not
-	Notices   *limit.Limiter // audit events about refusals per client address
-	Tally     *Tally         // may be nil
-	Now       func() time.Time
+	// Invites says that an invitation is good for something: to register, or to sign in
+	// with a provider for the first time.
+	Invites bool
+	// PasswordOff says that nobody signs in with a password.
+	PasswordOff    bool
+	ProviderTokens *Sealer // for what providers issued
+	Lifetime       Lifetime
+	Audit          Recorder
+	ByAddress      *limit.Limiter // failed proofs per client address
+	ByAccount      *limit.Limiter // failed proofs per account, known or not
+	Notices        *limit.Limiter // audit events about refusals per client address
+	Tally          *Tally         // may be nil
+	Now            func() time.Time
 }
 
 // event makes an event of now.

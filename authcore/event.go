@@ -26,7 +26,10 @@ const (
 	SessionRevoke    Action = "session.revoke"
 	TokenCreate      Action = "token.create" // an access token
 	TokenRevoke      Action = "token.revoke"
-	KeyCreate        Action = "key.create"      // a signing key
+	KeyCreate        Action = "key.create"    // a signing key
+	IdentityLink     Action = "identity.link" // an account at a provider
+	IdentityUnlink   Action = "identity.unlink"
+	IdentityExpel    Action = "identity.expel"  // the provider vouches for somebody no more
 	AccessDenied     Action = "access.denied"   // a policy refused a request
 	AccessObserved   Action = "access.observed" // a policy that observes would have
 	SetupOpen        Action = "setup.open"

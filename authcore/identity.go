@@ -109,6 +109,9 @@ type IdentityStore interface {
 	// lease, if the tokens are still of i.Version; else it tells so. The event is
 	// written where groups have changed.
 	RenewIdentity(ctx context.Context, i Identity, ev Event) (renewed bool, err error)
+	// KeepTokens keeps tokens and the time of a check and ends the lease, if the tokens
+	// are still of the version; else it does nothing.
+	KeepTokens(ctx context.Context, id IdentityID, version int64, tokens string, checked time.Time) error
 	// IdentitiesDue lists identities of a provider with tokens that were last checked
 	// before a time and have a session that lives, those that wait longest first.
 	IdentitiesDue(ctx context.Context, provider string, before, now time.Time, limit int) ([]Identity, error)
@@ -116,9 +119,9 @@ type IdentityStore interface {
 	// the groups that it gave, if the tokens are still of the version: the provider
 	// vouches for the person no more. It tells how many sessions.
 	ExpelIdentity(ctx context.Context, id IdentityID, version int64, ev Event) (sessions int, err error)
-	// SignOutIdentity ends the sessions that a provider signed out, and tells how many.
+	// SignOutIdentity ends the sessions that a provider signed out, and tells whose.
 	// ErrCodeInvalid where it was told so before.
-	SignOutIdentity(ctx context.Context, out SignOut, ev Event) (sessions int, err error)
+	SignOutIdentity(ctx context.Context, out SignOut, ev Event) (of []UserID, err error)
 }
 
 // The errors of identities.

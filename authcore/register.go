@@ -118,21 +118,29 @@ func (a *Accounts) RegisterUser(ctx context.Context, actor Actor, n NewUser, inv
 // mayRegister tells whether registration is open to somebody with this
 // invitation, and gives the invitation's hash where one is needed.
 func (a *Accounts) mayRegister(ctx context.Context, invite Secret) (*TokenHash, error) {
-	switch a.Register {
-	case RegisterOpen:
+	switch {
+	case a.PasswordOff:
+		return nil, ErrRegisterOff.With(ErrPasswordOff)
+	case a.Register == RegisterOpen:
 		return nil, nil
-	case RegisterInvite:
-		hash := HashToken(invite.Reveal())
-		ok, err := a.Store.CodeValid(ctx, PurposeInvite, hash, a.Now())
-		if err != nil {
+	case a.Register == RegisterInvite:
+		if err := a.CheckInvite(ctx, invite); err != nil {
 			return nil, err
 		}
-		if !ok {
-			return nil, ErrInviteInvalid
-		}
+		hash := HashToken(invite.Reveal())
 		return &hash, nil
 	}
 	return nil, ErrRegisterOff
+}
+
+// CheckInvite tells whether an invitation is good: nil or ErrInviteInvalid. It uses
+// nothing up.
+func (a *Accounts) CheckInvite(ctx context.Context, invite Secret) error {
+	ok, err := a.Store.CodeValid(ctx, PurposeInvite, HashToken(invite.Reveal()), a.Now())
+	if err == nil && !ok {
+		err = ErrInviteInvalid
+	}
+	return err
 }
 
 // MayRegister tells whether the registration form is worth showing.
@@ -143,9 +151,9 @@ func (a *Accounts) MayRegister(ctx context.Context, invite Secret) error {
 
 // Invite makes a link's code with which one person may register.
 func (a *Accounts) Invite(ctx context.Context, actor Actor, valid time.Duration) (Secret, error) {
-	if a.Register != RegisterInvite {
+	if !a.Invites {
 		return "", &Error{Kind: Conflict, Code: "register_not_by_invite",
-			Message: "Invitations need \"register invite\" in the gate's configuration."}
+			Message: "Invitations need \"register invite\", or a provider with \"new_users invite\", in the gate's configuration."}
 	}
 	token, hash := NewToken()
 	now := a.Now()

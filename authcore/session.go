@@ -29,10 +29,10 @@ type Session struct {
 	ExpiresAt time.Time // absolute end
 	Address   string    // where it was made
 	Agent     string
-	Identity  IdentityID // of the root, where a sign-in with a provider made it
-	Provider  string     // by which provider, by its name; empty for a password
+	Identity  IdentityID // by which the user signed in with a provider; empty for a password
+	Provider  string     // the name of that provider
 	// ProviderSession is the session at the provider (sid), by which it tells of a
-	// sign-out.
+	// sign-out; of a root.
 	ProviderSession string
 	Access          *AccessToken // that it stands for; nil for what a sign-in made
 }

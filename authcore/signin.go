@@ -30,6 +30,10 @@ func (a *Accounts) SignIn(ctx context.Context, actor Actor, in SignIn) (Secret, 
 }
 
 func (a *Accounts) signIn(ctx context.Context, actor Actor, in SignIn) (Secret, Session, error) {
+	if a.PasswordOff {
+		a.refused(actor, UserLogin, "", "passwords are off")
+		return "", Session{}, ErrPasswordOff
+	}
 	key, isEmail := LoginKey(in.Login)
 	ctx, giveBack, err := a.admitSignIn(ctx, actor, "login:"+key, a.knownAs(ctx, in.Device, key, isEmail))
 	if err != nil {
@@ -240,7 +244,7 @@ func (a *Accounts) StepUp(ctx context.Context, actor Actor, pw Secret) error {
 
 // confirm is Confirm, and gives the hash of the password.
 func (a *Accounts) confirm(ctx context.Context, actor Actor, pw Secret) (password.Hash, error) {
-	if pw == "" {
+	if pw == "" || a.PasswordOff {
 		return "", ErrProofRequired
 	}
 	giveBack, err := a.admit(actor, "confirm:"+string(actor.User))

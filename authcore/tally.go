@@ -19,7 +19,7 @@ const (
 // TallyStats are the counters of a Tally.
 type TallyStats struct {
 	SignedIn uint64 // sign-ins that worked
-	Wrong    uint64 // sign-ins that failed: an unknown user, a wrong password, a disabled user
+	Wrong    uint64 // sign-ins that failed: an unknown user, a wrong password, a disabled user, nobody whom a provider's account belongs to
 	TooMany  uint64 // sign-ins that a limit refused
 	Busy     uint64 // sign-ins that found no permit to hash
 	Trouble  uint64 // sign-ins that ended with another error, or because the client left
@@ -40,7 +40,7 @@ func (t *Tally) signIn(err error) {
 	case t == nil:
 	case err == nil:
 		t.signedIn.Add(1)
-	case ErrLoginFailed.is(err):
+	case ErrLoginFailed.is(err), ErrWaiting.is(err), ErrNotExpected.is(err), ErrLinkRequired.is(err):
 		t.wrong.Add(1)
 	case ErrTooManySignIns.is(err):
 		t.tooMany.Add(1)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
 	"github.com/gatehouse-auth/gatehouse/authcore/access"
+	"github.com/gatehouse-auth/gatehouse/authcore/connect"
 	"github.com/gatehouse-auth/gatehouse/store"
 )
 
@@ -31,13 +32,15 @@ func init() {
 type App struct {
 	Settings
 
-	ctx      caddy.Context
-	log      *zap.Logger
-	values   values
-	policies map[string]*access.Policy
-	core     *core
-	instance atomic.Pointer[instance]
-	build    sync.Mutex
+	ctx       caddy.Context
+	log       *zap.Logger
+	values    values
+	policies  map[string]*access.Policy
+	providers *connect.Providers
+	core      *core
+	instance  atomic.Pointer[instance]
+	build     sync.Mutex
+	asking    asking
 }
 
 var (
@@ -61,6 +64,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return err
 	}
 	if a.policies, err = a.compilePolicies(expand); err != nil {
+		return err
+	}
+	if a.providers, err = newProviders(a.values.providers); err != nil {
 		return err
 	}
 	held, _, err := cores.LoadOrNew(a.values.database.Key(), func() (caddy.Destructor, error) {
@@ -122,6 +128,7 @@ func (a *App) Start() error {
 		return err
 	}
 	a.core.attach(a, a.values)
+	a.asking.start(rt)
 	return a.core.offerSetup(ctx, rt, a.log)
 }
 
@@ -152,6 +159,7 @@ func (a *App) Cleanup() error {
 	if a.core == nil {
 		return nil // Provision had not come that far
 	}
+	a.asking.end()
 	a.core.detach(a)
 	_, err := cores.Delete(a.values.database.Key())
 	return err

@@ -16,6 +16,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
+	"github.com/gatehouse-auth/gatehouse/authcore/web"
 	"github.com/gatehouse-auth/gatehouse/store"
 )
 
@@ -63,7 +64,14 @@ var options = words{
 		"address": list(1, 2, func(s *Settings) *[]string { return &s.Limits.Address }),
 		"account": list(1, 2, func(s *Settings) *[]string { return &s.Limits.Account }),
 	}),
-	"policy": parsePolicy,
+	"password": one(func(s *Settings) *string { return &s.Password }),
+	"policy":   parsePolicy,
+}
+
+func init() {
+	for kind := range providerKinds {
+		options[kind] = parseProvider
+	}
 }
 
 // parseGlobal reads the global option gate.
@@ -96,7 +104,7 @@ func (w words) read(d *caddyfile.Dispenser, s *Settings) error {
 		if !known {
 			return d.Errf("unknown word %q; known here: %s", word, strings.Join(sortedKeys(w), ", "))
 		}
-		if seen[word] && word != "policy" {
+		if seen[word] && !repeats(word) {
 			return d.Errf("%s stands here a second time", word)
 		}
 		seen[word] = true
@@ -109,6 +117,9 @@ func (w words) read(d *caddyfile.Dispenser, s *Settings) error {
 	}
 	return nil
 }
+
+// repeats tells whether a word may stand more than once: each has another name.
+func repeats(word string) bool { return word == "policy" || providerKinds[word].named }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
@@ -266,17 +277,45 @@ func parseGate(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 		return nil, h.Errf("gate takes the name of one policy at most, not %d arguments", len(args))
 	}
 	for nesting := h.Nesting(); h.NextBlock(nesting); {
-		if h.Val() != "headers" {
-			return nil, h.Errf("unknown word %q; known here: headers", h.Val())
-		}
-		if err := g.Headers.parse(h.Dispenser); err != nil {
-			return nil, err
+		switch h.Val() {
+		case "headers":
+			if err := g.Headers.parse(h.Dispenser); err != nil {
+				return nil, err
+			}
+		case "pass_token":
+			if err := g.parsePassToken(h); err != nil {
+				return nil, err
+			}
+		default:
+			return nil, h.Errf("unknown word %q; known here: headers, pass_token", h.Val())
 		}
 	}
 	if err := globalSettings(h).checkPolicy(g.Policy); err != nil {
 		return nil, h.WrapErr(err)
 	}
 	return h.NewRoute(nil, g), nil
+}
+
+// parsePassToken reads `pass_token PROVIDER [HEADER]`.
+func (g *Gate) parsePassToken(h httpcaddyfile.Helper) error {
+	if g.PassToken != nil {
+		return h.Err("pass_token stands here a second time")
+	}
+	args := h.RemainingArgs()
+	if len(args) < 1 || len(args) > 2 {
+		return h.Err("pass_token takes the name of a provider, and a header if it is not to be " + web.PassedHeader)
+	}
+	s := globalSettings(h)
+	if !slices.ContainsFunc(s.Providers, func(p ProviderSettings) bool { return p.Name == args[0] }) {
+		return h.WrapErr(noProvider(args[0]))
+	}
+	if len(args) == 2 {
+		if _, err := web.NonePreset.Passing(args[1]); err != nil {
+			return h.Errf("pass_token: %v", err)
+		}
+	}
+	g.PassToken = args
+	return noBlock(h.Dispenser, "pass_token")
 }
 
 // checkPolicy refuses a name that cannot be that of a gate's policy.

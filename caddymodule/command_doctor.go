@@ -48,7 +48,7 @@ func diagnose(cmd *cobra.Command) []finding {
 	if err != nil {
 		return []finding{wrong("configuration", "%v", err)}
 	}
-	found := append(examineSettings(t.values), t.examineSites())
+	found := append(examineSettings(t.values), t.examineSites(cmd.Context())...)
 	if path := t.values.database.Path; path != "" {
 		found = append(found, examineFiles(path)...)
 		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {

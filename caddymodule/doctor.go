@@ -160,13 +160,17 @@ func (t *target) provisioned() (rt *instance, forget func(), err error) {
 	return rt, forget, rt.findSites()
 }
 
-// examineSites checks what only the whole configuration can tell.
-func (t *target) examineSites() finding {
+// examineSites checks what only the whole configuration can tell, and the providers.
+func (t *target) examineSites(ctx context.Context) []finding {
 	in, forget, err := t.provisioned()
 	if err != nil {
-		return wrong("sites", "%v", err)
+		return []finding{wrong("sites", "%v", err)}
 	}
 	defer forget()
+	return append([]finding{in.examineHosts()}, in.examineProviders(ctx)...)
+}
+
+func (in *instance) examineHosts() finding {
 	var hosts []string
 	for _, s := range in.sites {
 		hosts = append(hosts, cmp.Or(s.host, "any host"))
@@ -185,6 +189,9 @@ func examineSettings(v values) []finding {
 		found = append(found, fine("portal", "%s serves the pages for all gated hosts", v.portal))
 	} else {
 		found = append(found, fine("portal", "none: each gated host has its own pages"))
+	}
+	if v.passwordOff {
+		found = append(found, fine("password", "nobody signs in with one"))
 	}
 	if v.register == authcore.RegisterOpen {
 		found = append(found, warn("register", "anybody can make an account; gates need a policy that says who may pass"))

@@ -23,6 +23,8 @@ type Gate struct {
 	Policy string `json:"policy,omitempty"`
 	// The set of identity headers.
 	Headers Headers `json:"headers,omitzero"`
+	// The provider whose token the upstream gets, and the header; empty for none.
+	PassToken []string `json:"pass_token,omitempty"`
 	// Which requests are checked. Those that do not match pass unchecked.
 	MatcherSetsRaw caddyhttp.RawMatcherSets `json:"match,omitempty" caddy:"namespace=http.matchers"`
 	// Where the directive stands in a Caddyfile, for errors.
@@ -58,6 +60,9 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 	if g.preset, err = g.Headers.preset(); err != nil {
 		return fmt.Errorf("gate: %w", err)
 	}
+	if err := g.passToken(); err != nil {
+		return err
+	}
 	if g.MatcherSetsRaw != nil {
 		mods, err := ctx.LoadModule(g, "MatcherSetsRaw")
 		if err != nil {
@@ -66,6 +71,25 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 		if err := g.matches.FromInterface(mods); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// passToken adds the header of a provider's token to the preset.
+func (g *Gate) passToken() error {
+	if len(g.PassToken) == 0 {
+		return nil
+	}
+	if err := g.app.knowsProvider(g.PassToken[0]); err != nil {
+		return fmt.Errorf("gate: pass_token: %w", err)
+	}
+	header := web.PassedHeader
+	if len(g.PassToken) > 1 {
+		header = g.PassToken[1]
+	}
+	var err error
+	if g.preset, err = g.preset.Passing(header); err != nil {
+		return fmt.Errorf("gate: pass_token: %w", err)
 	}
 	return nil
 }
@@ -153,11 +177,19 @@ func (g *Gate) pass(rt *instance, s *state, w http.ResponseWriter, r *http.Reque
 		return next.ServeHTTP(w, r)
 	}
 	known := v.Live.Prepared().(*web.Known)
-	var assertion string
+	var made web.Made
+	if len(g.PassToken) > 0 {
+		var err error
+		if made.Token, err = known.ProviderToken(r.Context(), rt.broker, v.Live.Session.UserID, g.PassToken[0], time.Now()); err != nil {
+			s.answer(r)
+			rt.pages.Fail(w, r, rt.place(r, false), nil, err)
+			return nil
+		}
+	}
 	if g.preset.Signed {
 		p := rt.place(r, false)
 		var err error
-		if assertion, err = known.Assertion(rt.core.keys, p, time.Now()); err != nil {
+		if made.Assertion, err = known.Assertion(rt.core.keys, p, time.Now()); err != nil {
 			s.answer(r)
 			rt.pages.Fail(w, r, p, nil, err)
 			return nil
@@ -166,7 +198,7 @@ func (g *Gate) pass(rt *instance, s *state, w http.ResponseWriter, r *http.Reque
 	if s.preset != nil {
 		web.Untell(r.Header, s.preset)
 	}
-	known.Tell(r.Header, g.preset, &s.values, assertion)
+	known.Tell(r.Header, g.preset, &s.values, made)
 	s.preset, s.live = g.preset, v.Live
 	if repl != nil {
 		repl.Map(known.Placeholders)

@@ -169,7 +169,7 @@ func benchmarkCheck(b *testing.B, g *Gate, tokens []string) {
 		if err != nil || v.Outcome != access.Allow {
 			b.Fatal(v, err)
 		}
-		v.Live.Prepared().(*web.Known).Tell(r.Header, g.preset, &store, "")
+		v.Live.Prepared().(*web.Known).Tell(r.Header, g.preset, &store, web.Made{})
 		if i++; i == n {
 			i = 0
 		}

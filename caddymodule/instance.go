@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
+	"github.com/gatehouse-auth/gatehouse/authcore/connect"
 	"github.com/gatehouse-auth/gatehouse/authcore/web"
 )
 
@@ -21,6 +22,7 @@ type instance struct {
 	accounts *authcore.Accounts
 	check    *web.Check
 	pages    *web.Handler
+	broker   *connect.Broker
 	portal   origin // the zero origin where each host is its own
 	sites    []site
 	managed  web.Managed // header names that some gate has besides the presets'
@@ -41,8 +43,8 @@ func newInstance(a *App) (*instance, error) {
 			a.core.log().Error("the signing keys cannot be read, and what needs a signature is refused", zap.Error(err))
 		}
 	}
-	rt.pages = &web.Handler{Accounts: accounts, Check: rt.check, Flows: a.core.key.NewSealer("sign-in flow", time.Now),
-		Devices:     a.core.key.NewSealer("known device", time.Now),
+	rt.broker = connect.NewBroker(a.providers, accounts)
+	rt.pages = &web.Handler{Accounts: accounts, Check: rt.check, Seals: web.NewSeals(a.core.key, time.Now), Providers: a.providers, Broker: rt.broker,
 		KnownOrigin: rt.knownOrigin, Apps: rt.apps, Tokens: a.acceptsTokens(), Keys: a.core.keys, Explain: rt.explain, Ready: a.core.db.Ping, Brand: "Gatehouse", Log: a.ctx.Slogger()}
 	return rt, nil
 }
@@ -105,7 +107,7 @@ func (rt *instance) serve(w http.ResponseWriter, r *http.Request, u *url.URL, is
 	default:
 		rt.pages.Serve(w, asked, p)
 	}
-	if strings.Contains(w.Header().Get("Location"), web.Prefix+"callback?code=") {
+	if to := w.Header().Get("Location"); strings.Contains(to, web.Prefix+"callback?code=") || strings.Contains(to, "?answer=") || strings.Contains(to, "?then=") || strings.Contains(to, "&state=") {
 		caddyhttp.SetVar(r.Context(), caddyhttp.LogSkipVar, true) // the access log has headers of answers too
 	}
 	return nil
@@ -124,7 +126,7 @@ func holdsSecret(u *url.URL) bool {
 	if u.RawQuery == "" {
 		return false
 	}
-	for _, page := range []string{"callback", "setup", "register"} {
+	for _, page := range []string{"callback", "setup", "register", "connect/", "logout", "account"} {
 		if strings.HasPrefix(u.Path, web.Prefix+page) {
 			return true
 		}

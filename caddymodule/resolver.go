@@ -182,6 +182,17 @@ func (r *resolver) registration(s string) authcore.Registration {
 	return authcore.RegisterOff
 }
 
+func (r *resolver) passwordOff(s string) bool {
+	switch t := r.text("password", s); t {
+	case "", "on":
+	case "off":
+		return true
+	default:
+		r.fail("password is on or off, not %q", t)
+	}
+	return false
+}
+
 // duration reads a time longer than nothing.
 func (r *resolver) duration(what, s, standard string) time.Duration {
 	d := r.interval(what, s, standard)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
 	"github.com/gatehouse-auth/gatehouse/authcore/audit"
+	"github.com/gatehouse-auth/gatehouse/authcore/connect"
 	"github.com/gatehouse-auth/gatehouse/authcore/password"
 	"github.com/gatehouse-auth/gatehouse/store"
 )
@@ -30,6 +31,10 @@ type Settings struct {
 	SecretKey string `json:"secret_key,omitempty"`
 	// Who may make an account: open, invite or off (default).
 	Register string `json:"register,omitempty"`
+	// Whether people sign in with passwords: on (default) or off.
+	Password string `json:"password,omitempty"`
+	// The outside providers to sign in with, in the order in which pages offer them.
+	Providers []ProviderSettings `json:"providers,omitempty"`
 	// How long a session lives.
 	Session SessionSettings `json:"session,omitzero"`
 	// How passwords are hashed.
@@ -130,6 +135,8 @@ type values struct {
 	trusted     []netip.Prefix
 	secretKey   authcore.Secret
 	register    authcore.Registration
+	passwordOff bool
+	providers   []connect.Settings
 	lifetime    authcore.Lifetime
 	params      password.Params
 	permits     int
@@ -154,27 +161,32 @@ type bucket struct {
 func (s *Settings) resolve(expand func(string) (string, error)) (values, error) {
 	r := resolver{expand: expand}
 	v := values{
-		database:   r.database(s.Database),
-		silence:    r.duration("database silence", s.Database.Silence, authcore.DefaultSilence.String()),
-		trusted:    r.networks(s.TrustedProxies),
-		secretKey:  authcore.Secret(r.text("secret_key", s.SecretKey)),
-		register:   r.registration(s.Register),
-		lifetime:   r.lifetime(s.Session),
-		params:     r.argon2id(s.Hashing.Argon2id),
-		permits:    r.permits(s.Hashing.Permits),
-		wait:       r.whenFull(s.Hashing.WhenFull),
-		writeEvery: r.interval("activity write_every", s.WriteEvery, "5m"),
-		audit:      r.audit(s.Audit),
-		keep:       r.age("audit keep", s.Audit.Keep, "365d", "forever"),
-		anonymise:  r.age("audit anonymise", s.Audit.Anonymise, "never", "never"),
-		spill:      r.text("audit spill", s.Audit.Spill),
-		address:    r.bucket("limits address", s.Limits.Address, bucket{20, 10 * time.Second}),
-		account:    r.bucket("limits account", s.Limits.Account, bucket{60, 3 * time.Second}),
+		database:    r.database(s.Database),
+		silence:     r.duration("database silence", s.Database.Silence, authcore.DefaultSilence.String()),
+		trusted:     r.networks(s.TrustedProxies),
+		secretKey:   authcore.Secret(r.text("secret_key", s.SecretKey)),
+		register:    r.registration(s.Register),
+		passwordOff: r.passwordOff(s.Password),
+		providers:   r.providers(s.Providers),
+		lifetime:    r.lifetime(s.Session),
+		params:      r.argon2id(s.Hashing.Argon2id),
+		permits:     r.permits(s.Hashing.Permits),
+		wait:        r.whenFull(s.Hashing.WhenFull),
+		writeEvery:  r.interval("activity write_every", s.WriteEvery, "5m"),
+		audit:       r.audit(s.Audit),
+		keep:        r.age("audit keep", s.Audit.Keep, "365d", "forever"),
+		anonymise:   r.age("audit anonymise", s.Audit.Anonymise, "never", "never"),
+		spill:       r.text("audit spill", s.Audit.Spill),
+		address:     r.bucket("limits address", s.Limits.Address, bucket{20, 10 * time.Second}),
+		account:     r.bucket("limits account", s.Limits.Account, bucket{60, 3 * time.Second}),
 	}
 	if v.silence > authcore.SilenceLimit {
 		r.fail("database silence can be %s at most: for as long, nobody can be signed out", authcore.SilenceLimit)
 	}
 	v.portal, v.portalIsURL = r.portal(s.Portal)
+	if r.expand != nil && v.passwordOff && len(v.providers) == 0 {
+		r.fail("with \"password off\" nobody could sign in: add a sign-in provider, such as: oidc corp https://id.example.com CLIENT_ID SECRET")
+	}
 	if r.expand != nil && v.database.Driver != store.SQLite && v.secretKey == "" {
 		r.fail("%w", s.keyMissing())
 	}

@@ -241,7 +241,7 @@ func (rt *instance) site(o origin, g *Gate, whole bool) {
 	if whole {
 		rt.sites[i].whole = true
 	}
-	if g != nil && g.Headers.own() {
+	if g != nil && (g.Headers.own() || len(g.PassToken) > 0) {
 		rt.managed.Add(g.preset)
 	}
 	if g != nil && !slices.Contains(rt.sites[i].gates, g) {

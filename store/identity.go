@@ -3,10 +3,14 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
 )
@@ -107,27 +111,21 @@ func (db *DB) keepIdentity(tx *tx, in authcore.IdentitySignIn) error {
 	if err != nil {
 		return err
 	}
-	changed, err := db.giveGroups(tx, in.Identity)
-	if err != nil || !changed {
+	changed, err := giveGroups(tx, in.Identity)
+	if err != nil || !changed || in.NewUser != nil { // whom no node knows yet
 		return err
 	}
 	return noteChange(tx, authcore.ChangeUser, string(in.Identity.User), in.Events[len(in.Events)-1].ID)
 }
 
-// useOnce keeps a code that nobody redeems: who finds that of another command, by its
-// data, is too late.
+// useOnce keeps a code that nobody redeems: who finds that of another command is too
+// late.
 func useOnce(tx *tx, c authcore.Code) error {
-	if err := insertCode(tx, c, tx.db.dialect.orNothing("hash")); err != nil {
-		return err
+	err := insertCode(tx, c, "")
+	if tx.db.dialect.violated(err) != "" {
+		return authcore.ErrCodeInvalid.With(err)
 	}
-	var data string
-	if err := tx.scan("SELECT data FROM codes WHERE hash = ?", []any{c.Hash.Hex()}, &data); err != nil {
-		return err
-	}
-	if data != c.Data {
-		return authcore.ErrCodeInvalid
-	}
-	return nil
+	return err
 }
 
 // lockActive locks an active user; else it returns ErrLoginFailed.
@@ -159,13 +157,18 @@ func updateIdentity(tx *tx, i authcore.Identity) error {
 }
 
 // giveGroups makes the groups that an identity gives those that it has, and tells
-// whether any changed. A group that the user has otherwise stays as it is.
-func (db *DB) giveGroups(tx *tx, i authcore.Identity) (changed bool, err error) {
-	had, err := tx.texts("SELECT name FROM user_groups WHERE user_id = ? AND given_by = ?", i.User, i.ID)
+// whether any changed. A group that the user has otherwise stays as it is. The user is
+// locked.
+func giveGroups(tx *tx, i authcore.Identity) (changed bool, err error) {
+	given, err := tx.texts("SELECT name FROM user_groups WHERE user_id = ? AND given_by = ?", i.User, i.ID)
 	if err != nil {
 		return false, err
 	}
-	for _, g := range had {
+	otherwise, err := tx.texts("SELECT name FROM user_groups WHERE user_id = ? AND given_by <> ?", i.User, i.ID)
+	if err != nil {
+		return false, err
+	}
+	for _, g := range given {
 		if slices.Contains(i.Groups, g) {
 			continue
 		}
@@ -174,12 +177,13 @@ func (db *DB) giveGroups(tx *tx, i authcore.Identity) (changed bool, err error) 
 			return false, err
 		}
 	}
+	has := append(given, otherwise...)
 	for _, g := range i.Groups {
-		if slices.Contains(had, g) {
+		if slices.Contains(has, g) {
 			continue
 		}
-		changed = true
-		if _, err := tx.exec("INSERT INTO user_groups (user_id, name, given_by) VALUES (?, ?, ?)"+db.dialect.orNothing("name"), i.User, g, i.ID); err != nil {
+		has, changed = append(has, g), true
+		if _, err := tx.exec("INSERT INTO user_groups (user_id, name, given_by) VALUES (?, ?, ?)", i.User, g, i.ID); err != nil {
 			return false, err
 		}
 	}
@@ -198,7 +202,7 @@ func (db *DB) LinkIdentity(ctx context.Context, i authcore.Identity, once authco
 		if err := db.insertIdentity(tx, i); err != nil {
 			return err
 		}
-		if _, err := db.giveGroups(tx, i); err != nil {
+		if _, err := giveGroups(tx, i); err != nil {
 			return err
 		}
 		return noteUser(tx, i.User, ev)
@@ -217,7 +221,7 @@ func (db *DB) ConfirmIdentity(ctx context.Context, i authcore.Identity, root aut
 		if err := asSession(updateIdentity(tx, i)); err != nil {
 			return err
 		}
-		if _, err := db.giveGroups(tx, i); err != nil {
+		if _, err := giveGroups(tx, i); err != nil {
 			return err
 		}
 		if err := db.renewRoot(tx, root, i.User, i.UsedAt); err != nil {
@@ -258,7 +262,7 @@ func (db *DB) UnlinkIdentity(ctx context.Context, user authcore.UserID, id authc
 		if _, err := tx.exec("DELETE FROM user_groups WHERE user_id = ? AND given_by = ?", user, id); err != nil {
 			return err
 		}
-		if _, err := endRoots(tx, keep, "identity_id = ?", id); err != nil {
+		if _, _, err := endRoots(tx, keep, "identity_id = ?", id); err != nil {
 			return err
 		}
 		return noteUser(tx, user, ev)
@@ -276,18 +280,34 @@ func waysIn(tx *tx, user authcore.UserID, passwords bool) (bool, error) {
 }
 
 // endRoots ends root sessions but for one, by what holds for their rows, with their
-// children, and counts them.
-func endRoots(tx *tx, keep authcore.SessionID, where string, args ...any) (int, error) {
-	roots, err := tx.texts("SELECT id FROM sessions WHERE id = root_id AND id <> ? AND "+where, append([]any{keep}, args...)...)
+// children. It counts them and tells whose they were.
+func endRoots(tx *tx, keep authcore.SessionID, where string, args ...any) (n int, of []authcore.UserID, err error) {
+	// A hand-off under way is waited for, and so is who ends the same sessions.
+	rows, err := tx.query("SELECT id, user_id FROM sessions WHERE id = root_id AND id <> ? AND "+where+" ORDER BY id"+tx.db.dialect.forUpdate(), append([]any{keep}, args...)...)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
+	}
+	defer rows.Close()
+	var roots []string
+	for rows.Next() {
+		var root string
+		var user authcore.UserID
+		if err := rows.Scan(&root, &user); err != nil {
+			return 0, nil, err
+		}
+		if roots = append(roots, root); !slices.Contains(of, user) {
+			of = append(of, user)
+		}
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return 0, nil, err
 	}
 	for part := range slices.Chunk(roots, cleanupBatch) {
 		if _, err := tx.once("DELETE FROM sessions WHERE root_id IN "+marks(len(part)), anys(part)...); err != nil {
-			return 0, err
+			return 0, nil, err
 		}
 	}
-	return len(roots), nil
+	return len(roots), of, nil
 }
 
 // LeaseIdentity implements authcore.IdentityStore.
@@ -330,13 +350,22 @@ func (db *DB) RenewIdentity(ctx context.Context, i authcore.Identity, ev authcor
 		if err != nil || !renewed {
 			return err
 		}
-		changed, err := db.giveGroups(tx, i)
+		changed, err := giveGroups(tx, i)
 		if err != nil || !changed {
 			return err
 		}
 		return noteUser(tx, i.User, ev)
 	})
 	return renewed && err == nil, err
+}
+
+// KeepTokens implements authcore.IdentityStore.
+func (db *DB) KeepTokens(ctx context.Context, id authcore.IdentityID, version int64, tokens string, checked time.Time) error {
+	return db.command(ctx, durable, func(tx *tx) error {
+		_, err := tx.exec("UPDATE identities SET tokens = ?, tokens_version = tokens_version + 1, checked_at = ?, leased_until = 0 WHERE id = ? AND tokens_version = ?",
+			tokens, micros(checked), id, version)
+		return err
+	})
 }
 
 // IdentitiesDue implements authcore.IdentityStore.
@@ -348,6 +377,7 @@ func (db *DB) IdentitiesDue(ctx context.Context, provider string, before, now ti
 // ExpelIdentity implements authcore.IdentityStore.
 func (db *DB) ExpelIdentity(ctx context.Context, id authcore.IdentityID, version int64, ev authcore.Event) (n int, err error) {
 	err = db.command(ctx, durable, func(tx *tx) error {
+		n = 0 // of a try that was undone
 		var user authcore.UserID
 		err := tx.scan("SELECT user_id FROM identities WHERE id = ?", []any{id}, &user)
 		if errors.Is(err, sql.ErrNoRows) {
@@ -363,7 +393,7 @@ func (db *DB) ExpelIdentity(ctx context.Context, id authcore.IdentityID, version
 		if err != nil || !ok {
 			return err // somebody signed in with it meanwhile
 		}
-		if n, err = endRoots(tx, "", "identity_id = ?", id); err != nil {
+		if n, _, err = endRoots(tx, "", "identity_id = ?", id); err != nil {
 			return err
 		}
 		if _, err := tx.exec("DELETE FROM user_groups WHERE user_id = ? AND given_by = ?", user, id); err != nil {
@@ -374,45 +404,62 @@ func (db *DB) ExpelIdentity(ctx context.Context, id authcore.IdentityID, version
 	return n, err
 }
 
+// withCount adds to an event how many sessions ended; its details have 512 bytes.
 func withCount(ev authcore.Event, sessions int) authcore.Event {
-	ev.Details = fmt.Sprintf("%s; %d sessions ended", ev.Details, sessions)
+	count := fmt.Sprintf("%d sessions ended", sessions)
+	if ev.Details != "" {
+		count = "; " + count
+	}
+	ev.Details = strings.ToValidUTF8(ev.Details[:min(len(ev.Details), 512-len(count))], "") + count
 	return ev
 }
 
 // SignOutIdentity implements authcore.IdentityStore.
-func (db *DB) SignOutIdentity(ctx context.Context, out authcore.SignOut, ev authcore.Event) (n int, err error) {
-	err = db.command(ctx, durable, func(tx *tx) error {
+func (db *DB) SignOutIdentity(ctx context.Context, out authcore.SignOut, ev authcore.Event) (of []authcore.UserID, err error) {
+	where, args := signedOut(out)
+	err = db.command(ctx, durable, func(tx *tx) (err error) {
+		of = nil // of a try that was undone
 		if err := useOnce(tx, out.Once); err != nil {
 			return err
 		}
-		where, args := "provider = ? AND provider_session = ?", []any{out.Provider, out.Session}
-		switch {
-		case out.Subject != "" && out.Session != "":
-			where, args = "identity_id IN (SELECT id FROM identities WHERE subject_key = ?) AND provider_session = ?", []any{authcore.SubjectKey(out.Issuer, out.Subject), out.Session}
-		case out.Subject != "":
-			where, args = "identity_id IN (SELECT id FROM identities WHERE subject_key = ?)", []any{authcore.SubjectKey(out.Issuer, out.Subject)}
-		}
-		users, err := tx.texts("SELECT DISTINCT user_id FROM sessions WHERE id = root_id AND "+where, args...)
-		if err != nil {
+		var n int
+		if n, of, err = endRoots(tx, "", where, args...); err != nil {
 			return err
 		}
-		if n, err = endRoots(tx, "", where, args...); err != nil {
-			return err
-		}
-		for k, user := range users {
-			if err := noteChange(tx, authcore.ChangeUser, user, changeID(ev.ID, k)); err != nil {
+		for k, user := range of {
+			if err := noteChange(tx, authcore.ChangeUser, string(user), changeID(ev.ID, k)); err != nil {
 				return err
 			}
 		}
 		return insertEvents(tx, withCount(ev, n))
 	})
-	return n, err
+	if err != nil {
+		return nil, err
+	}
+	return of, nil
+}
+
+// signedOut is what holds for the rows of sessions that a provider signed out. A word
+// that names neither subject nor session is of nobody.
+func signedOut(out authcore.SignOut) (where string, args []any) {
+	const ofSubject, inSession = "identity_id IN (SELECT id FROM identities WHERE subject_key = ?)", "provider_session = ?"
+	switch key := authcore.SubjectKey(out.Issuer, out.Subject); {
+	case out.Subject == "":
+		return "provider = ? AND provider_session <> '' AND " + inSession, []any{out.Provider, out.Session}
+	case out.Session == "":
+		return ofSubject, []any{key}
+	default:
+		return ofSubject + " AND " + inSession, []any{key, out.Session}
+	}
 }
 
 // changeID makes ids of several changes of one event; the first is the event's own.
 func changeID(event string, k int) string {
-	if k == 0 {
+	id, err := uuid.Parse(event)
+	if k == 0 || err != nil {
 		return event
 	}
-	return fmt.Sprintf("%s%04x", event[:len(event)-4], k)
+	end := id[len(id)-4:] // of what is random in it
+	binary.BigEndian.PutUint32(end, binary.BigEndian.Uint32(end)^uint32(k))
+	return id.String()
 }

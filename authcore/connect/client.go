@@ -73,6 +73,9 @@ func getJSON(ctx context.Context, c *http.Client, url, token string, into any) e
 		return err
 	}
 	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusUnauthorized {
+		return ErrGone.With(&statusError{url: url, status: resp.StatusCode})
+	}
 	if resp.StatusCode != http.StatusOK {
 		return &statusError{url: url, status: resp.StatusCode}
 	}

@@ -18,6 +18,12 @@ var (
 	// ErrNotAllowed is for a person whom no rule of the provider lets in.
 	ErrNotAllowed = &authcore.Error{Kind: authcore.Forbidden, Code: "not_allowed",
 		Message: "Your account at this provider may not sign in here. Ask an owner of this site for access."}
+	// ErrNotFresh is where the provider was to ask the person for a proof, and did not.
+	ErrNotFresh = &authcore.Error{Kind: authcore.Forbidden, Code: "provider_proof_old",
+		Message: "The provider did not ask you to prove again who you are. Sign out there, and try again."}
+	// ErrUnknowable is where a provider cannot be asked again about somebody.
+	ErrUnknowable = &authcore.Error{Kind: authcore.Conflict, Code: "provider_cannot_tell",
+		Message: "This provider gives nothing by which it could be asked again."}
 	// ErrGone is where a provider does not renew tokens any more: the person has to sign
 	// in again.
 	ErrGone = &authcore.Error{Kind: authcore.Unauthenticated, Code: "provider_sign_in_required",

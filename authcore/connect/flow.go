@@ -8,7 +8,9 @@ import (
 	"maps"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
@@ -19,9 +21,10 @@ import (
 // Flow is what a sign-in under way must remember to end. It is secret: who knows it can
 // put a code of their own in.
 type Flow struct {
-	Nonce    string `json:"n"` // OpenID Connect Core section 3.1.2.1
-	Verifier string `json:"v"` // RFC 7636 section 4.1
-	Redirect string `json:"r"` // where the provider sends the browser back to
+	Nonce    string `json:"n"`           // OpenID Connect Core section 3.1.2.1
+	Verifier string `json:"v"`           // RFC 7636 section 4.1
+	Redirect string `json:"r"`           // where the provider sends the browser back to
+	Fresh    int64  `json:"f,omitempty"` // the provider is to ask for a proof after this time, in Unix seconds; 0: it need not
 }
 
 // NewFlow begins a flow that comes back to the redirect address.
@@ -56,6 +59,9 @@ func (p *Provider) Begin(ctx context.Context, f Flow, state string) (string, err
 	if m.verifier != nil {
 		options = append(options, oidc.Nonce(f.Nonce))
 	}
+	if f.Fresh != 0 {
+		options = append(options, oauth2.SetAuthURLParam("prompt", "login"), oauth2.SetAuthURLParam("max_age", "0"))
+	}
 	return c.AuthCodeURL(state, options...), nil
 }
 
@@ -86,7 +92,32 @@ func (p *Provider) Finish(ctx context.Context, f Flow, answer url.Values) (*Pers
 			return nil, nil, ErrAnswer.With(err)
 		}
 	}
-	return p.complete(ctx, m, who, t, answer)
+	if err := p.checkFresh(&f, who); err != nil {
+		return nil, nil, err
+	}
+	err = p.complete(ctx, m, who, t, answer)
+	if err != nil && !errors.Is(err, ErrNotAllowed) {
+		return nil, nil, err
+	}
+	return who, t, err
+}
+
+// skew is by how much the clocks of others may be off.
+const skew = time.Minute
+
+// checkFresh looks whether the provider asked for a proof, where it was told to
+// (OpenID Connect Core section 3.1.2.1, max_age). Of some kinds it is known that they
+// do not say.
+func (p *Provider) checkFresh(f *Flow, who *Person) error {
+	switch {
+	case f.Fresh == 0:
+		return nil
+	case who.AuthTime.IsZero() && p.Kind == OIDC:
+		return ErrNotFresh.With(errors.New("the ID token has no auth_time, although max_age was asked for"))
+	case !who.AuthTime.IsZero() && who.AuthTime.Before(time.Unix(f.Fresh, 0).Add(-skew)):
+		return ErrNotFresh.With(fmt.Errorf("the proof is of %s", who.AuthTime.UTC().Format(time.RFC3339)))
+	}
+	return nil
 }
 
 // identityIssuer is what stands for the issuer of identities where there is no OpenID
@@ -178,19 +209,29 @@ func (p *Provider) readIDToken(ctx context.Context, m *metadata, t *Tokens, nonc
 	if party := text(who.Claims, "azp"); party != "" && party != p.ClientID || party == "" && len(token.Audience) > 1 {
 		return fmt.Errorf("the ID token is for another client: azp %q, aud %q", party, token.Audience)
 	}
-	if token.Subject == "" || len(token.Subject) > 255 {
+	if token.Subject == "" || len(token.Subject) > maxSubject {
 		return errors.New("the ID token names no subject, or one of more than 255 bytes")
 	}
 	who.Issuer, who.Subject, who.SessionID = token.Issuer, token.Subject, text(who.Claims, "sid")
+	if len(who.SessionID) > maxSubject {
+		return errors.New("the ID token has a sid of more than 255 bytes")
+	}
+	if at, err := strconv.ParseInt(text(who.Claims, "auth_time"), 10, 64); err == nil {
+		who.AuthTime = time.Unix(at, 0)
+	}
+	who.SecondFactor = slices.Contains(values(who.Claims, "amr"), "mfa")
 	return nil
 }
 
-// complete asks for what the tokens do not say, and tells whether a rule lets the
-// person in.
-func (p *Provider) complete(ctx context.Context, m *metadata, who *Person, t *Tokens, answer url.Values) (*Person, *Tokens, error) {
+// maxSubject is the longest subject, in bytes (OpenID Connect Core section 2).
+const maxSubject = 255
+
+// complete asks for what the tokens do not say. It returns ErrNotAllowed where no rule
+// lets the person in, and the person is complete all the same.
+func (p *Provider) complete(ctx context.Context, m *metadata, who *Person, t *Tokens, answer url.Values) error {
 	if m.verifier != nil {
 		if err := p.userInfo(ctx, m, who, t); err != nil {
-			return nil, nil, err
+			return err
 		}
 		who.Username = text(who.Claims, "preferred_username")
 		who.Name, who.Email = text(who.Claims, "name"), text(who.Claims, "email")
@@ -198,20 +239,20 @@ func (p *Provider) complete(ctx context.Context, m *metadata, who *Person, t *To
 	}
 	if p.kind.person != nil {
 		if err := p.kind.person(ctx, p, who, t, answer); err != nil {
-			return nil, nil, err
+			return err
 		}
 	}
-	if who.Subject == "" || len(who.Subject) > 255 {
-		return nil, nil, ErrAnswer.With(errors.New("the provider names no subject"))
+	if who.Subject == "" || len(who.Subject) > maxSubject {
+		return ErrAnswer.With(errors.New("the provider names no subject"))
 	}
 	if authcore.CheckEmail(who.Email) != nil {
 		who.Email, who.EmailVerified = "", false
 	}
 	who.EmailVerified = who.EmailVerified && who.Email != ""
 	if !slices.ContainsFunc(p.Allow, func(r Rule) bool { return r.Holds(who) }) {
-		return who, t, ErrNotAllowed
+		return ErrNotAllowed.With(fmt.Errorf("no allow rule holds for %q (%q)", who.Username, who.Email))
 	}
-	return who, t, nil
+	return nil
 }
 
 // userInfo adds the claims of the UserInfo endpoint, where there is one and it is asked
@@ -226,7 +267,7 @@ func (p *Provider) userInfo(ctx context.Context, m *metadata, who *Person, t *To
 	}
 	info, err := m.oidc.UserInfo(oidc.ClientContext(ctx, p.client), oauth2.StaticTokenSource(&oauth2.Token{AccessToken: t.Access.Reveal()}))
 	if err != nil {
-		return ErrAway.With(err)
+		return ErrAway.With(errors.New("its UserInfo endpoint does not answer as it should")) // the error may hold what it sent
 	}
 	if info.Subject != who.Subject {
 		return ErrAnswer.With(fmt.Errorf("UserInfo is of subject %q, the ID token of %q", info.Subject, who.Subject))
@@ -243,34 +284,30 @@ func (p *Provider) userInfo(ctx context.Context, m *metadata, who *Person, t *To
 // asksForGroups tells whether some rule looks at claims that a UserInfo endpoint may
 // have besides.
 func (p *Provider) asksForGroups() bool {
-	return slices.ContainsFunc(slices.Concat(p.Allow, whens(p.Grants)), func(r Rule) bool { return r.kind == "group" || r.kind == "claim" })
+	return len(p.GroupsFrom) > 0 || slices.ContainsFunc(slices.Concat(p.Allow, whens(p.Grants)), func(r Rule) bool { return r.kind == "group" || r.kind == "claim" })
 }
 
-// Refresh renews tokens and looks again who the person is and whether a rule lets them
-// in (RFC 6749 section 6). A provider that does not renew them gives ErrGone.
-func (p *Provider) Refresh(ctx context.Context, old *Tokens, subject string) (*Person, *Tokens, error) {
-	if old.Refresh == "" {
-		return nil, nil, ErrGone
-	}
+// Recheck renews tokens (RFC 6749 section 6) and looks again who the person is and
+// whether a rule lets them in. Tokens that do not end are used as they are. The tokens
+// that it gives are to be kept whatever the error, where there are some.
+//
+// The errors are ErrGone where the provider does not know the tokens any more,
+// ErrNotAllowed, ErrAnswer, ErrAway, and ErrUnknowable where nobody can be asked.
+func (p *Provider) Recheck(ctx context.Context, old *Tokens, subject string) (*Person, *Tokens, error) {
 	m, err := p.discover(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	c, err := p.config(m, &Flow{})
-	if err != nil {
-		return nil, nil, err
-	}
 	ctx = oidc.ClientContext(ctx, p.client)
-	issued, err := c.TokenSource(ctx, &oauth2.Token{RefreshToken: old.Refresh.Reveal()}).Token()
-	if err != nil {
-		var refused *oauth2.RetrieveError
-		if errors.As(err, &refused) && refused.ErrorCode == "invalid_grant" {
-			return nil, nil, ErrGone.With(errors.New("the provider says invalid_grant"))
+	t, who := old, &Person{Issuer: p.identityIssuer(), Claims: make(map[string]any)}
+	switch {
+	case old.Refresh != "":
+		if t, err = p.refresh(ctx, m, old); err != nil {
+			return nil, nil, err
 		}
-		return nil, nil, ErrAway.With(withoutBody(err))
+	case m.verifier != nil || !old.Expires.IsZero() || old.Access == "":
+		return nil, nil, ErrUnknowable
 	}
-	t := tokensOf(issued)
-	who := &Person{Issuer: p.identityIssuer(), Claims: make(map[string]any)}
 	switch {
 	case m.verifier == nil:
 	case t.ID != "":
@@ -280,9 +317,32 @@ func (p *Provider) Refresh(ctx context.Context, old *Tokens, subject string) (*P
 	default:
 		who.Subject, t.ID = subject, old.ID
 	}
-	who, t, err = p.complete(ctx, m, who, t, nil)
-	if err == nil && who.Subject != subject {
-		return nil, nil, ErrAnswer.With(fmt.Errorf("the tokens of %q were renewed as those of %q", subject, who.Subject))
+	if err := p.complete(ctx, m, who, t, nil); err != nil && !errors.Is(err, ErrNotAllowed) {
+		return nil, t, err
+	} else if who.Subject != subject {
+		return nil, t, ErrAnswer.With(fmt.Errorf("the tokens of %q were renewed as those of %q", subject, who.Subject))
+	} else {
+		return who, t, err
 	}
-	return who, t, err
+}
+
+// refresh asks for new tokens.
+func (p *Provider) refresh(ctx context.Context, m *metadata, old *Tokens) (*Tokens, error) {
+	c, err := p.config(m, &Flow{})
+	if err != nil {
+		return nil, err
+	}
+	issued, err := c.TokenSource(ctx, &oauth2.Token{RefreshToken: old.Refresh.Reveal()}).Token()
+	if err == nil {
+		t := tokensOf(issued)
+		if t.Scopes == nil {
+			t.Scopes = old.Scopes // RFC 6749 section 6: as before
+		}
+		return t, nil
+	}
+	var refused *oauth2.RetrieveError
+	if errors.As(err, &refused) && (refused.ErrorCode == "invalid_grant" || refused.ErrorCode == "bad_refresh_token") { // the latter is GitHub's
+		return nil, ErrGone.With(fmt.Errorf("the provider says %s", refused.ErrorCode))
+	}
+	return nil, ErrAway.With(withoutBody(err))
 }

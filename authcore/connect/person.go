@@ -2,6 +2,7 @@ package connect
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"time"
 
@@ -15,8 +16,10 @@ type Person struct {
 	Username        string // what they are called there; not unique elsewhere
 	Name            string
 	Email           string
-	EmailVerified   bool   // the provider says that the address is theirs
-	SessionID       string // of the session there, for sign-out (sid)
+	EmailVerified   bool      // the provider says that the address is theirs
+	SessionID       string    // of the session there, for sign-out (sid)
+	AuthTime        time.Time // when they last proved there who they are; zero where it does not say
+	SecondFactor    bool      // it says that they did so with two factors (amr)
 	// Claims are all that the provider says: those of the ID token, with those of the
 	// UserInfo endpoint besides.
 	Claims map[string]any
@@ -32,6 +35,41 @@ type Tokens struct {
 	ID      authcore.Secret
 	Expires time.Time // of Access; zero where the provider does not say
 	Scopes  []string
+}
+
+// tokensText is how tokens are kept.
+type tokensText struct {
+	Access  string   `json:"a"`
+	Refresh string   `json:"r,omitempty"`
+	ID      string   `json:"i,omitempty"`
+	Expires int64    `json:"e,omitempty"` // Unix seconds
+	Scopes  []string `json:"s,omitempty"`
+}
+
+// Text gives the tokens in a form to be sealed and kept.
+func (t *Tokens) Text() authcore.Secret {
+	kept := tokensText{Access: t.Access.Reveal(), Refresh: t.Refresh.Reveal(), ID: t.ID.Reveal(), Scopes: t.Scopes}
+	if !t.Expires.IsZero() {
+		kept.Expires = t.Expires.Unix()
+	}
+	text, _ := json.Marshal(kept) // texts and numbers always can be
+	return authcore.Secret(text)
+}
+
+// ParseTokens reads what Text gave. Of nothing it makes no tokens.
+func ParseTokens(text authcore.Secret) (*Tokens, error) {
+	if text == "" {
+		return new(Tokens), nil
+	}
+	var kept tokensText
+	if err := json.Unmarshal([]byte(text.Reveal()), &kept); err != nil {
+		return nil, errors.New("the tokens that were kept cannot be read")
+	}
+	t := &Tokens{Access: authcore.Secret(kept.Access), Refresh: authcore.Secret(kept.Refresh), ID: authcore.Secret(kept.ID), Scopes: kept.Scopes}
+	if kept.Expires != 0 {
+		t.Expires = time.Unix(kept.Expires, 0)
+	}
+	return t, nil
 }
 
 // text gives a claim that is a text, or a number as a text.

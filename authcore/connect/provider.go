@@ -50,9 +50,19 @@ type Settings struct {
 	ClientSecret               authcore.Secret
 	AppleKey                   AppleKey
 	Scopes                     []string // in place of the kind's own
+	FormPost                   bool     // the answer comes as a form (OAuth 2.0 Form Post Response Mode)
 	Allow                      []Rule   // any one lets in
 	Grants                     []Grant
+	GroupsFrom                 []ClaimGroups
+	NewUsers                   authcore.NewUsers
+	Recheck                    time.Duration // how often the provider is asked again for somebody signed in; 0: never
+	TrustMFA                   bool          // what the provider says of a second factor is believed
+	Broker                     bool          // services may ask for people's tokens
+	SignOut                    bool          // whoever signs out here signs out there, where that is offered
 }
+
+// ClaimGroups makes groups of ours of the values of a claim.
+type ClaimGroups struct{ Claim, Prefix string }
 
 // Fields name what an answer of a UserInfo endpoint holds that is none of OpenID
 // Connect. Nested names have dots.
@@ -91,7 +101,7 @@ var kinds = map[string]kind{
 	Microsoft: {scopes: []string{"openid", "profile", "email", "offline_access"}, person: microsoftPerson},
 	GitLab:    {scopes: []string{"openid", "profile", "email"}},
 	Apple: {scopes: []string{"openid", "name", "email"}, person: applePerson,
-		options: []oauth2.AuthCodeOption{oauth2.SetAuthURLParam("response_mode", "form_post")}},
+		options: []oauth2.AuthCodeOption{formPost}},
 	OIDC: {scopes: []string{"openid", "profile", "email"}},
 	GitHub: {scopes: []string{"read:user", "user:email"}, person: githubPerson, api: "https://api.github.com",
 		endpoint: oauth2.Endpoint{AuthURL: "https://github.com/login/oauth/authorize", TokenURL: "https://github.com/login/oauth/access_token", AuthStyle: oauth2.AuthStyleInParams}},
@@ -135,8 +145,13 @@ func New(s Settings, rt http.RoundTripper, now func() time.Time) (*Provider, err
 			}
 		}
 	}
+	if s.FormPost {
+		k.options = append(slices.Clip(k.options), formPost)
+	}
 	return &Provider{Settings: s, kind: k, client: newClient(rt), now: now}, nil
 }
+
+var formPost = oauth2.SetAuthURLParam("response_mode", "form_post")
 
 // scopeOf are the scopes without which a rule cannot be decided.
 var scopeOf = map[string]string{
@@ -169,6 +184,7 @@ func checkAddress(address string) error {
 type metadata struct {
 	endpoint oauth2.Endpoint
 	verifier *oidc.IDTokenVerifier // nil where the provider has no OpenID Connect
+	logout   *oidc.IDTokenVerifier // of what tells of a sign-out
 	oidc     *oidc.Provider
 	document document
 	at       time.Time
@@ -249,7 +265,8 @@ func (p *Provider) ask(ctx context.Context) (*metadata, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &metadata{endpoint: found.Endpoint(), oidc: found, verifier: found.Verifier(config), at: p.now()}
+	m := &metadata{endpoint: found.Endpoint(), oidc: found, verifier: found.Verifier(config), at: p.now(),
+		logout: found.Verifier(&oidc.Config{ClientID: p.ClientID, SkipExpiryCheck: true})} // SignedOut looks at the times
 	if err := found.Claims(&m.document); err != nil {
 		return nil, err
 	}
@@ -267,12 +284,20 @@ func (p *Provider) ask(ctx context.Context) (*metadata, error) {
 	return m, nil
 }
 
+// Ask asks for the provider's metadata, unless it is known.
+func (p *Provider) Ask(ctx context.Context) error {
+	_, err := p.discover(ctx)
+	return err
+}
+
 // Run asks for the provider's metadata until it has answered once, so that the first
-// person does not wait for it, and then daily.
+// person does not wait for it, and then daily. report is told how each try ended.
 func (p *Provider) Run(ctx context.Context, report func(error)) {
 	for wait := time.Second; ; {
-		_, err := p.discover(ctx)
-		report(err)
+		err := p.Ask(ctx)
+		if ctx.Err() == nil {
+			report(err)
+		}
 		next := metadataLife
 		if err != nil {
 			next, wait = wait, min(2*wait, time.Minute)

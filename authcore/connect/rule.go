@@ -101,14 +101,25 @@ type Grant struct {
 	When  Rule
 }
 
-// Groups gives the groups of ours that a person gets from a provider, sorted.
-func Groups(grants []Grant, p *Person) []string {
+// groups gives the groups of ours that a person gets by the provider, sorted. Values of
+// claims that cannot be the name of a group make none.
+func (p *Provider) groups(who *Person) []string {
 	var all []string
-	for _, g := range grants {
-		if g.When.Holds(p) && !slices.Contains(all, g.Group) {
+	for _, g := range p.Grants {
+		if g.When.Holds(who) {
 			all = append(all, g.Group)
 		}
 	}
+	for _, from := range p.GroupsFrom {
+		for _, value := range values(who.Claims, from.Claim) {
+			if name := from.Prefix + strings.ToLower(value); access.ValidGroup(name) && len(all) < maxGroups {
+				all = append(all, name)
+			}
+		}
+	}
 	slices.Sort(all)
-	return all
+	return slices.Compact(all)
 }
+
+// maxGroups is the most groups that one provider gives one person.
+const maxGroups = 200

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"time"
 
@@ -15,7 +16,11 @@ type accountData struct {
 	Name, Username, Email string
 	EmailVerified         bool
 	Groups                []string
-	Fresh                 bool // changes need no password just now
+	Fresh                 bool   // changes need no proof just now
+	HasPassword           bool   // … or else the password
+	PasswordOff           bool   // nobody signs in with one
+	Proof                 string // of a provider, to be carried along by forms
+	Providers             providersData
 	Apps                  []App
 	Sessions              []sessionView
 	Tokens                tokensData
@@ -38,6 +43,9 @@ var notices = map[string]string{
 	"password": "Your password was changed. Your other sessions have ended.",
 	"session":  "That session has ended.",
 	"token":    "That access token was revoked.",
+	"provider": "That sign-in provider is no longer linked.",
+	"linked":   "The sign-in provider is linked. You can sign in with it from now on.",
+	"again":    "That took too long, or was used already. Please try again.",
 }
 
 func (h *Handler) accountPage(w http.ResponseWriter, r *http.Request, p Place) error {
@@ -57,7 +65,7 @@ func (h *Handler) accountPage(w http.ResponseWriter, r *http.Request, p Place) e
 		return nil
 	}
 	v := View{Notice: notices[r.URL.Query().Get("done")]}
-	return h.showAccount(w, r, p, live, http.StatusOK, v, accountData{})
+	return h.showAccount(w, r, p, live, http.StatusOK, v, accountData{Proof: r.URL.Query().Get("proof")})
 }
 
 func (h *Handler) showAccount(w http.ResponseWriter, r *http.Request, p Place, live *authcore.Live, status int, v View, d accountData) error {
@@ -68,12 +76,22 @@ func (h *Handler) showAccount(w http.ResponseWriter, r *http.Request, p Place, l
 	if err := h.addTokens(r, live, &d.Tokens); err != nil {
 		return err
 	}
+	if err := h.addProviders(r, live, &d.Providers); err != nil {
+		return err
+	}
+	if d.HasPassword, err = h.Accounts.HasPassword(r.Context(), live.Session.UserID); err != nil {
+		return err
+	}
+	if !h.proofHolds(live, d.Proof) {
+		d.Proof = ""
+	}
 	u := live.User()
+	d.PasswordOff = h.Accounts.PasswordOff
 	d.Username, d.EmailVerified, d.Groups = u.Username, u.EmailVerified, u.Groups
 	if d.Form != "profile" {
 		d.Name, d.Email = u.Name, u.Email
 	}
-	d.Fresh, d.Apps, d.Sessions, d.Rules = h.fresh(p, live), h.Apps(live), sessions, h.rules()
+	d.Fresh, d.Apps, d.Sessions, d.Rules = h.fresh(p, live) || d.Proof != "", h.Apps(live), sessions, h.rules()
 	v.User, v.Data = userView(live), d
 	return h.show(w, r, p, status, "account", v)
 }
@@ -147,7 +165,11 @@ func ago(now, t time.Time) string {
 // anew where that is needed, and the page shown again with the error.
 func (h *Handler) changing(w http.ResponseWriter, r *http.Request, p Place, form string, proof bool, change func(authcore.Actor) error) error {
 	return h.changingThen(w, r, p, form, proof, func(actor authcore.Actor) (func() error, error) {
-		return func() error { done(w, r, Prefix+"account?done="+form, nil); return nil }, change(actor)
+		to := Prefix + "account?done=" + form
+		if proof := r.PostForm.Get("proof"); proof != "" {
+			to += "&proof=" + url.QueryEscape(proof) // good for more changes, while it is young
+		}
+		return func() error { done(w, r, to, nil); return nil }, change(actor)
 	})
 }
 
@@ -158,11 +180,8 @@ func (h *Handler) changingThen(w http.ResponseWriter, r *http.Request, p Place, 
 		return err
 	}
 	actor := actorOf(live, p)
-	if proof || !h.fresh(p, live) {
-		err = h.Accounts.Confirm(r.Context(), actor, secret(r, "current_password"))
-	}
 	var answer func() error
-	if err == nil {
+	if err = h.proven(r, p, live, proof); err == nil {
 		answer, err = change(actor)
 	}
 	if err == nil {
@@ -172,7 +191,7 @@ func (h *Handler) changingThen(w http.ResponseWriter, r *http.Request, p Place, 
 	if wantsJSON(r) || prob.Status >= 500 {
 		return err
 	}
-	d := accountData{Form: form, Name: r.PostForm.Get("name"), Email: r.PostForm.Get("email")}
+	d := accountData{Form: form, Proof: r.PostForm.Get("proof"), Name: r.PostForm.Get("name"), Email: r.PostForm.Get("email")}
 	d.Tokens.read(r.PostForm)
 	prob.headers(w.Header())
 	return h.showAccount(w, r, p, live, prob.Status, View{Error: errorView(prob)}, d)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -13,8 +14,10 @@ import (
 // confirmData is the Data of the page that asks for another proof.
 type confirmData struct {
 	way
-	Busy       bool
-	RetryAfter int
+	Busy        bool
+	RetryAfter  int
+	HasPassword bool
+	Providers   []providerButton
 }
 
 // maxAge is the greatest age of a proof that is asked for, in seconds: a year.
@@ -49,7 +52,33 @@ func (h *Handler) confirmPage(w http.ResponseWriter, r *http.Request, p Place) e
 		redirect(w, to)
 		return nil
 	}
-	return h.show(w, r, p, http.StatusOK, "confirm", View{User: userView(live), Data: confirmData{way: h.wayOf(p, q)}})
+	data, err := h.confirmData(r, p, live, q)
+	if err != nil {
+		return err
+	}
+	return h.show(w, r, p, http.StatusOK, "confirm", View{User: userView(live), Notice: loginNotices[q.Get("notice")], Data: data})
+}
+
+// confirmData gathers the ways in which a user can prove who they are.
+func (h *Handler) confirmData(r *http.Request, p Place, live *authcore.Live, form url.Values) (confirmData, error) {
+	d := confirmData{way: h.wayOf(p, form)}
+	has, err := h.Accounts.HasPassword(r.Context(), live.Session.UserID)
+	if err != nil {
+		return d, err
+	}
+	linked, err := h.Accounts.Identities(r.Context(), live.Session.UserID)
+	if err != nil {
+		return d, err
+	}
+	d.HasPassword = has
+	more := d.query()
+	more.Set("for", string(toConfirm))
+	for _, p := range h.Providers.All() {
+		if slices.ContainsFunc(linked, func(i authcore.Identity) bool { return i.Provider == p.Name }) {
+			d.Providers = append(d.Providers, h.button(p, more))
+		}
+	}
+	return d, nil
 }
 
 // confirm takes the proof.
@@ -82,6 +111,10 @@ func (h *Handler) confirmFailed(w http.ResponseWriter, r *http.Request, p Place,
 		return err
 	}
 	prob.headers(w.Header())
-	data := confirmData{way: h.wayOf(p, r.PostForm), Busy: errors.Is(err, authcore.ErrLoginBusy), RetryAfter: prob.retryAfter}
+	data, err2 := h.confirmData(r, p, live, r.PostForm)
+	if err2 != nil {
+		return err2
+	}
+	data.Busy, data.RetryAfter = errors.Is(err, authcore.ErrLoginBusy), prob.retryAfter
 	return h.show(w, r, p, prob.Status, "confirm", View{User: userView(live), Error: errorView(prob), Data: data})
 }

@@ -65,7 +65,7 @@ func FuzzLocalPath(f *testing.F) {
 
 func testFlows(now func() time.Time) *Handler {
 	known := map[string]bool{"https://app.example.com": true, "https://wiki.example.net:8443": true}
-	return &Handler{Flows: authcore.NewSecretKey().NewSealer("sign-in flow", now), KnownOrigin: func(o string) bool { return known[o] }}
+	return &Handler{Seals: NewSeals(authcore.NewSecretKey(), now), KnownOrigin: func(o string) bool { return known[o] }}
 }
 
 func TestFlow(t *testing.T) {

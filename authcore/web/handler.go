@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
+	"github.com/gatehouse-auth/gatehouse/authcore/connect"
 )
 
 // App is a gated site as the account page lists it.
@@ -20,14 +21,15 @@ type App struct{ Name, URL string }
 
 // Handler serves everything under /.gate/.
 type Handler struct {
+	Seals
 	Accounts    *authcore.Accounts
 	Check       *Check
-	Flows       *authcore.Sealer                // seals sign-ins under way
-	Devices     *authcore.Sealer                // seals what browsers remember of sign-ins
 	KnownOrigin func(origin string) bool        // tells whether an origin is a gated host of ours
 	Apps        func(live *authcore.Live) []App // the gated sites that a user may open
 	Tokens      bool                            // some policy accepts access tokens
 	Keys        *authcore.Keys                  // what assertions are signed with
+	Providers   *connect.Providers              // to sign in with; nil for none
+	Broker      *connect.Broker                 // of tokens that providers issued
 	Explain     func(Question) (Explanation, error)
 	Ready       func(ctx context.Context) error // nil when the database answers
 	Brand       string                          // shown on every page
@@ -43,6 +45,9 @@ type endpoint func(w http.ResponseWriter, r *http.Request, p Place) error
 type route struct {
 	get, post endpoint
 	modes     uint8 // bit set of Mode
+	// foreign says that another site may POST here, because a standard has it so. The
+	// endpoint believes no cookie then.
+	foreign bool
 }
 
 const (
@@ -58,44 +63,58 @@ const (
 func (h *Handler) route(path string) (route, bool) {
 	switch path {
 	case "login":
-		return route{h.loginPage, h.login, onAll}, true
+		return route{get: h.loginPage, post: h.login, modes: onAll}, true
 	case "logout":
-		return route{h.logoutPage, h.logout, onAll}, true
+		return route{get: h.logoutPage, post: h.logout, modes: onAll}, true
 	case "whoami":
-		return route{h.whoami, nil, onAll}, true
+		return route{get: h.whoami, modes: onAll}, true
 	case "callback":
-		return route{h.callback, nil, onSite}, true
+		return route{get: h.callback, modes: onSite}, true
 	case "continue":
-		return route{h.continuePage, nil, onPortal}, true
+		return route{get: h.continuePage, modes: onPortal}, true
 	case "confirm":
-		return route{h.confirmPage, h.confirm, onAll}, true
+		return route{get: h.confirmPage, post: h.confirm, modes: onAll}, true
 	case "register":
-		return route{h.registerPage, h.register, onPages}, true
+		return route{get: h.registerPage, post: h.register, modes: onPages}, true
 	case "setup":
-		return route{h.setupPage, h.setup, onPages}, true
+		return route{get: h.setupPage, post: h.setup, modes: onPages}, true
 	case "account":
-		return route{h.accountPage, nil, onAll}, true
+		return route{get: h.accountPage, modes: onAll}, true
 	case "account/profile":
-		return route{nil, h.changeProfile, onPages}, true
+		return route{post: h.changeProfile, modes: onPages}, true
 	case "account/password":
-		return route{nil, h.changePassword, onPages}, true
+		return route{post: h.changePassword, modes: onPages}, true
 	case "account/sessions/revoke":
-		return route{nil, h.revokeSession, onPages}, true
+		return route{post: h.revokeSession, modes: onPages}, true
+	case "account/providers/link":
+		return route{post: h.linkProvider, modes: onPages}, true
+	case "account/providers/unlink":
+		return route{post: h.unlinkProvider, modes: onPages}, true
+	case "link":
+		return route{post: h.linkBySigningIn, modes: onPages}, true
 	case "account/tokens":
-		return route{nil, h.createToken, onPages}, true
+		return route{post: h.createToken, modes: onPages}, true
 	case "account/tokens/revoke":
-		return route{nil, h.revokeToken, onPages}, true
+		return route{post: h.revokeToken, modes: onPages}, true
 	case "admin/explain":
-		return route{h.explainPage, nil, onPortal}, true
+		return route{get: h.explainPage, modes: onPortal}, true
 	case "oauth/jwks":
-		return route{h.publicKeys, nil, onAll}, true
+		return route{get: h.publicKeys, modes: onAll}, true
 	case "health", "health/ready":
-		return route{h.ready, nil, onPages}, true
+		return route{get: h.ready, modes: onPages}, true
 	case "health/live":
-		return route{h.alive, nil, onPages}, true
+		return route{get: h.alive, modes: onPages}, true
+	}
+	if rest, ok := strings.CutPrefix(path, "connect/"); ok {
+		return h.connectRoute(rest)
+	}
+	if rest, ok := strings.CutPrefix(path, "api/v1/providers/"); ok {
+		if name, ok := strings.CutSuffix(rest, "/token"); ok && name != "" {
+			return route{get: h.providerToken(name), modes: onPages}, true
+		}
 	}
 	if strings.HasPrefix(path, "assets/") {
-		return route{h.asset, nil, onAll}, true
+		return route{get: h.asset, modes: onAll}, true
 	}
 	return route{}, false
 }
@@ -128,23 +147,23 @@ func (h *Handler) dispatch(w http.ResponseWriter, r *http.Request, p Place) erro
 	if r.Method != http.MethodPost || rt.post == nil {
 		return notAllowed(allowed(rt))
 	}
-	return h.change(w, r, p, rt.post)
+	return h.change(w, r, p, rt)
 }
 
 // change guards every endpoint that changes something: the handshake is
 // complete (RFC 8470), the request is from our own pages, its body is small and of
 // a known type.
-func (h *Handler) change(w http.ResponseWriter, r *http.Request, p Place, post endpoint) error {
+func (h *Handler) change(w http.ResponseWriter, r *http.Request, p Place, rt route) error {
 	if r.TLS != nil && !r.TLS.HandshakeComplete {
 		return errTooEarly
 	}
-	if err := h.crossOrigin.Check(r); err != nil {
+	if err := h.crossOrigin.Check(r); err != nil && !rt.foreign {
 		return errCrossSite
 	}
 	if err := parseBody(w, r); err != nil {
 		return err
 	}
-	return post(w, r, p)
+	return rt.post(w, r, p)
 }
 
 func notAllowed(allow string) error {

@@ -23,7 +23,8 @@ const (
 	FieldName
 	FieldEmail // empty unless verified
 	FieldID
-	FieldAssertion // signed, see Assertion
+	FieldAssertion     // signed, see Assertion
+	FieldProviderToken // see ProviderToken
 	fields
 )
 
@@ -45,7 +46,7 @@ type IdentityHeader struct {
 }
 
 // maxHeaders is the most headers that a preset has.
-const maxHeaders = 5
+const maxHeaders = 6
 
 // Values keeps the values of a preset's headers while a request runs.
 type Values [maxHeaders]string
@@ -134,7 +135,7 @@ var managed = map[string]struct{}{
 	"x-auth-request-user": {}, "x-auth-request-email": {}, "x-auth-request-groups": {}, "x-auth-request-preferred-username": {},
 	"x-token-subject": {}, "x-token-user-name": {}, "x-token-user-email": {}, "x-token-user-roles": {},
 	"x-authentik-username": {}, "x-authentik-email": {}, "x-authentik-name": {}, "x-authentik-uid": {}, "x-authentik-groups": {},
-	"gate-assertion": {},
+	"gate-assertion": {}, "x-forwarded-access-token": {},
 }
 
 // maxManaged is the greatest length of a managed name.
@@ -253,6 +254,7 @@ type Known struct {
 	Identity     access.Identity
 	claims       claims
 	assertion    atomic.Pointer[assertion] // the last one that was signed
+	passed       atomic.Pointer[[]passed]  // tokens of providers
 }
 
 // Prepare makes a Known of a user: it is the prepare function of
@@ -293,11 +295,14 @@ func Nobody(key string) (any, bool) { return "", strings.HasPrefix(key, placehol
 // request runs: each header's slice is one element of it, so that nothing is
 // allocated and nothing that is shared can be changed downstream. A preset that is
 // signed needs an assertion.
-func (k *Known) Tell(h http.Header, preset *Preset, store *Values, assertion string) {
+func (k *Known) Tell(h http.Header, preset *Preset, store *Values, made Made) {
 	for i, header := range preset.Headers {
 		value := k.values[header.Says]
-		if header.Says == FieldAssertion {
-			value = assertion
+		switch header.Says {
+		case FieldAssertion:
+			value = made.Assertion
+		case FieldProviderToken:
+			value = made.Token
 		}
 		if value == "" {
 			continue

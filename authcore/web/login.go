@@ -14,13 +14,16 @@ import (
 // loginData is the Data of the sign-in page.
 type loginData struct {
 	way
-	Username          string
-	CanRegister, Busy bool
-	RetryAfter        int
+	Username                       string
+	CanRegister, Busy, PasswordOff bool
+	RetryAfter                     int
+	Providers                      []providerButton
 }
 
 func (h *Handler) loginData(p Place, form url.Values) loginData {
-	return loginData{way: h.wayOf(p, form), Username: form.Get("username"), CanRegister: h.Accounts.Register == authcore.RegisterOpen}
+	on := h.wayOf(p, form)
+	return loginData{way: on, Username: form.Get("username"), CanRegister: h.Accounts.Register == authcore.RegisterOpen && !h.Accounts.PasswordOff,
+		PasswordOff: h.Accounts.PasswordOff, Providers: h.buttons(on.query())}
 }
 
 // loginPage shows the sign-in form; somebody who is signed in already goes on to
@@ -45,11 +48,17 @@ func (h *Handler) loginPage(w http.ResponseWriter, r *http.Request, p Place) err
 		redirect(w, to)
 		return nil
 	}
-	v := View{Data: h.loginData(p, q)}
+	v := View{Data: h.loginData(p, q), Notice: loginNotices[q.Get("notice")]}
 	if closed, err := h.Accounts.Store.SetupClosed(r.Context()); err == nil && !closed {
 		v.Notice = "There is no owner yet. Open the setup link in the server's log to create one."
 	}
 	return h.show(w, r, p, http.StatusOK, "login", v)
+}
+
+// loginNotices are what the sign-in page says to somebody who was sent there. They are
+// named in the address, so that it can only say what is here.
+var loginNotices = map[string]string{
+	"again": "That sign-in took too long, or was used already. Please sign in again.",
 }
 
 // way is where to go after sign-in, as forms and links carry it along.
@@ -57,6 +66,9 @@ type way struct {
 	ReturnTo, Flow string
 	Target         string // the other host that the flow leads to
 }
+
+// query is the way as links carry it along.
+func (on way) query() url.Values { return url.Values{"flow": {on.Flow}, "return_to": {on.ReturnTo}} }
 
 // wayOf takes the way from a form to the page shown next, leaving out what
 // would not be followed.
@@ -197,8 +209,11 @@ func (h *Handler) continuePage(w http.ResponseWriter, r *http.Request, p Place) 
 	if err != nil {
 		return err
 	}
-	return h.show(w, r, p, http.StatusOK, "continue", View{User: userView(live), Data: struct{ URL, Target string }{to, f.target()}})
+	return h.show(w, r, p, http.StatusOK, "continue", View{User: userView(live), Data: continueData{URL: to, Target: f.target(), Heading: "You are signed in"}})
 }
+
+// continueData is the Data of the page that leads on to another host.
+type continueData struct{ URL, Target, Heading string }
 
 // callback receives the hand-off on a gated host.
 func (h *Handler) callback(w http.ResponseWriter, r *http.Request, p Place) error {

@@ -3,6 +3,7 @@ package web
 import (
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
 )
@@ -14,17 +15,28 @@ func (h *Handler) logoutPage(w http.ResponseWriter, r *http.Request, p Place) er
 		return err
 	}
 	if live == nil {
-		return h.showSignedOut(w, r, p)
+		return h.showSignedOut(w, r, p, r.URL.Query().Get("then"))
 	}
 	return h.show(w, r, p, http.StatusOK, "logout", View{User: userView(live), Data: struct{ ReturnTo string }{}})
 }
 
-func (h *Handler) showSignedOut(w http.ResponseWriter, r *http.Request, p Place) error {
-	login := p.Origin + Prefix + "login"
+// thenLife is how long after a sign-out here a browser may still be sent on to end its
+// session at a provider.
+const thenLife = 5 * time.Minute
+
+// signedOutData is the Data of the page after a sign-out. Then is where the browser ends
+// its session at a provider, if there is one.
+type signedOutData struct{ LoginURL, Then string }
+
+func (h *Handler) showSignedOut(w http.ResponseWriter, r *http.Request, p Place, then string) error {
+	d := signedOutData{LoginURL: p.Origin + Prefix + "login"}
 	if p.Mode == ModeSite {
-		login = p.Origin + "/" // the gate there knows the way back
+		d.LoginURL = p.Origin + "/" // the gate there knows the way back
 	}
-	return h.show(w, r, p, http.StatusOK, "signed-out", View{Data: struct{ LoginURL string }{login}})
+	if text, err := h.SignOuts.Open(then, thenLife); err == nil {
+		d.Then = string(text)
+	}
+	return h.show(w, r, p, http.StatusOK, "signed-out", View{Data: d})
 }
 
 // logout ends the session with everything under its root, or all sessions of
@@ -34,7 +46,11 @@ func (h *Handler) logout(w http.ResponseWriter, r *http.Request, p Place) error 
 	if err != nil {
 		return err
 	}
+	to := Prefix + "logout"
 	if live != nil {
+		if then := h.endAtProvider(r, p, live); then != "" {
+			to += "?then=" + h.SignOuts.Seal([]byte(then))
+		}
 		if r.PostForm.Get("everywhere") != "" {
 			_, err = h.Accounts.RevokeAll(r.Context(), actorOf(live, p), live.Session.UserID)
 		} else {
@@ -49,6 +65,6 @@ func (h *Handler) logout(w http.ResponseWriter, r *http.Request, p Place) error 
 		setCookie(w, p, flowCookie, "", -1) // who signs in again goes in no circle
 	}
 	w.Header().Set("Clear-Site-Data", `"cache"`) // pages of the app that a browser kept, for its back button too
-	done(w, r, Prefix+"logout", nil)
+	done(w, r, to, nil)
 	return nil
 }

@@ -39,7 +39,10 @@ type UserView struct {
 }
 
 // ErrorView is an error on a page: the sentence, and the field at fault.
-type ErrorView struct{ Code, Message, Field string }
+type ErrorView struct {
+	Code, Message, Field string
+	retryAfter           int
+}
 
 // pages holds one template set for each page.
 var pages = mustPages()
@@ -163,7 +166,7 @@ func initials(name string) string {
 }
 
 func errorView(p problem) *ErrorView {
-	return &ErrorView{Code: p.Code, Message: p.Message, Field: p.Field}
+	return &ErrorView{Code: p.Code, Message: p.Message, Field: p.Field, retryAfter: p.retryAfter}
 }
 
 // errorPage is the Data of the error page.

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -12,6 +13,9 @@ import (
 type registerData struct {
 	way
 	Username, Email, Name, Invite, Token, Rules string
+	PasswordOff                                 bool // or registering with one
+	Providers                                   []providerButton
+	Redirects                                   []string // to be told to the providers
 }
 
 // rules says what a password must be.
@@ -25,17 +29,32 @@ func newUser(form url.Values) authcore.NewUser {
 }
 
 func (h *Handler) registerData(p Place, form url.Values) registerData {
-	return registerData{way: h.wayOf(p, form), Username: form.Get("username"), Email: form.Get("email"), Name: form.Get("name"),
-		Invite: form.Get("invite"), Token: form.Get("token"), Rules: h.rules()}
+	d := registerData{way: h.wayOf(p, form), Username: form.Get("username"), Email: form.Get("email"), Name: form.Get("name"),
+		Invite: form.Get("invite"), Token: form.Get("token"), Rules: h.rules(), PasswordOff: h.Accounts.PasswordOff}
+	more := d.query()
+	more.Set("invite", d.Invite)
+	more.Set("setup", d.Token)
+	d.Providers = h.buttons(more)
+	for _, provider := range h.Providers.All() {
+		d.Redirects = append(d.Redirects, ConnectRedirect(p.Origin, provider.Name))
+	}
+	return d
 }
 
 // registerPage shows the registration form, where registration is possible.
 func (h *Handler) registerPage(w http.ResponseWriter, r *http.Request, p Place) error {
 	q := r.URL.Query()
-	if err := h.Accounts.MayRegister(r.Context(), authcore.Secret(q.Get("invite"))); err != nil {
+	d := h.registerData(p, q)
+	if err := h.Accounts.MayRegister(r.Context(), authcore.Secret(q.Get("invite"))); errors.Is(err, authcore.ErrRegisterOff) && d.Invite != "" && len(d.Providers) > 0 && h.Accounts.Invites {
+		d.PasswordOff = true // an invitation to sign in with a provider
+		err = h.Accounts.CheckInvite(r.Context(), authcore.Secret(d.Invite))
+		if err != nil {
+			return err
+		}
+	} else if err != nil {
 		return err
 	}
-	return h.show(w, r, p, http.StatusOK, "register", View{Data: h.registerData(p, q)})
+	return h.show(w, r, p, http.StatusOK, "register", View{Data: d})
 }
 
 // register makes an account and signs in.

@@ -1,0 +1,418 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/authcore"
+	"github.com/gatehouse-auth/gatehouse/authcore/connect"
+)
+
+// visit is a visit to a sign-in provider under way. It travels sealed, as the state of
+// the authorization request (RFC 6749 section 4.1.1), and is bound to the browser by its
+// flow cookie: so any number of tabs can have one, and nothing is written before it
+// ends.
+type visit struct {
+	Provider string             `json:"p"`
+	Purpose  purpose            `json:"w"`
+	Browser  string             `json:"b"` // hash of the flow cookie
+	Flow     connect.Flow       `json:"f"`
+	Way      *flow              `json:"o,omitempty"` // where to go after sign-in …
+	ReturnTo string             `json:"r,omitempty"` // … or here
+	Root     authcore.SessionID `json:"s,omitempty"` // of the session that links or confirms
+	Invite   authcore.Secret    `json:"-"`
+	Setup    authcore.Secret    `json:"-"`
+	Codes    [2]string          `json:"c,omitzero"` // the two above, as they travel
+}
+
+// purpose is what a visit is for.
+type purpose string
+
+const (
+	toSignIn  purpose = ""
+	toLink    purpose = "link"
+	toConfirm purpose = "confirm" // for where the way leads to
+	toChange  purpose = "change"  // something on the account page
+)
+
+// visitLife is how long a visit to a provider may take.
+const visitLife = 30 * time.Minute
+
+// connectRoute finds what is served under connect/.
+func (h *Handler) connectRoute(path string) (route, bool) {
+	name, rest, _ := strings.Cut(path, "/")
+	with := func(f func(http.ResponseWriter, *http.Request, Place, *connect.Provider) error) endpoint {
+		return func(w http.ResponseWriter, r *http.Request, p Place) error {
+			provider, err := h.Providers.Find(r.Context(), "", name)
+			if err != nil {
+				return err
+			}
+			return f(w, r, p, provider)
+		}
+	}
+	switch rest {
+	case "":
+		return route{get: with(h.visitProvider), modes: onPages}, name != ""
+	case "callback":
+		return route{get: with(h.providerAnswers), post: with(h.providerPosts), modes: onPages, foreign: true}, true
+	case "backchannel-logout":
+		return route{post: with(h.providerSignsOut), modes: onPages, foreign: true}, true
+	}
+	return route{}, false
+}
+
+// ConnectRedirect is the address to which a provider sends browsers back, on a host
+// with pages.
+func ConnectRedirect(origin, provider string) string {
+	return origin + Prefix + "connect/" + url.PathEscape(provider) + "/callback"
+}
+
+// visitProvider sends a browser to a provider to sign in, or to confirm who its user is.
+func (h *Handler) visitProvider(w http.ResponseWriter, r *http.Request, p Place, provider *connect.Provider) error {
+	q := r.URL.Query()
+	v := visit{Purpose: toSignIn, Invite: authcore.Secret(q.Get("invite")), Setup: authcore.Secret(q.Get("setup"))}
+	if f, _, ok := h.openFlow(q.Get("flow")); ok {
+		v.Way = &f
+	} else {
+		v.ReturnTo = localPath(q.Get("return_to"))
+	}
+	if confirm := purpose(q.Get("for")); confirm == toConfirm || confirm == toChange {
+		live, err := h.live(r, p)
+		if err != nil {
+			return err
+		}
+		if live != nil {
+			v.Purpose, v.Root = confirm, live.Session.Root
+		}
+	}
+	to, err := h.begin(w, r, p, provider, v)
+	if err != nil {
+		return h.visitFailed(w, r, p, &v, err)
+	}
+	redirectTo(w, r, to)
+	return nil
+}
+
+// begin makes a visit and gives the address at the provider.
+func (h *Handler) begin(w http.ResponseWriter, r *http.Request, p Place, provider *connect.Provider, v visit) (string, error) {
+	v.Provider, v.Browser = provider.Name, browserHash(h.flowCookie(w, r, p))
+	v.Flow = connect.NewFlow(ConnectRedirect(p.Origin, provider.Name))
+	v.Codes = [2]string{v.Invite.Reveal(), v.Setup.Reveal()}
+	if v.Purpose == toConfirm || v.Purpose == toChange {
+		v.Flow.Fresh = h.Accounts.Now().Unix()
+	}
+	state, err := json.Marshal(v)
+	if err != nil {
+		return "", err
+	}
+	return provider.Begin(r.Context(), v.Flow, h.Visits.Seal(state))
+}
+
+// openVisit reads the visit that a state is of. stale is one that is too old, or of
+// another browser: it still tells what was wanted.
+func (h *Handler) openVisit(r *http.Request, p Place, provider *connect.Provider, state string) (v visit, stale, ok bool) {
+	text, err := h.Visits.Open(state, visitLife)
+	if text == nil || json.Unmarshal(text, &v) != nil || v.Provider != provider.Name || v.Flow.Verifier == "" {
+		return visit{}, true, false
+	}
+	v.Invite, v.Setup = authcore.Secret(v.Codes[0]), authcore.Secret(v.Codes[1])
+	if v.Way != nil {
+		if !h.KnownOrigin(v.Way.Origin) {
+			v.Way = nil
+		} else {
+			v.Way.Path = localPath(v.Way.Path)
+		}
+	}
+	v.ReturnTo = localPath(v.ReturnTo)
+	browser := FlowToken(r.Header, p.Secure)
+	stale = err != nil || browser == "" || browserHash(browser) != v.Browser || v.Flow.Redirect != ConnectRedirect(p.Origin, provider.Name)
+	return v, stale, true
+}
+
+// form is the way of a visit as forms of ours carry it along.
+func (h *Handler) form(v *visit) url.Values {
+	form := url.Values{}
+	if v.Way != nil {
+		form.Set("flow", h.sealFlow(*v.Way))
+	} else if v.ReturnTo != "" && v.ReturnTo != "/" {
+		form.Set("return_to", v.ReturnTo)
+	}
+	return form
+}
+
+// once is what a visit is used up by.
+func (h *Handler) once(v *visit) authcore.Code {
+	return authcore.OnceOf(authcore.PurposeConnect, v.Flow.Nonce, h.Accounts.Now(), 2*visitLife)
+}
+
+// providerPosts takes an answer that comes as a form of another site (OAuth 2.0 Form Post
+// Response Mode), which brings no cookie of ours along. So the browser is sent on to
+// the same address, which does the rest; nothing happens here.
+func (h *Handler) providerPosts(w http.ResponseWriter, r *http.Request, p Place, provider *connect.Provider) error {
+	if isJSON(r) {
+		return errContentType
+	}
+	redirect(w, ConnectRedirect(p.Origin, provider.Name)+"?answer="+h.Answers.Seal([]byte(r.PostForm.Encode())))
+	return nil
+}
+
+// answerOf gives the parameters that a provider sent a browser back with.
+func (h *Handler) answerOf(r *http.Request) (url.Values, error) {
+	q, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil || !q.Has("answer") {
+		return q, err
+	}
+	text, err := h.Answers.Open(q.Get("answer"), time.Minute)
+	if err != nil {
+		return nil, err
+	}
+	return url.ParseQuery(string(text))
+}
+
+// providerAnswers ends a visit.
+func (h *Handler) providerAnswers(w http.ResponseWriter, r *http.Request, p Place, provider *connect.Provider) error {
+	if r.Method != http.MethodGet {
+		return notAllowed("GET, POST") // an answer is for a visit, not for a look
+	}
+	answer, err := h.answerOf(r)
+	if err != nil {
+		return h.visitAnew(w, r, p, &visit{})
+	}
+	v, stale, ok := h.openVisit(r, p, provider, answer.Get("state"))
+	if !ok {
+		return h.visitAnew(w, r, p, &visit{})
+	}
+	if !stale {
+		stale, err = h.Accounts.Store.CodeValid(r.Context(), authcore.PurposeConnect, h.once(&v).Hash, h.Accounts.Now())
+		if err != nil {
+			return err
+		}
+	}
+	if stale {
+		return h.visitAnew(w, r, p, &v)
+	}
+	actor := h.visitor(r, p)
+	giveBack, err := h.Accounts.AdmitProvider(actor)
+	if err != nil {
+		return h.visitFailed(w, r, p, &v, err)
+	}
+	who, tokens, err := provider.Finish(r.Context(), v.Flow, answer)
+	if err != nil {
+		if errors.Is(err, connect.ErrAway) {
+			giveBack()
+		}
+		h.Accounts.ProviderFailed(actor, provider.Name, err)
+		return h.visitFailed(w, r, p, &v, err)
+	}
+	if err := h.arrive(w, r, p, provider, &v, provider.Vouched(who, tokens)); err != nil {
+		return h.visitFailed(w, r, p, &v, err)
+	}
+	giveBack()
+	return nil
+}
+
+// visitor is who comes back from a provider: the user of the session, if there is one.
+func (h *Handler) visitor(r *http.Request, p Place) authcore.Actor {
+	if live, err := h.live(r, p); err == nil && live != nil {
+		return actorOf(live, p)
+	}
+	return authcore.Anonymous(p.Client)
+}
+
+// arrive does what a visit was for. What it returns is an error of the visit; it
+// answers itself otherwise.
+func (h *Handler) arrive(w http.ResponseWriter, r *http.Request, p Place, provider *connect.Provider, v *visit, who authcore.Vouched) error {
+	if v.Purpose != toSignIn {
+		return h.arriveAgain(w, r, p, v, who)
+	}
+	in := authcore.ProviderSignIn{Who: who, Host: p.Host, NewUsers: provider.NewUsers, Invite: v.Invite, Setup: v.Setup, Once: h.once(v)}
+	token, session, err := h.Accounts.SignInWith(r.Context(), authcore.Anonymous(p.Client), in)
+	switch {
+	case errors.Is(err, authcore.ErrLinkRequired):
+		return h.showLink(w, r, p, v, who, http.StatusOK, nil)
+	case errors.Is(err, authcore.ErrCodeInvalid):
+		return h.visitAnew(w, r, p, v)
+	case err != nil:
+		return err
+	}
+	r.PostForm = h.form(v)
+	return h.enter(w, r, p, token, session)
+}
+
+// arriveAgain is arrive for somebody who is signed in, in the session in which the visit
+// began.
+func (h *Handler) arriveAgain(w http.ResponseWriter, r *http.Request, p Place, v *visit, who authcore.Vouched) error {
+	live, err := h.signedIn(r, p)
+	if err != nil {
+		return err
+	}
+	if live.Session.Root != v.Root {
+		return h.visitAnew(w, r, p, v)
+	}
+	actor := actorOf(live, p)
+	if v.Purpose == toLink {
+		if err := h.Accounts.Link(r.Context(), actor, who, h.once(v)); err != nil {
+			return err
+		}
+		redirect(w, Prefix+"account?done=linked")
+		return nil
+	}
+	if err := h.Accounts.ConfirmWith(r.Context(), actor, who, h.once(v)); err != nil {
+		return err
+	}
+	if v.Purpose == toChange {
+		redirect(w, Prefix+"account?proof="+h.sealProof(live))
+		return nil
+	}
+	if live, err = h.signedIn(r, p); err != nil { // with the new proof, for the hand-off
+		return err
+	}
+	r.PostForm = h.form(v)
+	to, err := h.after(r, p, live)
+	if err == nil {
+		redirect(w, to)
+	}
+	return err
+}
+
+// visitAnew begins anew what came to nothing: with the sign-in page, or with where
+// somebody who is signed in wanted to go.
+func (h *Handler) visitAnew(w http.ResponseWriter, r *http.Request, p Place, v *visit) error {
+	live, err := h.live(r, p)
+	if err != nil {
+		return err
+	}
+	if v.Purpose == toLink || v.Purpose == toChange {
+		redirect(w, Prefix+"account?done=again")
+		return nil
+	}
+	form := h.form(v)
+	if live == nil {
+		form.Set("notice", "again")
+	}
+	page := "login"
+	if v.Purpose == toConfirm {
+		page = "confirm"
+	}
+	redirect(w, Prefix+page+"?"+form.Encode())
+	return nil
+}
+
+// visitFailed says what went wrong with a visit: on the sign-in page, where there are
+// other ways, or on an error page for somebody who is signed in.
+func (h *Handler) visitFailed(w http.ResponseWriter, r *http.Request, p Place, v *visit, err error) error {
+	var e *authcore.Error
+	if !errors.As(err, &e) || e.Kind == authcore.Internal || v.Purpose != toSignIn || v.Setup != "" {
+		return err
+	}
+	prob := describe(err, p.Client.RequestID)
+	h.log(r, prob, err)
+	prob.headers(w.Header())
+	return h.show(w, r, p, prob.Status, "login", View{Error: errorView(prob), Data: h.loginData(p, h.form(v))})
+}
+
+// linkData is the Data of the page that asks for the old way before a new one is added.
+type linkData struct {
+	way
+	Provider, Email string
+	Link            string // sealed
+	PasswordOff     bool
+	Busy            bool
+	RetryAfter      int
+	Providers       []providerButton
+}
+
+// pendingLink is an account at a provider that waits to be linked, until the user has
+// proven to be who has the address here. It travels sealed.
+type pendingLink struct {
+	Who    authcore.Vouched
+	Tokens string
+	Nonce  string // of the visit, which is used up with it
+}
+
+const linkLife = 15 * time.Minute
+
+func (h *Handler) showLink(w http.ResponseWriter, r *http.Request, p Place, v *visit, who authcore.Vouched, status int, view *View) error {
+	pending := pendingLink{Who: who, Tokens: who.Tokens.Reveal(), Nonce: v.Flow.Nonce}
+	text, err := json.Marshal(pending)
+	if err != nil {
+		return err
+	}
+	return h.showSealedLink(w, r, p, h.form(v), h.Links.Seal(text), who, status, view)
+}
+
+func (h *Handler) showSealedLink(w http.ResponseWriter, r *http.Request, p Place, form url.Values, sealed string, who authcore.Vouched, status int, view *View) error {
+	if view == nil {
+		view = &View{}
+	}
+	d := linkData{way: h.wayOf(p, form), Provider: who.Provider, Email: who.Email, Link: sealed, PasswordOff: h.Accounts.PasswordOff}
+	if provider, err := h.Providers.Find(r.Context(), "", who.Provider); err == nil {
+		d.Provider = provider.Label
+	}
+	for _, b := range h.buttons(form) {
+		if b.Name != who.Provider {
+			d.Providers = append(d.Providers, b)
+		}
+	}
+	if view.Error != nil {
+		d.Busy, d.RetryAfter = view.Error.Code == authcore.ErrLoginBusy.Code, view.Error.retryAfter
+	}
+	view.Data = d
+	return h.show(w, r, p, status, "link", *view)
+}
+
+// linkBySigningIn takes the password of somebody whose address a provider vouches for.
+func (h *Handler) linkBySigningIn(w http.ResponseWriter, r *http.Request, p Place) error {
+	text, err := h.Links.Open(r.PostForm.Get("link"), linkLife)
+	var pending pendingLink
+	if err != nil || json.Unmarshal(text, &pending) != nil || pending.Nonce == "" {
+		redirect(w, Prefix+"login?notice=again")
+		return nil
+	}
+	who := pending.Who
+	who.Tokens = authcore.Secret(pending.Tokens)
+	in := authcore.SignIn{Password: secret(r, "password"), Host: p.Host, Device: h.device(r, p)}
+	once := authcore.OnceOf(authcore.PurposeConnect, pending.Nonce, h.Accounts.Now(), 2*visitLife)
+	token, session, err := h.Accounts.LinkBySigningIn(r.Context(), authcore.Anonymous(p.Client), in, who, once)
+	var e *authcore.Error
+	switch {
+	case err == nil:
+		return h.enter(w, r, p, token, session)
+	case wantsJSON(r) || !errors.As(err, &e) || e.Kind != authcore.Unauthenticated && e.Kind != authcore.TooMany:
+		return err
+	}
+	prob := describe(err, p.Client.RequestID)
+	prob.headers(w.Header())
+	return h.showSealedLink(w, r, p, r.PostForm, r.PostForm.Get("link"), who, prob.Status, &View{Error: errorView(prob)})
+}
+
+// providerSignsOut takes a provider's word that somebody signed out there (OpenID Connect
+// Back-Channel Logout 1.0 section 2.5).
+func (h *Handler) providerSignsOut(w http.ResponseWriter, r *http.Request, p Place, provider *connect.Provider) error {
+	ctx, cancel := context.WithTimeout(r.Context(), 10*time.Second)
+	defer cancel()
+	out, err := provider.SignedOut(ctx, secret(r, "logout_token"))
+	if err == nil {
+		err = h.Accounts.SignedOut(ctx, authcore.Actor{Kind: authcore.ActorSystem, Client: p.Client}, out)
+	} else {
+		h.Accounts.ProviderFailed(authcore.Anonymous(p.Client), provider.Name, err)
+	}
+	secureHeaders(w.Header())
+	switch {
+	case err == nil:
+		w.WriteHeader(http.StatusOK)
+	case errors.Is(err, connect.ErrAnswer):
+		writeJSON(w, http.StatusBadRequest, map[string]string{"error": "invalid_request", "error_description": "The logout token is not valid."})
+	default: // it may tell us again
+		h.log(r, describe(err, p.Client.RequestID), err)
+		w.Header().Set("Retry-After", strconv.Itoa(5))
+		writeJSON(w, http.StatusServiceUnavailable, map[string]string{"error": "temporarily_unavailable"})
+	}
+	return nil
+}

@@ -1,0 +1,511 @@
+package caddymodule
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/gatehouse-auth/gatehouse/authcore"
+	"github.com/gatehouse-auth/gatehouse/authcore/access"
+	"github.com/gatehouse-auth/gatehouse/authcore/connect"
+	"github.com/gatehouse-auth/gatehouse/authcore/web"
+)
+
+// ProviderSettings are one outside provider to sign in with.
+type ProviderSettings struct {
+	// google, microsoft, github, gitlab, discord, apple, oidc or oauth2.
+	Kind string `json:"kind"`
+	// In addresses and rules. The kind's own name, but for oidc and oauth2.
+	Name string `json:"name"`
+	// For people. Default: that of the kind, or the name.
+	Label string `json:"label,omitempty"`
+	// oidc: where the provider is. gitlab: the same, for one of one's own.
+	Issuer string `json:"issuer,omitempty"`
+	// microsoft: the tenant.
+	Tenant       string `json:"tenant,omitempty"`
+	ClientID     string `json:"client_id"`
+	ClientSecret string `json:"client_secret,omitempty"`
+	// apple: the team, the id of the key, and the key (.p8).
+	Team  string `json:"team,omitempty"`
+	KeyID string `json:"key_id,omitempty"`
+	Key   string `json:"key,omitempty"`
+	// oauth2: the endpoints, and what the fields of the last one mean.
+	Authorize string            `json:"authorize,omitempty"`
+	Token     string            `json:"token,omitempty"`
+	UserInfo  string            `json:"userinfo,omitempty"`
+	Fields    map[string]string `json:"fields,omitempty"`
+	// In place of the scopes that the kind asks for.
+	Scopes []string `json:"scopes,omitempty"`
+	// The answer comes as a form.
+	FormPost bool `json:"form_post,omitempty"`
+	// Who may come in: any one term.
+	Allow []string `json:"allow,omitempty"`
+	// Groups for those for whom any one of the terms holds: name, then terms.
+	Groups [][]string `json:"groups,omitempty"`
+	// Claims whose values are groups, each with a prefix.
+	GroupsFrom [][]string `json:"groups_from,omitempty"`
+	// Who gets an account at the first sign-in: create (default), invite or ask.
+	NewUsers string `json:"new_users,omitempty"`
+	// How often the provider is asked again about people who are signed in, or off. Default: 1h.
+	Recheck string `json:"recheck,omitempty"`
+	// Whether to believe the provider that it asked for two factors.
+	TrustMFA bool `json:"trust_mfa,omitempty"`
+	// Whether services may ask for people's tokens at the provider.
+	Broker bool `json:"broker,omitempty"`
+	// Where a sign-out ends: both (default) or here.
+	SignOut string `json:"sign_out,omitempty"`
+
+	at string // where it stands in a Caddyfile
+}
+
+// providerKind is what the Caddyfile's line of a kind of provider is like.
+type providerKind struct {
+	label string
+	named bool     // several may be there, each with a name
+	args  []string // what stands in the line, after the name
+	open  bool     // everybody there may come in unless an allow line says otherwise
+}
+
+var providerKinds = map[string]providerKind{
+	connect.Google:    {label: "Google", args: []string{"CLIENT_ID", "SECRET"}},
+	connect.Microsoft: {label: "Microsoft", args: []string{"CLIENT_ID", "SECRET"}},
+	connect.GitHub:    {label: "GitHub", args: []string{"CLIENT_ID", "SECRET"}},
+	connect.GitLab:    {label: "GitLab", args: []string{"CLIENT_ID", "SECRET"}},
+	connect.Discord:   {label: "Discord", args: []string{"CLIENT_ID", "SECRET"}},
+	connect.Apple:     {label: "Apple", args: []string{"CLIENT_ID"}},
+	connect.OIDC:      {named: true, args: []string{"ISSUER", "CLIENT_ID", "SECRET"}, open: true},
+	connect.OAuth2:    {named: true, args: []string{"CLIENT_ID", "SECRET"}},
+}
+
+// everyone is the term that lets in whoever the provider knows.
+const everyone = "everyone"
+
+// providerWord reads one word of a provider's block.
+type providerWord struct {
+	only []string // the kinds that have it; nil is all
+	read func(d *caddyfile.Dispenser, p *ProviderSettings) error
+}
+
+// providerWords are the words of a provider's block.
+var providerWords = map[string]providerWord{
+	"label":       {read: providerText(func(p *ProviderSettings) *string { return &p.Label })},
+	"tenant":      {[]string{connect.Microsoft}, providerText(func(p *ProviderSettings) *string { return &p.Tenant })},
+	"issuer":      {[]string{connect.GitLab}, providerText(func(p *ProviderSettings) *string { return &p.Issuer })},
+	"team":        {[]string{connect.Apple}, providerText(func(p *ProviderSettings) *string { return &p.Team })},
+	"key_id":      {[]string{connect.Apple}, providerText(func(p *ProviderSettings) *string { return &p.KeyID })},
+	"key":         {[]string{connect.Apple}, providerText(func(p *ProviderSettings) *string { return &p.Key })},
+	"authorize":   {[]string{connect.OAuth2}, providerText(func(p *ProviderSettings) *string { return &p.Authorize })},
+	"token":       {[]string{connect.OAuth2}, providerText(func(p *ProviderSettings) *string { return &p.Token })},
+	"userinfo":    {[]string{connect.OAuth2}, providerText(func(p *ProviderSettings) *string { return &p.UserInfo })},
+	"fields":      {[]string{connect.OAuth2}, parseFields},
+	"form_post":   {[]string{connect.OIDC}, providerFlag(func(p *ProviderSettings) *bool { return &p.FormPost })},
+	"new_users":   {read: providerText(func(p *ProviderSettings) *string { return &p.NewUsers })},
+	"recheck":     {read: providerText(func(p *ProviderSettings) *string { return &p.Recheck })},
+	"sign_out":    {read: providerText(func(p *ProviderSettings) *string { return &p.SignOut })},
+	"trust_mfa":   {read: providerFlag(func(p *ProviderSettings) *bool { return &p.TrustMFA })},
+	"broker":      {read: providerFlag(func(p *ProviderSettings) *bool { return &p.Broker })},
+	"scopes":      {read: providerList(1, -1, func(p *ProviderSettings, args []string) { p.Scopes = append(p.Scopes, args...) })},
+	"allow":       {read: providerList(1, -1, func(p *ProviderSettings, args []string) { p.Allow = append(p.Allow, args...) })},
+	"group":       {read: providerList(2, -1, func(p *ProviderSettings, args []string) { p.Groups = append(p.Groups, args) })},
+	"groups_from": {read: providerList(1, 2, func(p *ProviderSettings, args []string) { p.GroupsFrom = append(p.GroupsFrom, args) })},
+}
+
+func providerText(field func(*ProviderSettings) *string) func(*caddyfile.Dispenser, *ProviderSettings) error {
+	return func(d *caddyfile.Dispenser, p *ProviderSettings) error {
+		word, args := d.Val(), d.RemainingArgs()
+		if len(args) != 1 || args[0] == "" {
+			return d.Errf("%s takes one argument", word)
+		}
+		if *field(p) != "" {
+			return d.Errf("%s stands here a second time", word)
+		}
+		*field(p) = args[0]
+		return noBlock(d, word)
+	}
+}
+
+func providerFlag(field func(*ProviderSettings) *bool) func(*caddyfile.Dispenser, *ProviderSettings) error {
+	return func(d *caddyfile.Dispenser, p *ProviderSettings) error {
+		word := d.Val()
+		if d.NextArg() {
+			return d.Errf("%s takes no argument, not %q", word, d.Val())
+		}
+		*field(p) = true
+		return noBlock(d, word)
+	}
+}
+
+func providerList(least, most int, add func(*ProviderSettings, []string)) func(*caddyfile.Dispenser, *ProviderSettings) error {
+	return func(d *caddyfile.Dispenser, p *ProviderSettings) error {
+		word, args := d.Val(), d.RemainingArgs()
+		if len(args) < least || most >= 0 && len(args) > most || slices.Contains(args, "") {
+			return d.Errf("%s takes %s", word, count(least, most))
+		}
+		add(p, args)
+		return noBlock(d, word)
+	}
+}
+
+// fieldNames are what a UserInfo endpoint can tell.
+var fieldNames = []string{"subject", "username", "name", "email", "email_verified"}
+
+// parseFields reads the block that says what a UserInfo endpoint's fields are.
+func parseFields(d *caddyfile.Dispenser, p *ProviderSettings) error {
+	if d.NextArg() {
+		return d.Errf("fields takes a block, as in fields { subject id }, not %q", d.Val())
+	}
+	if p.Fields != nil {
+		return d.Err("fields stands here a second time")
+	}
+	p.Fields = make(map[string]string)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		word, args := d.Val(), d.RemainingArgs()
+		switch {
+		case !slices.Contains(fieldNames, word):
+			return d.Errf("unknown word %q; known here: %s", word, strings.Join(fieldNames, ", "))
+		case len(args) != 1 || args[0] == "":
+			return d.Errf("%s takes the name of a field, as in: %s id", word, word)
+		case p.Fields[word] != "":
+			return d.Errf("%s stands here a second time", word)
+		}
+		p.Fields[word] = args[0]
+		if err := noBlock(d, word); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// parseProvider reads one provider: the kind, a name where there may be several, what
+// the kind needs, and a block.
+func parseProvider(d *caddyfile.Dispenser, s *Settings) error {
+	p := ProviderSettings{Kind: d.Val(), Name: d.Val(), at: position(d)}
+	kind, args := providerKinds[p.Kind], d.RemainingArgs()
+	usage := append([]string{p.Kind}, kind.args...)
+	if kind.named {
+		usage = slices.Insert(usage, 1, "NAME")
+	}
+	optional := p.Kind == connect.OIDC && len(args) == len(usage)-2 // a public client has no secret
+	if len(args) != len(usage)-1 && !optional || slices.Contains(args, "") {
+		return d.Errf("write: %s", strings.Join(usage, " "))
+	}
+	if kind.named {
+		p.Name, args = args[0], args[1:]
+	}
+	for i, arg := range args {
+		switch kind.args[i] {
+		case "ISSUER":
+			p.Issuer = arg
+		case "CLIENT_ID":
+			p.ClientID = arg
+		case "SECRET":
+			p.ClientSecret = arg
+		}
+	}
+	if slices.ContainsFunc(s.Providers, func(q ProviderSettings) bool { return q.Name == p.Name }) {
+		return d.Errf("provider %s is there already", p.Name)
+	}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		word, known := providerWords[d.Val()]
+		if !known || word.only != nil && !slices.Contains(word.only, p.Kind) {
+			return d.Errf("unknown word %q; known here: %s", d.Val(), strings.Join(wordsOf(p.Kind), ", "))
+		}
+		if err := word.read(d, &p); err != nil {
+			return err
+		}
+		var r resolver
+		if r.provider(&p); r.err != nil {
+			return d.WrapErr(r.err)
+		}
+	}
+	var r resolver
+	if r.wholeProvider(&p); r.err != nil {
+		return d.WrapErr(r.err)
+	}
+	s.Providers = append(s.Providers, p)
+	return nil
+}
+
+func wordsOf(kind string) []string {
+	var all []string
+	for _, name := range sortedKeys(providerWords) {
+		if w := providerWords[name]; w.only == nil || slices.Contains(w.only, kind) {
+			all = append(all, name)
+		}
+	}
+	return all
+}
+
+// providers reads all providers.
+func (r *resolver) providers(all []ProviderSettings) []connect.Settings {
+	var out []connect.Settings
+	for i := range all {
+		if slices.ContainsFunc(all[:i], func(q ProviderSettings) bool { return q.Name == all[i].Name }) {
+			r.fail("provider %s is there twice", all[i].Name)
+		}
+		out = append(out, r.wholeProvider(&all[i]))
+	}
+	return out
+}
+
+// wholeProvider is provider, and looks for what is missing.
+func (r *resolver) wholeProvider(p *ProviderSettings) connect.Settings {
+	s := r.provider(p)
+	missing := func(word, value string) {
+		if value == "" {
+			r.fail("%s: %s is missing", p.Kind, word)
+		}
+	}
+	if p.ClientID == "" {
+		r.fail("%s: the client id is missing", p.Kind)
+	}
+	switch p.Kind {
+	case connect.OIDC:
+		missing("the issuer", p.Issuer)
+	case connect.Apple:
+		missing("team", p.Team)
+		missing("key_id", p.KeyID)
+		missing("key", p.Key)
+	case connect.OAuth2:
+		missing("authorize", p.Authorize)
+		missing("token", p.Token)
+		missing("userinfo", p.UserInfo)
+		missing("subject in fields", p.Fields["subject"])
+	}
+	if len(p.Allow) == 0 && !providerKinds[p.Kind].open {
+		r.fail("%s: it lacks an allow line: anybody can have an account at %s; say who may come in, as in: allow domain:example.com, or for all of them: allow everyone",
+			p.Name, cmp.Or(providerKinds[p.Kind].label, p.Name))
+	}
+	return s
+}
+
+// provider reads the settings of one provider as far as they are there.
+func (r *resolver) provider(p *ProviderSettings) connect.Settings {
+	kind, known := providerKinds[p.Kind]
+	if !known {
+		r.fail("unknown kind of provider %q; known: %s", p.Kind, strings.Join(sortedKeys(providerKinds), ", "))
+		return connect.Settings{}
+	}
+	if !validProvider(p.Name) {
+		r.fail("%q cannot be the name of a provider: use up to 32 lower-case letters, digits, - and _", p.Name)
+	}
+	s := connect.Settings{Name: p.Name, Kind: p.Kind, Label: cmp.Or(r.text("label", p.Label), kind.label, p.Name),
+		Issuer: cmp.Or(r.text("issuer", p.Issuer), r.text("tenant", p.Tenant)), ClientID: r.text("client id", p.ClientID),
+		ClientSecret: authcore.Secret(r.text("secret", p.ClientSecret)),
+		AppleKey:     connect.AppleKey{Team: r.text("team", p.Team), ID: r.text("key_id", p.KeyID), Key: authcore.Secret(r.text("key", p.Key))},
+		Authorize:    r.text("authorize", p.Authorize), Token: r.text("token", p.Token), UserInfo: r.text("userinfo", p.UserInfo),
+		Fields: connect.Fields{Subject: p.Fields["subject"], Username: p.Fields["username"], Name: p.Fields["name"], Email: p.Fields["email"], EmailVerified: p.Fields["email_verified"]},
+		Scopes: r.texts("scopes", p.Scopes), FormPost: p.FormPost, TrustMFA: p.TrustMFA, Broker: p.Broker}
+	s.Allow = r.rules(p.Kind, p.Allow)
+	if len(p.Allow) == 0 && kind.open {
+		s.Allow = r.rules(p.Kind, []string{everyone})
+	}
+	for _, g := range p.Groups {
+		s.Grants = append(s.Grants, r.grants(p.Kind, g)...)
+	}
+	for _, from := range p.GroupsFrom {
+		prefix := p.Name + "/"
+		if len(from) > 1 {
+			prefix = from[1]
+		}
+		if !access.ValidGroup(prefix + "x") {
+			r.fail("groups_from: %q cannot begin the name of a group", prefix)
+		}
+		s.GroupsFrom = append(s.GroupsFrom, connect.ClaimGroups{Claim: from[0], Prefix: prefix})
+	}
+	s.NewUsers, s.SignOut, s.Recheck = r.newUsers(p.NewUsers), r.signOut(p.SignOut), r.recheck(p.Recheck)
+	if r.err == nil && (r.expand != nil || !isPlaceholder(p.Issuer+p.Tenant+p.Authorize+p.Token+p.UserInfo)) {
+		if _, err := connect.New(s, nil, time.Now); err != nil {
+			r.fail("%s: %w", p.Name, err)
+		}
+	}
+	return s
+}
+
+func validProvider(name string) bool {
+	return name != "" && len(name) <= 32 && name[0] != '-' && !strings.ContainsFunc(name, func(c rune) bool {
+		return (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_'
+	})
+}
+
+// rules reads terms; what a placeholder hides is looked at when the gate starts.
+func (r *resolver) rules(kind string, terms []string) []connect.Rule {
+	var all []connect.Rule
+	for _, term := range terms {
+		text := r.text("allow", term)
+		if text == "" {
+			continue
+		}
+		rule, err := connect.ParseRule(text, kind)
+		if err != nil {
+			r.fail("%w", err)
+		}
+		all = append(all, rule)
+	}
+	return all
+}
+
+// grants reads a line that gives a group.
+func (r *resolver) grants(kind string, line []string) []connect.Grant {
+	if len(line) < 2 {
+		r.fail("group takes a name and at least one term, as in: group staff domain:example.com")
+		return nil
+	}
+	name := r.text("group", line[0])
+	if name != "" && !access.ValidGroup(name) {
+		r.fail("%q cannot be the name of a group: use up to 64 lower-case letters, digits and . _ - : / @", name)
+	}
+	var all []connect.Grant
+	for _, rule := range r.rules(kind, line[1:]) {
+		all = append(all, connect.Grant{Group: name, When: rule})
+	}
+	return all
+}
+
+func (r *resolver) newUsers(s string) authcore.NewUsers {
+	switch v := authcore.NewUsers(r.text("new_users", s)); v {
+	case "":
+		return authcore.NewUsersCreate
+	case authcore.NewUsersCreate, authcore.NewUsersInvite, authcore.NewUsersAsk:
+		return v
+	default:
+		r.fail("new_users is create, invite or ask, not %q", s)
+	}
+	return authcore.NewUsersInvite
+}
+
+func (r *resolver) signOut(s string) bool {
+	switch t := r.text("sign_out", s); t {
+	case "", "both":
+		return true
+	case "here":
+	default:
+		r.fail("sign_out is both or here, not %q", t)
+	}
+	return false
+}
+
+const defaultRecheck = "1h"
+
+func (r *resolver) recheck(s string) time.Duration {
+	if r.text("recheck", s) == "off" {
+		return 0
+	}
+	return r.duration("recheck", s, defaultRecheck)
+}
+
+// invites tells whether an invitation is good for something.
+func (v *values) invites() bool {
+	return v.register == authcore.RegisterInvite || slices.ContainsFunc(v.providers, func(p connect.Settings) bool { return p.NewUsers == authcore.NewUsersInvite })
+}
+
+// providerTransport reaches providers. It is one for all configurations, so that a
+// reload leaves no connections behind.
+var providerTransport = &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 32, IdleConnTimeout: 90 * time.Second,
+	TLSHandshakeTimeout: 5 * time.Second, ResponseHeaderTimeout: 10 * time.Second, MaxResponseHeaderBytes: 64 << 10,
+	DialContext: (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext}
+
+func newProviders(all []connect.Settings) (*connect.Providers, error) {
+	var providers []*connect.Provider
+	for _, s := range all {
+		p, err := connect.New(s, providerTransport, time.Now)
+		if err != nil {
+			return nil, fmt.Errorf("provider %s: %w", s.Name, err)
+		}
+		providers = append(providers, p)
+	}
+	return connect.NewProviders(providers, nil), nil // organizations have none of their own yet
+}
+
+func noProvider(name string) error {
+	return fmt.Errorf("there is no provider %q; define it in the global option gate", name)
+}
+
+// knowsProvider refuses a name that no provider has.
+func (a *App) knowsProvider(name string) error {
+	if _, err := a.providers.Find(a.ctx, "", name); err != nil {
+		return noProvider(name)
+	}
+	return nil
+}
+
+// asking is what goes on with the providers of one configuration while it runs.
+type asking struct {
+	cancel context.CancelFunc
+	ended  sync.WaitGroup
+}
+
+// start asks each provider where its endpoints are, and again and again about those who
+// are signed in by it.
+func (a *asking) start(rt *instance) {
+	ctx, cancel := context.WithCancel(context.Background())
+	a.cancel = cancel
+	for _, p := range rt.app.providers.All() {
+		a.ended.Go(func() { p.Run(ctx, rt.core.complaint("provider "+p.Name+" does not answer as it should").report) })
+		a.ended.Go(func() {
+			rt.broker.Recheck(ctx, p, rt.core.complaint("provider "+p.Name+" cannot be asked who is still there").report)
+		})
+	}
+}
+
+func (a *asking) end() {
+	if a.cancel != nil {
+		a.cancel()
+	}
+	a.ended.Wait()
+}
+
+// examineProviders asks each provider for what a sign-in needs, and says which addresses
+// it must know of.
+func (rt *instance) examineProviders(ctx context.Context) []finding {
+	var found []finding
+	for _, p := range rt.app.providers.All() {
+		check := "provider " + p.Name
+		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+		if err := p.Ask(ctx); err != nil {
+			found = append(found, wrong(check, "%s cannot be used: %v", p.Label, causeOf(err)))
+		} else {
+			found = append(found, fine(check, "%s answers", p.Label))
+		}
+		cancel()
+		for _, origin := range rt.pagesOrigins() {
+			found = append(found, fine(check, "redirect address: %s", web.ConnectRedirect(origin, p.Name)))
+			if p.SignOut && p.Issuer != "" {
+				found = append(found, fine(check, "after sign-out (post-logout) address: %s%slogout; back-channel logout address: %s%sconnect/%s/backchannel-logout", origin, web.Prefix, origin, web.Prefix, p.Name))
+			}
+		}
+	}
+	return found
+}
+
+// pagesOrigins are the origins that have pages to sign in.
+func (rt *instance) pagesOrigins() []string {
+	if rt.portal.host != "" {
+		return []string{rt.portal.String()}
+	}
+	var all []string
+	for _, s := range rt.sites {
+		if s.host != "" {
+			all = append(all, s.origin.String())
+		}
+	}
+	return all
+}
+
+// causeOf is the cause that an error carries, else the error.
+func causeOf(err error) error {
+	var ours *authcore.Error
+	if errors.As(err, &ours) && ours.Err != nil {
+		return ours.Err
+	}
+	return err
+}
