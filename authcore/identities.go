@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -22,11 +21,11 @@ type Vouched struct {
 	Name            string
 	Email           string
 	EmailVerified   bool
-	Session         string    // at the provider (sid); may be empty
-	AuthTime        time.Time // when the provider last asked for a proof; zero where it does not say
-	SecondFactor    bool      // the provider asked for two factors, and is believed
-	Groups          []string  // of ours, that the provider's rules give
-	Tokens          Secret    // to be kept; empty for none
+	Session         string          // at the provider (sid); may be empty
+	AuthTime        time.Time       // when the provider last asked for a proof; zero where it does not say
+	SecondFactor    bool            // the provider asked for two factors, and is believed
+	Groups          []string        // of ours, that the provider's rules give
+	Tokens          *ProviderTokens `json:"-"` // to be kept; nil for none
 }
 
 // NewUsers says who gets an account by signing in with a provider for the first time.
@@ -47,6 +46,10 @@ type ProviderSignIn struct {
 	Invite   Secret // where the person came with an invitation
 	Setup    Secret // where the person came with a setup link
 	Once     Code   // of the flow
+	// Also is another account of the same person, which is linked to the user along
+	// with it, and what that uses up; nil for none.
+	Also     *Vouched
+	AlsoOnce Code
 }
 
 // OnceOf makes what a flow, or a provider's word, can be used up by. id is its own,
@@ -59,40 +62,19 @@ func OnceOf(purpose Purpose, id string, now time.Time, life time.Duration) Code 
 // provider.
 const maxIdentityName = 255
 
-// identity is what is kept of somebody at a provider.
-func (a *Accounts) identity(id IdentityID, user UserID, w *Vouched) Identity {
-	now := a.Now()
+// identity is what is kept of somebody at a provider; before is what was, if anything.
+func (a *Accounts) identity(before *Identity, user UserID, w *Vouched) Identity {
+	now, id, tokens := a.Now(), NewIdentityID(), w.Tokens
+	if before != nil {
+		id = before.ID
+		if old, err := a.OpenTokens(before); err == nil {
+			tokens = tokens.after(old)
+		}
+	}
 	i := Identity{ID: id, User: user, Provider: w.Provider, Issuer: w.Issuer, Subject: w.Subject, Username: clean(w.Username, maxIdentityName),
 		Email: w.Email, CreatedAt: now, UsedAt: now, CheckedAt: now, Groups: w.Groups}
-	i.Tokens = a.sealTokens(&i, w.Tokens)
+	i.Tokens = a.sealTokens(&i, tokens)
 	return i
-}
-
-// sealTokens encrypts tokens for an identity: those of one do not open as those of
-// another.
-func (a *Accounts) sealTokens(i *Identity, tokens Secret) string {
-	if tokens == "" {
-		return ""
-	}
-	return a.ProviderTokens.Seal([]byte(SubjectKey(i.Issuer, i.Subject) + tokens.Reveal()))
-}
-
-var errForeignTokens = errors.New("the tokens are of another identity")
-
-// OpenTokens gives the tokens that are kept of an identity; empty for none.
-func (a *Accounts) OpenTokens(i *Identity) (Secret, error) {
-	if i.Tokens == "" {
-		return "", nil
-	}
-	text, err := a.ProviderTokens.Open(i.Tokens, math.MaxInt64)
-	if err != nil && !errors.Is(err, ErrSealOld) { // which it looks like after a clock was set back
-		return "", err
-	}
-	tokens, ours := strings.CutPrefix(string(text), SubjectKey(i.Issuer, i.Subject))
-	if !ours {
-		return "", errForeignTokens
-	}
-	return Secret(tokens), nil
 }
 
 // SignInWith makes a session for somebody whom a provider vouches for, and at the first
@@ -103,7 +85,20 @@ func (a *Accounts) OpenTokens(i *Identity) (Secret, error) {
 func (a *Accounts) SignInWith(ctx context.Context, actor Actor, in ProviderSignIn) (Secret, Session, error) {
 	token, s, err := a.signInWith(ctx, actor, in)
 	a.Tally.signIn(err)
+	if err == nil && in.Also != nil {
+		return a.alsoLink(ctx, actor, token, s, *in.Also, in.AlsoOnce)
+	}
 	return token, s, err
+}
+
+// alsoLink links an account to the user of a new session, which ends where that cannot
+// be.
+func (a *Accounts) alsoLink(ctx context.Context, actor Actor, token Secret, s Session, w Vouched, once Code) (Secret, Session, error) {
+	by := Actor{Kind: ActorUser, User: s.UserID, Session: s.ID, Client: actor.Client}
+	if err := a.Link(ctx, by, w, once); err != nil {
+		return "", Session{}, errors.Join(err, a.Revoke(ctx, by, s.Root))
+	}
+	return token, s, nil
 }
 
 // overtakenTries is how often a sign-in is tried anew because somebody else took a name, or
@@ -147,7 +142,7 @@ func (a *Accounts) arrival(ctx context.Context, in *ProviderSignIn, try int) (Id
 	case err == nil && user.Status != Active:
 		return IdentitySignIn{}, ErrWaiting.With(errDisabled)
 	case err == nil:
-		return IdentitySignIn{Identity: a.identity(found.ID, user.ID, &in.Who), Once: in.Once}, nil
+		return IdentitySignIn{Identity: a.identity(&found, user.ID, &in.Who), Once: in.Once}, nil
 	case !ErrIdentityNotFound.is(err):
 		return IdentitySignIn{}, err
 	}
@@ -186,7 +181,7 @@ func (a *Accounts) newcomer(ctx context.Context, in *ProviderSignIn, try int) (I
 		u.Status = Disabled
 	}
 	u.Username = usernameFor(w, try)
-	cmd.NewUser, cmd.Identity = &u, a.identity(NewIdentityID(), u.ID, w)
+	cmd.NewUser, cmd.Identity = &u, a.identity(nil, u.ID, w)
 	return cmd, nil
 }
 
@@ -274,7 +269,7 @@ func (a *Accounts) link(ctx context.Context, actor Actor, w Vouched, once Code) 
 	case !ErrIdentityNotFound.is(err):
 		return err
 	}
-	i := a.identity(NewIdentityID(), actor.User, &w)
+	i := a.identity(nil, actor.User, &w)
 	if err := a.Store.LinkIdentity(ctx, i, once, a.event(actor, IdentityLink, TargetUser(actor.User), Success, "provider "+w.Provider)); err != nil {
 		return err
 	}
@@ -287,15 +282,26 @@ func (a *Accounts) link(ctx context.Context, actor Actor, w Vouched, once Code) 
 // are those of SignIn and Link.
 func (a *Accounts) LinkBySigningIn(ctx context.Context, actor Actor, in SignIn, w Vouched, once Code) (Secret, Session, error) {
 	in.Login = w.Email
-	token, s, err := a.SignIn(ctx, actor, in)
+	token, s, err := a.signIn(ctx, actor, in) // also where passwords are off: it is how the user was known
+	a.Tally.signIn(err)
 	if err != nil {
 		return "", Session{}, err
 	}
-	by := Actor{Kind: ActorUser, User: s.UserID, Session: s.ID, Client: actor.Client}
-	if err := a.Link(ctx, by, w, once); err != nil {
-		return "", Session{}, errors.Join(err, a.Revoke(ctx, by, s.Root))
+	return a.alsoLink(ctx, actor, token, s, w, once)
+}
+
+// WaysIn tells how the user with an address can sign in: with a password, and with which
+// providers, by their names.
+func (a *Accounts) WaysIn(ctx context.Context, email string) (password bool, providers []string, err error) {
+	user, hash, err := a.Store.UserByLogin(ctx, EmailKey(email), true)
+	if err != nil {
+		return false, nil, err
 	}
-	return token, s, nil
+	linked, err := a.Store.IdentitiesOf(ctx, user.ID)
+	for _, i := range linked {
+		providers = append(providers, i.Provider)
+	}
+	return hash != "", providers, err
 }
 
 // ConfirmWith makes the word of a provider count as a new proof for all sessions of the
@@ -316,7 +322,7 @@ func (a *Accounts) confirmWith(ctx context.Context, actor Actor, w Vouched, once
 	if err != nil || user.ID != actor.User {
 		return ErrWrongPerson
 	}
-	i := a.identity(found.ID, user.ID, &w)
+	i := a.identity(&found, user.ID, &w)
 	if err := a.Store.ConfirmIdentity(ctx, i, actor.Session, once, a.event(actor, UserConfirm, TargetUser(actor.User), Success, "provider "+w.Provider)); err != nil {
 		return err
 	}
@@ -366,7 +372,7 @@ func (a *Accounts) Renewed(ctx context.Context, i Identity, w Vouched) (now Iden
 
 // KeepTokens keeps tokens of an identity in place of older ones that are used up, where
 // the provider could not be asked about the person.
-func (a *Accounts) KeepTokens(ctx context.Context, i Identity, tokens Secret) error {
+func (a *Accounts) KeepTokens(ctx context.Context, i Identity, tokens *ProviderTokens) error {
 	return a.Store.KeepTokens(ctx, i.ID, i.Version, a.sealTokens(&i, tokens), i.CheckedAt)
 }
 
@@ -379,7 +385,7 @@ func (a *Accounts) Checked(ctx context.Context, i Identity) error {
 // more, and tells how many sessions that ended.
 func (a *Accounts) Expel(ctx context.Context, i Identity, why error) (int, error) {
 	ev := a.event(Actor{Kind: ActorSystem}, IdentityExpel, TargetUser(i.User), Success, "provider "+i.Provider+": "+causeOf(why))
-	n, err := a.Store.ExpelIdentity(ctx, i.ID, i.Version, ev)
+	n, err := a.Store.ExpelIdentity(ctx, i.ID, i.Version, !a.PasswordOff, ev)
 	if err == nil {
 		a.changed(ChangeUser, string(i.User))
 	}

@@ -113,12 +113,15 @@ type IdentityStore interface {
 	// are still of the version; else it does nothing.
 	KeepTokens(ctx context.Context, id IdentityID, version int64, tokens string, checked time.Time) error
 	// IdentitiesDue lists identities of a provider with tokens that were last checked
-	// before a time and have a session that lives, those that wait longest first.
-	IdentitiesDue(ctx context.Context, provider string, before, now time.Time, limit int) ([]Identity, error)
+	// before a time and have a session that lives, in the order of their ids, after one
+	// of them.
+	IdentitiesDue(ctx context.Context, provider string, before, now time.Time, after IdentityID, limit int) ([]Identity, error)
 	// ExpelIdentity ends the sessions that an identity made, and forgets its tokens and
 	// the groups that it gave, if the tokens are still of the version: the provider
-	// vouches for the person no more. It tells how many sessions.
-	ExpelIdentity(ctx context.Context, id IdentityID, version int64, ev Event) (sessions int, err error)
+	// vouches for the person no more. A user who has no other way in loses the access
+	// tokens too; a password counts as one where passwords is true. It tells how many
+	// sessions ended.
+	ExpelIdentity(ctx context.Context, id IdentityID, version int64, passwords bool, ev Event) (sessions int, err error)
 	// SignOutIdentity ends the sessions that a provider signed out, and tells whose.
 	// ErrCodeInvalid where it was told so before.
 	SignOutIdentity(ctx context.Context, out SignOut, ev Event) (of []UserID, err error)

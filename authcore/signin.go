@@ -21,19 +21,19 @@ type SignIn struct {
 // SignIn checks a password and makes a session. It returns ErrLoginFailed for
 // an unknown user, a wrong password and a disabled user alike, after the same
 // work; ErrTooManySignIns when a limit is reached and ErrLoginBusy when no
-// hash can run now. A device that knows the user has limits of its own, and goes
+// hash can run now; ErrPasswordOff where passwords are off. A device that knows the user has limits of its own, and goes
 // first where many wait.
 func (a *Accounts) SignIn(ctx context.Context, actor Actor, in SignIn) (Secret, Session, error) {
+	if a.PasswordOff {
+		a.refused(actor, UserLogin, "", "passwords are off")
+		return "", Session{}, ErrPasswordOff
+	}
 	token, s, err := a.signIn(ctx, actor, in)
 	a.Tally.signIn(err)
 	return token, s, err
 }
 
 func (a *Accounts) signIn(ctx context.Context, actor Actor, in SignIn) (Secret, Session, error) {
-	if a.PasswordOff {
-		a.refused(actor, UserLogin, "", "passwords are off")
-		return "", Session{}, ErrPasswordOff
-	}
 	key, isEmail := LoginKey(in.Login)
 	ctx, giveBack, err := a.admitSignIn(ctx, actor, "login:"+key, a.knownAs(ctx, in.Device, key, isEmail))
 	if err != nil {

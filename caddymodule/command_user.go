@@ -208,7 +208,7 @@ func userInvite() *cobra.Command {
 	valid := "7d"
 	cmd := &cobra.Command{
 		Use:   "invite",
-		Short: "Makes a link with which one person may register (register invite)",
+		Short: "Makes a link with which one person may register (register invite), or sign in with a provider (new_users invite)",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			d, err := caddy.ParseDuration(valid)

@@ -191,7 +191,7 @@ func (c *core) accounts(v values) (*authcore.Accounts, error) {
 		return nil, err
 	}
 	return &authcore.Accounts{Store: c.db, Sessions: c.sessions, Passwords: hasher, Rules: password.DefaultRules,
-		Register: v.register, Invites: v.invites(), PasswordOff: v.passwordOff, ProviderTokens: c.key.NewSealer("provider tokens", time.Now), Lifetime: v.lifetime, Audit: c.audit, ByAddress: c.address, ByAccount: c.account, Notices: c.notices, Tally: &c.tally, Now: time.Now}, nil
+		Register: v.register, Invites: v.invites(), PasswordOff: v.passwordOff, TokenSealer: c.key.NewSealer("provider tokens", time.Now), Lifetime: v.lifetime, Audit: c.audit, ByAddress: c.address, ByAccount: c.account, Notices: c.notices, Tally: &c.tally, Now: time.Now}, nil
 }
 
 func sleep(ctx context.Context, d time.Duration) bool {

@@ -43,6 +43,8 @@ type ProviderSettings struct {
 	Token     string            `json:"token,omitempty"`
 	UserInfo  string            `json:"userinfo,omitempty"`
 	Fields    map[string]string `json:"fields,omitempty"`
+	// oauth2: how the secret is sent: form (default) or header.
+	Auth string `json:"auth,omitempty"`
 	// In place of the scopes that the kind asks for.
 	Scopes []string `json:"scopes,omitempty"`
 	// The answer comes as a form.
@@ -106,6 +108,7 @@ var providerWords = map[string]providerWord{
 	"authorize":   {[]string{connect.OAuth2}, providerText(func(p *ProviderSettings) *string { return &p.Authorize })},
 	"token":       {[]string{connect.OAuth2}, providerText(func(p *ProviderSettings) *string { return &p.Token })},
 	"userinfo":    {[]string{connect.OAuth2}, providerText(func(p *ProviderSettings) *string { return &p.UserInfo })},
+	"auth":        {[]string{connect.OAuth2}, providerText(func(p *ProviderSettings) *string { return &p.Auth })},
 	"fields":      {[]string{connect.OAuth2}, parseFields},
 	"form_post":   {[]string{connect.OIDC}, providerFlag(func(p *ProviderSettings) *bool { return &p.FormPost })},
 	"new_users":   {read: providerText(func(p *ProviderSettings) *string { return &p.NewUsers })},
@@ -322,6 +325,13 @@ func (r *resolver) provider(p *ProviderSettings) connect.Settings {
 		}
 		s.GroupsFrom = append(s.GroupsFrom, connect.ClaimGroups{Claim: from[0], Prefix: prefix})
 	}
+	switch t := r.text("auth", p.Auth); t {
+	case "", "form":
+	case "header":
+		s.AuthInHeader = true
+	default:
+		r.fail("auth is form or header, not %q", t)
+	}
 	s.NewUsers, s.SignOut, s.Recheck = r.newUsers(p.NewUsers), r.signOut(p.SignOut), r.recheck(p.Recheck)
 	if r.err == nil && (r.expand != nil || !isPlaceholder(p.Issuer+p.Tenant+p.Authorize+p.Token+p.UserInfo)) {
 		if _, err := connect.New(s, nil, time.Now); err != nil {
@@ -479,8 +489,11 @@ func (rt *instance) examineProviders(ctx context.Context) []finding {
 		cancel()
 		for _, origin := range rt.pagesOrigins() {
 			found = append(found, fine(check, "redirect address: %s", web.ConnectRedirect(origin, p.Name)))
-			if p.SignOut && p.Issuer != "" {
-				found = append(found, fine(check, "after sign-out (post-logout) address: %s%slogout; back-channel logout address: %s%sconnect/%s/backchannel-logout", origin, web.Prefix, origin, web.Prefix, p.Name))
+			if p.SignOut && p.EndsSessions() {
+				found = append(found, fine(check, "address after a sign-out there: %s%slogout", origin, web.Prefix))
+			}
+			if p.Kind == connect.OIDC {
+				found = append(found, fine(check, "address for back-channel logout: %s%sconnect/%s/backchannel-logout", origin, web.Prefix, p.Name))
 			}
 		}
 	}

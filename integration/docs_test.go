@@ -1,6 +1,11 @@
 package integration
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"os"
 	"os/exec"
@@ -32,7 +37,11 @@ func documents(t *testing.T) []block {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, f := range more {
+	providers, err := filepath.Glob("../docs/providers/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range append(more, providers...) {
 		if f != "../docs/guide.md" {
 			files = append(files, f)
 		}
@@ -71,6 +80,7 @@ func TestCaddyfilesInDocuments(t *testing.T) {
 		}
 		blocks = append(blocks, block{file: strings.TrimPrefix(f, "../"), line: 1, kind: "caddyfile", text: string(text)})
 	}
+	secrets := secretFiles(t)
 	tried := 0
 	for _, b := range blocks {
 		if b.kind != "caddyfile" {
@@ -80,12 +90,7 @@ func TestCaddyfilesInDocuments(t *testing.T) {
 		t.Run(b.name(), func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			// A secret that a document reads from a file has to be there.
-			for name, secret := range map[string]string{
-				"gate.key":   "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n",
-				"gate.dsn":   "postgres://gatehouse:choose-one@db.example.com:5432/gatehouse?sslmode=verify-full\n",
-				"gate.mysql": "mysql://gatehouse:choose-one@db.example.com:3306/gatehouse\n",
-			} {
+			for name, secret := range secrets {
 				if err := os.WriteFile(filepath.Join(dir, name), []byte(secret), 0o600); err != nil {
 					t.Fatal(err)
 				}
@@ -111,6 +116,29 @@ func TestCaddyfilesInDocuments(t *testing.T) {
 	if tried < 10 {
 		t.Errorf("only %d Caddyfiles were found: is the pattern for them still right?", tried)
 	}
+}
+
+// secretFiles are the secrets that documents read from files, which have to be there.
+func secretFiles(t *testing.T) map[string]string {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]string{
+		"gate.key":   "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n",
+		"gate.dsn":   "postgres://gatehouse:choose-one@db.example.com:5432/gatehouse?sslmode=verify-full\n",
+		"gate.mysql": "mysql://gatehouse:choose-one@db.example.com:3306/gatehouse\n",
+		"apple.p8":   string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})),
+	}
+	for _, client := range []string{"google", "microsoft", "github", "gitlab", "discord", "corp", "forge"} {
+		files[client+".secret"] = "choose-one\n"
+	}
+	return files
 }
 
 func caddyIn(t *testing.T, dir string, args ...string) (string, error) {
@@ -222,8 +250,14 @@ func TestLinksInDocuments(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	adr, _ := filepath.Glob("../docs/adr/*.md")
-	for _, f := range append(append(files, adr...), "../README.md", "../CONTRIBUTING.md", "../SECURITY.md", "../CHANGELOG.md") {
+	for _, folder := range []string{"adr", "providers"} {
+		more, err := filepath.Glob("../docs/" + folder + "/*.md")
+		if err != nil || len(more) == 0 {
+			t.Errorf("docs/%s has no documents (%v)", folder, err)
+		}
+		files = append(files, more...)
+	}
+	for _, f := range append(files, "../README.md", "../CONTRIBUTING.md", "../SECURITY.md", "../CHANGELOG.md") {
 		body, err := os.ReadFile(f)
 		if err != nil {
 			t.Fatal(err)
@@ -231,6 +265,58 @@ func TestLinksInDocuments(t *testing.T) {
 		for _, m := range regexp.MustCompile(`\]\(([^)#:]+)[^):]*\)`).FindAllStringSubmatch(string(body), -1) {
 			if _, err := os.Stat(filepath.Join(filepath.Dir(f), m[1])); err != nil {
 				t.Errorf("%s links to %s: %v", f, m[1], err)
+			}
+		}
+	}
+}
+
+// TestEveryProviderIsDocumented wants a page with a Caddyfile for each kind of provider,
+// and in the overview each word that one can have. What there is, Caddy says itself.
+func TestEveryProviderIsDocumented(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	// refused gives the words that an error names, which a configuration has to lead to.
+	refused := func(file, text, pattern string) []string {
+		t.Helper()
+		file = filepath.Join(dir, file)
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out, err := caddyIn(t, dir, "validate", "--config", file)
+		names := regexp.MustCompile(pattern + `(\w+(?:, \w+)*?)(?:, at |"|\n)`).FindStringSubmatch(out)
+		if err == nil || names == nil {
+			t.Fatalf("caddy validate names nothing known (%v):\n%s", err, out)
+		}
+		return strings.Split(names[1], ", ")
+	}
+	overview, err := os.ReadFile("../docs/providers.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	kinds := refused("kind.json", `{"apps": {"gate": {"providers": [{"kind": "nothing", "name": "nothing", "client_id": "nothing"}]}}}`,
+		`unknown kind of provider .*; known: `)
+	if len(kinds) < 8 {
+		t.Errorf("only %q are known as kinds: is the pattern for them still right?", kinds)
+	}
+	for _, kind := range kinds {
+		page := "docs/providers/" + kind + ".md"
+		shown := regexp.MustCompile(`(?m)^\t\t` + kind + ` .*\{$`)
+		var line string
+		for _, b := range documents(t) {
+			if b.file == page && b.kind == "caddyfile" && line == "" {
+				line = strings.TrimSpace(shown.FindString(b.text))
+			}
+		}
+		if line == "" {
+			t.Errorf("%s has no Caddyfile with a provider of kind %s", page, kind)
+			continue
+		}
+		if !strings.Contains(string(overview), "](providers/"+kind+".md)") {
+			t.Errorf("docs/providers.md does not lead to %s", page)
+		}
+		for _, word := range refused(kind+".Caddyfile", "{\n\tgate {\n\t\t"+line+"\n\t\t\tnothing\n\t\t}\n\t}\n}\n", `unknown word .*; known here: `) {
+			if !regexp.MustCompile(`(?m)^\| .*` + "`" + word + "[` ]").Match(overview) {
+				t.Errorf("the tables of docs/providers.md have no word %s, which %s can have", word, kind)
 			}
 		}
 	}

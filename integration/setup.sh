@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Sees to it that everything the tests need is on this machine. As root on a
 # Debian-like system it installs what is missing; anywhere else it says what to
-# install and fails. Where nothing is missing it does nothing.
+# install and fails. Where nothing is missing it does nothing. What comes from npm it
+# installs beside this file.
 #
 # To add a need: write a function have_NAME that finds it, and a line in look.
 set -euo pipefail
@@ -16,6 +17,7 @@ look() { # fills missing (what, in words) and packages (Debian's names)
 	need mariadb "mariadb-server-core mariadb-client-core" "MariaDB or MySQL, likewise"
 	need nginx nginx-light "nginx with auth_request, likewise"
 	need haproxy haproxy "HAProxy with Lua, likewise"
+	need node "nodejs npm" "Node.js 18 or newer with npm, for OpenID providers, likewise"
 }
 
 # need NAME PACKAGES WHAT: unless have_NAME finds it, note the Debian packages
@@ -33,6 +35,10 @@ have_command() { # whether any of the given commands exists
 		if command -v "$name" >/dev/null 2>&1; then return 0; fi
 	done
 	return 1
+}
+
+has_text() { # whether the input has a text; reads it all, since grep -q breaks pipes
+	grep "$1" >/dev/null
 }
 
 have_browser() {
@@ -76,12 +82,26 @@ have_mariadb() { # in folders that only root may have in PATH
 
 have_nginx() {
 	local PATH=$PATH:/usr/sbin:/usr/local/sbin
-	have_command nginx && nginx -V 2>&1 | grep -q http_auth_request_module
+	have_command nginx && nginx -V 2>&1 | has_text http_auth_request_module
 }
 
 have_haproxy() {
 	local PATH=$PATH:/usr/sbin:/usr/local/sbin
-	have_command haproxy && haproxy -vv 2>&1 | grep -q 'Built with Lua'
+	have_command haproxy && haproxy -vv 2>&1 | has_text 'Built with Lua'
+}
+
+have_node() {
+	have_command node && have_command npm && node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)'
+}
+
+# providers installs the OpenID providers of openid/package-lock.json, unless npm has
+# done so since that file changed.
+providers() {
+	local folder
+	folder=$(cd "$(dirname "$0")" && pwd)/openid
+	if [ "$folder/node_modules/.package-lock.json" -nt "$folder/package-lock.json" ]; then return; fi
+	say "installing the OpenID providers with npm"
+	npm ci --prefix "$folder" --no-audit --no-fund --ignore-scripts </dev/null
 }
 
 # install PACKAGES: as apt-get does, but removes nothing, starts no service
@@ -110,6 +130,7 @@ fi
 
 look
 if [ ${#missing[@]} -eq 0 ]; then
+	providers
 	say "everything the tests need is here"
 	exit 0
 fi
@@ -137,4 +158,5 @@ if [ ${#missing[@]} -gt 0 ]; then
 	printf '  - %s\n' "${missing[@]}" >&2
 	exit 1
 fi
+providers
 say "everything the tests need is here now"

@@ -252,7 +252,7 @@ func (db *DB) UnlinkIdentity(ctx context.Context, user authcore.UserID, id authc
 		if !ok {
 			return authcore.ErrIdentityNotFound
 		}
-		other, err := waysIn(tx, user, passwords)
+		other, err := waysIn(tx, user, "", passwords)
 		if err != nil {
 			return err
 		}
@@ -269,10 +269,10 @@ func (db *DB) UnlinkIdentity(ctx context.Context, user authcore.UserID, id authc
 	})
 }
 
-// waysIn tells whether a user can sign in.
-func waysIn(tx *tx, user authcore.UserID, passwords bool) (bool, error) {
+// waysIn tells whether a user can sign in without an identity.
+func waysIn(tx *tx, user authcore.UserID, without authcore.IdentityID, passwords bool) (bool, error) {
 	var n, m int
-	if err := tx.scan("SELECT count(*) FROM identities WHERE user_id = ?", []any{user}, &n); err != nil || n > 0 || !passwords {
+	if err := tx.scan("SELECT count(*) FROM identities WHERE user_id = ? AND id <> ?", []any{user, without}, &n); err != nil || n > 0 || !passwords {
 		return n > 0, err
 	}
 	err := tx.scan("SELECT count(*) FROM passwords WHERE user_id = ?", []any{user}, &m)
@@ -369,13 +369,13 @@ func (db *DB) KeepTokens(ctx context.Context, id authcore.IdentityID, version in
 }
 
 // IdentitiesDue implements authcore.IdentityStore.
-func (db *DB) IdentitiesDue(ctx context.Context, provider string, before, now time.Time, limit int) ([]authcore.Identity, error) {
+func (db *DB) IdentitiesDue(ctx context.Context, provider string, before, now time.Time, after authcore.IdentityID, limit int) ([]authcore.Identity, error) {
 	return collect(db, ctx, scanIdentity, "SELECT "+identityColumns+" FROM identities i WHERE i.provider = ? AND i.checked_at < ? AND i.tokens <> ''"+
-		" AND EXISTS (SELECT 1 FROM sessions s WHERE s.identity_id = i.id AND s.expires_at > ?) ORDER BY i.checked_at LIMIT ?", provider, micros(before), micros(now), limit)
+		" AND i.id > ? AND EXISTS (SELECT 1 FROM sessions s WHERE s.identity_id = i.id AND s.expires_at > ?) ORDER BY i.id LIMIT ?", provider, micros(before), after, micros(now), limit)
 }
 
 // ExpelIdentity implements authcore.IdentityStore.
-func (db *DB) ExpelIdentity(ctx context.Context, id authcore.IdentityID, version int64, ev authcore.Event) (n int, err error) {
+func (db *DB) ExpelIdentity(ctx context.Context, id authcore.IdentityID, version int64, passwords bool, ev authcore.Event) (n int, err error) {
 	err = db.command(ctx, durable, func(tx *tx) error {
 		n = 0 // of a try that was undone
 		var user authcore.UserID
@@ -398,6 +398,13 @@ func (db *DB) ExpelIdentity(ctx context.Context, id authcore.IdentityID, version
 		}
 		if _, err := tx.exec("DELETE FROM user_groups WHERE user_id = ? AND given_by = ?", user, id); err != nil {
 			return err
+		}
+		if other, err := waysIn(tx, user, id, passwords); err != nil {
+			return err
+		} else if !other {
+			if _, err := tx.exec("DELETE FROM access_tokens WHERE user_id = ?", user); err != nil {
+				return err
+			}
 		}
 		return noteUser(tx, user, withCount(ev, n))
 	})

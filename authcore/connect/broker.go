@@ -1,6 +1,7 @@
 package connect
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -69,28 +70,28 @@ func (b *Broker) Token(ctx context.Context, user authcore.UserID, provider strin
 	if found == nil {
 		return Current{}, ErrActionRequired
 	}
-	tokens, err := b.open(found)
+	tokens, err := b.accounts.OpenTokens(found)
 	switch {
 	case err != nil:
 		return Current{}, err
 	case tokens.Access == "":
 		return Current{}, ErrActionRequired
 	case b.fresh(tokens):
-		return tokens.current(), nil
+		return currentOf(tokens), nil
 	case tokens.Refresh == "":
 		return Current{}, ErrActionRequired
 	}
 	renewed, err := b.renew(ctx, p, *found, time.Time{})
 	if err != nil {
 		if errors.Is(err, ErrAway) && b.accounts.Now().Before(tokens.Expires) {
-			return tokens.current(), nil // it is good for a moment yet
+			return currentOf(tokens), nil // it is good for a moment yet
 		}
 		return Current{}, asAction(err)
 	}
-	return renewed.current(), nil
+	return currentOf(renewed), nil
 }
 
-func (t *Tokens) current() Current {
+func currentOf(t *Tokens) Current {
 	return Current{Access: t.Access, Expires: t.Expires, Scopes: t.Scopes}
 }
 
@@ -102,14 +103,6 @@ func asAction(err error) error {
 		}
 	}
 	return err
-}
-
-func (b *Broker) open(i *authcore.Identity) (*Tokens, error) {
-	text, err := b.accounts.OpenTokens(i)
-	if err != nil {
-		return nil, err
-	}
-	return ParseTokens(text)
 }
 
 func (b *Broker) fresh(t *Tokens) bool {
@@ -144,7 +137,7 @@ func (b *Broker) renewAlone(ctx context.Context, p *Provider, i authcore.Identit
 		if err != nil {
 			return nil, err
 		}
-		tokens, err := b.open(&latest)
+		tokens, err := b.accounts.OpenTokens(&latest)
 		if err != nil {
 			return nil, err
 		}
@@ -197,8 +190,11 @@ func (b *Broker) ask(ctx context.Context, p *Provider, i authcore.Identity, old 
 	case errors.Is(err, ErrGone), errors.Is(err, ErrNotAllowed):
 		_, err2 := b.accounts.Expel(ctx, i, err)
 		return nil, errors.Join(err, err2)
+	case fresh != nil && errors.Is(err, ErrUnknowable): // the provider has renewed them, and says no more
+		i.CheckedAt = b.accounts.Now()
+		return fresh, b.accounts.KeepTokens(ctx, i, fresh)
 	case fresh != nil: // the old ones are used up
-		return nil, errors.Join(err, b.accounts.KeepTokens(ctx, i, fresh.Text()))
+		return nil, errors.Join(err, b.accounts.KeepTokens(ctx, i, fresh))
 	}
 	return nil, errors.Join(err, b.accounts.Store.DropIdentityLease(ctx, i.ID, holder))
 }
@@ -209,7 +205,7 @@ func (b *Broker) latest(ctx context.Context, i authcore.Identity) (*Tokens, erro
 	if err != nil {
 		return nil, err
 	}
-	return b.open(&now)
+	return b.accounts.OpenTokens(&now)
 }
 
 // The bounds of rechecking.
@@ -239,40 +235,56 @@ func (b *Broker) Recheck(ctx context.Context, p *Provider, report func(error)) {
 	}
 }
 
-// recheckDue asks about all whose last check is older than an age.
+// recheckDue asks about all whose last check is older than an age, each once.
 func (b *Broker) recheckDue(ctx context.Context, p *Provider, age time.Duration) error {
-	for {
+	var failed error
+	for after := authcore.IdentityID(""); ; {
 		now := b.accounts.Now()
-		due, err := b.accounts.Store.IdentitiesDue(ctx, p.Name, now.Add(-age), now, recheckPage)
+		due, err := b.accounts.Store.IdentitiesDue(ctx, p.Name, now.Add(-age), now, after, recheckPage)
 		if err != nil || len(due) == 0 {
-			return err
+			return errors.Join(failed, err)
 		}
-		if err := b.recheckAll(ctx, p, due, now.Add(-age)); err != nil || len(due) < recheckPage {
-			return err
+		after = due[len(due)-1].ID
+		err, away := b.recheckAll(ctx, p, due, now.Add(-age))
+		if failed = cmp.Or(failed, err); away || len(due) < recheckPage {
+			return failed
 		}
 	}
 }
 
-// recheckAll asks about some identities, and stops where the provider is away.
-func (b *Broker) recheckAll(ctx context.Context, p *Provider, due []authcore.Identity, since time.Time) error {
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
+// recheckAll asks about some identities, a few at once. It gives the first error, and
+// stops where the provider seems to be away: then as many failed as are asked at once,
+// and nobody was answered in between.
+func (b *Broker) recheckAll(ctx context.Context, p *Provider, due []authcore.Identity, since time.Time) (failed error, away bool) {
+	var mu sync.Mutex
+	inRow := 0
+	told := func(err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if err == nil {
+			inRow = 0
+			return
+		}
+		failed = cmp.Or(failed, err)
+		if inRow++; inRow >= recheckAtOnce {
+			away = true
+		}
+	}
+	stop := func() bool { mu.Lock(); defer mu.Unlock(); return away || ctx.Err() != nil }
 	places := make(chan struct{}, recheckAtOnce)
 	var all sync.WaitGroup
 	for _, i := range due {
 		places <- struct{}{}
-		if ctx.Err() != nil {
+		if stop() {
 			break
 		}
 		all.Go(func() {
-			defer func() { <-places }()
-			if err := b.recheck(ctx, p, i, since); err != nil {
-				stop(err)
-			}
+			told(b.recheck(ctx, p, i, since))
+			<-places
 		})
 	}
 	all.Wait()
-	return context.Cause(ctx)
+	return failed, away
 }
 
 // recheck asks about one identity. That somebody is out is no error.

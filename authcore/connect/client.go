@@ -98,5 +98,6 @@ type statusError struct {
 
 // Error implements error.
 func (e *statusError) Error() string {
-	return fmt.Sprintf("%s answers with %d", e.url, e.status)
+	address, _, _ := strings.Cut(e.url, "?") // what is asked for may name a person
+	return fmt.Sprintf("%s answers with %d", address, e.status)
 }

@@ -60,7 +60,11 @@ func (p *Provider) Begin(ctx context.Context, f Flow, state string) (string, err
 		options = append(options, oidc.Nonce(f.Nonce))
 	}
 	if f.Fresh != 0 {
-		options = append(options, oauth2.SetAuthURLParam("prompt", "login"), oauth2.SetAuthURLParam("max_age", "0"))
+		if p.kind.fresh != nil {
+			options = append(options, p.kind.fresh...)
+		} else {
+			options = append(options, proveAgain...)
+		}
 	}
 	return c.AuthCodeURL(state, options...), nil
 }
@@ -85,11 +89,11 @@ func (p *Provider) Finish(ctx context.Context, f Flow, answer url.Values) (*Pers
 	if err != nil {
 		return nil, nil, exchangeError(err)
 	}
-	t := tokensOf(issued)
+	t := p.tokensOf(issued)
 	who := &Person{Issuer: p.identityIssuer(), Claims: make(map[string]any)}
 	if m.verifier != nil {
 		if err := p.readIDToken(ctx, m, t, f.Nonce, who); err != nil {
-			return nil, nil, ErrAnswer.With(err)
+			return nil, nil, ErrAnswer.With(brief(err))
 		}
 	}
 	if err := p.checkFresh(&f, who); err != nil {
@@ -112,7 +116,7 @@ func (p *Provider) checkFresh(f *Flow, who *Person) error {
 	switch {
 	case f.Fresh == 0:
 		return nil
-	case who.AuthTime.IsZero() && p.Kind == OIDC:
+	case who.AuthTime.IsZero() && slices.Contains([]string{OIDC, GitLab, Apple}, p.Kind):
 		return ErrNotFresh.With(errors.New("the ID token has no auth_time, although max_age was asked for"))
 	case !who.AuthTime.IsZero() && who.AuthTime.Before(time.Unix(f.Fresh, 0).Add(-skew)):
 		return ErrNotFresh.With(fmt.Errorf("the proof is of %s", who.AuthTime.UTC().Format(time.RFC3339)))
@@ -125,6 +129,9 @@ func (p *Provider) checkFresh(f *Flow, who *Person) error {
 func (p *Provider) identityIssuer() string {
 	if p.Issuer != "" {
 		return p.Issuer
+	}
+	if p.Kind == OAuth2 {
+		return p.UserInfo // which names the subjects: one host may have several
 	}
 	u, err := url.Parse(p.kind.endpoint.AuthURL)
 	if err != nil {
@@ -164,6 +171,15 @@ func exchangeError(err error) error {
 	return ErrAway.With(withoutBody(err))
 }
 
+// brief cuts an error off that shows all that a provider sent.
+func brief(err error) error {
+	const most = 300 // bytes
+	if text := err.Error(); len(text) > most {
+		return errors.New(strings.ToValidUTF8(text[:most], "") + " ...")
+	}
+	return err
+}
+
 // withoutBody takes what a provider sent from an error: nobody knows what is in it.
 func withoutBody(err error) error {
 	var refused *oauth2.RetrieveError
@@ -173,12 +189,15 @@ func withoutBody(err error) error {
 	return err
 }
 
-func tokensOf(issued *oauth2.Token) *Tokens {
+func (p *Provider) tokensOf(issued *oauth2.Token) *Tokens {
 	t := &Tokens{Access: authcore.Secret(issued.AccessToken), Refresh: authcore.Secret(issued.RefreshToken), Expires: issued.Expiry}
 	if id, ok := issued.Extra("id_token").(string); ok {
 		t.ID = authcore.Secret(id)
 	}
 	if scope, ok := issued.Extra("scope").(string); ok {
+		if p.Kind == GitHub {
+			scope = strings.ReplaceAll(scope, ",", " ")
+		}
 		t.Scopes = strings.Fields(scope)
 	}
 	return t
@@ -212,7 +231,10 @@ func (p *Provider) readIDToken(ctx context.Context, m *metadata, t *Tokens, nonc
 	if token.Subject == "" || len(token.Subject) > maxSubject {
 		return errors.New("the ID token names no subject, or one of more than 255 bytes")
 	}
-	who.Issuer, who.Subject, who.SessionID = token.Issuer, token.Subject, text(who.Claims, "sid")
+	who.Subject, who.SessionID = token.Subject, text(who.Claims, "sid")
+	if p.anyTenant() != "" {
+		who.Issuer = token.Issuer
+	}
 	if len(who.SessionID) > maxSubject {
 		return errors.New("the ID token has a sid of more than 255 bytes")
 	}
@@ -248,6 +270,9 @@ func (p *Provider) complete(ctx context.Context, m *metadata, who *Person, t *To
 	if authcore.CheckEmail(who.Email) != nil {
 		who.Email, who.EmailVerified = "", false
 	}
+	if authcore.CheckName(who.Name) != nil {
+		who.Name = ""
+	}
 	who.EmailVerified = who.EmailVerified && who.Email != ""
 	if !slices.ContainsFunc(p.Allow, func(r Rule) bool { return r.Holds(who) }) {
 		return ErrNotAllowed.With(fmt.Errorf("no allow rule holds for %q (%q)", who.Username, who.Email))
@@ -259,7 +284,11 @@ func (p *Provider) complete(ctx context.Context, m *metadata, who *Person, t *To
 // for anything that the ID token does not hold (OpenID Connect Core section 5.3).
 func (p *Provider) userInfo(ctx context.Context, m *metadata, who *Person, t *Tokens) error {
 	_, named := who.Claims["email"]
-	if m.document.UserInfo == "" || named && !p.asksForGroups() {
+	if !named { // what is verified, by the ID token, is then no address that it tells
+		delete(who.Claims, "email_verified")
+		delete(who.Claims, "xms_edov")
+	}
+	if m.document.UserInfo == "" || named && !p.asksForMore(who) {
 		return nil
 	}
 	if t.Access == "" {
@@ -276,15 +305,24 @@ func (p *Provider) userInfo(ctx context.Context, m *metadata, who *Person, t *To
 	if err := decode(info.Claims, &more); err != nil {
 		return ErrAnswer.With(err)
 	}
+	if named && text(more, "email") != text(who.Claims, "email") {
+		delete(more, "email_verified") // of the address beside it
+	}
 	maps.DeleteFunc(more, func(name string, _ any) bool { _, known := who.Claims[name]; return known })
 	maps.Copy(who.Claims, more)
 	return nil
 }
 
-// asksForGroups tells whether some rule looks at claims that a UserInfo endpoint may
-// have besides.
-func (p *Provider) asksForGroups() bool {
-	return len(p.GroupsFrom) > 0 || slices.ContainsFunc(slices.Concat(p.Allow, whens(p.Grants)), func(r Rule) bool { return r.kind == "group" || r.kind == "claim" })
+// asksForMore tells whether some rule looks at claims that a UserInfo endpoint may have
+// besides. Those of Google and Microsoft have none.
+func (p *Provider) asksForMore(who *Person) bool {
+	switch {
+	case p.Kind == Google || p.Kind == Microsoft:
+		return false
+	case len(p.GroupsFrom) > 0 || p.asksFor("group") || p.asksFor("claim"):
+		return true
+	}
+	return p.asksFor("user") && text(who.Claims, "preferred_username") == ""
 }
 
 // Recheck renews tokens (RFC 6749 section 6) and looks again who the person is and
@@ -312,8 +350,10 @@ func (p *Provider) Recheck(ctx context.Context, old *Tokens, subject string) (*P
 	case m.verifier == nil:
 	case t.ID != "":
 		if err := p.readIDToken(ctx, m, t, "", who); err != nil {
-			return nil, t, ErrAnswer.With(err)
+			return nil, t, ErrAnswer.With(brief(err))
 		}
+	case m.document.UserInfo == "": // as with Apple: the tokens are good, and that is all that is known
+		return nil, t, ErrUnknowable.With(errors.New("renewed tokens came without an ID token"))
 	default:
 		who.Subject, t.ID = subject, old.ID
 	}
@@ -334,7 +374,7 @@ func (p *Provider) refresh(ctx context.Context, m *metadata, old *Tokens) (*Toke
 	}
 	issued, err := c.TokenSource(ctx, &oauth2.Token{RefreshToken: old.Refresh.Reveal()}).Token()
 	if err == nil {
-		t := tokensOf(issued)
+		t := p.tokensOf(issued)
 		if t.Scopes == nil {
 			t.Scopes = old.Scopes // RFC 6749 section 6: as before
 		}

@@ -2,7 +2,6 @@ package connect
 
 import (
 	"encoding/json"
-	"errors"
 	"strings"
 	"time"
 
@@ -28,49 +27,8 @@ type Person struct {
 	Member []string
 }
 
-// Tokens are what a provider issued for one person. None of them ever reaches a log.
-type Tokens struct {
-	Access  authcore.Secret
-	Refresh authcore.Secret // empty where the provider gives none
-	ID      authcore.Secret
-	Expires time.Time // of Access; zero where the provider does not say
-	Scopes  []string
-}
-
-// tokensText is how tokens are kept.
-type tokensText struct {
-	Access  string   `json:"a"`
-	Refresh string   `json:"r,omitempty"`
-	ID      string   `json:"i,omitempty"`
-	Expires int64    `json:"e,omitempty"` // Unix seconds
-	Scopes  []string `json:"s,omitempty"`
-}
-
-// Text gives the tokens in a form to be sealed and kept.
-func (t *Tokens) Text() authcore.Secret {
-	kept := tokensText{Access: t.Access.Reveal(), Refresh: t.Refresh.Reveal(), ID: t.ID.Reveal(), Scopes: t.Scopes}
-	if !t.Expires.IsZero() {
-		kept.Expires = t.Expires.Unix()
-	}
-	text, _ := json.Marshal(kept) // texts and numbers always can be
-	return authcore.Secret(text)
-}
-
-// ParseTokens reads what Text gave. Of nothing it makes no tokens.
-func ParseTokens(text authcore.Secret) (*Tokens, error) {
-	if text == "" {
-		return new(Tokens), nil
-	}
-	var kept tokensText
-	if err := json.Unmarshal([]byte(text.Reveal()), &kept); err != nil {
-		return nil, errors.New("the tokens that were kept cannot be read")
-	}
-	t := &Tokens{Access: authcore.Secret(kept.Access), Refresh: authcore.Secret(kept.Refresh), ID: authcore.Secret(kept.ID), Scopes: kept.Scopes}
-	if kept.Expires != 0 {
-		t.Expires = time.Unix(kept.Expires, 0)
-	}
-	return t, nil
-}
+// Tokens are what a provider issued for one person.
+type Tokens = authcore.ProviderTokens
 
 // text gives a claim that is a text, or a number as a text.
 func text(claims map[string]any, name string) string {
@@ -99,7 +57,8 @@ func truth(claims map[string]any, name string) bool {
 func values(claims map[string]any, name string) []string {
 	v, found := claims[name]
 	for inner := claims; !found; {
-		head, rest, nested := strings.Cut(name, ".")
+		head, rest, _ := strings.Cut(name, ".")
+		var nested bool
 		if inner, nested = inner[head].(map[string]any); !nested {
 			return nil
 		}
@@ -110,7 +69,9 @@ func values(claims map[string]any, name string) []string {
 	case []any:
 		var all []string
 		for _, one := range v {
-			all = append(all, text(map[string]any{"": one}, ""))
+			if value := text(map[string]any{"": one}, ""); value != "" {
+				all = append(all, value)
+			}
 		}
 		return all
 	case bool:

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
+	"github.com/google/uuid"
 	"golang.org/x/oauth2"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
@@ -45,6 +46,7 @@ type Settings struct {
 	Issuer string // oidc and gitlab: the issuer; microsoft: the tenant
 	// Authorize, Token and UserInfo are the endpoints of kind oauth2.
 	Authorize, Token, UserInfo string
+	AuthInHeader               bool   // the token endpoint wants the client's secret as HTTP Basic; oauth2
 	Fields                     Fields // what the answer of UserInfo means; oauth2
 	ClientID                   string
 	ClientSecret               authcore.Secret
@@ -93,22 +95,32 @@ type kind struct {
 	person func(ctx context.Context, p *Provider, who *Person, t *Tokens, answer url.Values) error
 	// options are parameters of the authorization request.
 	options []oauth2.AuthCodeOption
+	// fresh are those by which a provider is told to ask for a proof, as far as it can
+	// be; nil for those of OpenID Connect.
+	fresh []oauth2.AuthCodeOption
 }
 
 var kinds = map[string]kind{
-	Google: {scopes: []string{"openid", "profile", "email"}, person: googlePerson,
+	Google: {scopes: []string{"openid", "profile", "email"}, person: googlePerson, fresh: selectAccount,
 		options: []oauth2.AuthCodeOption{oauth2.SetAuthURLParam("access_type", "offline")}},
 	Microsoft: {scopes: []string{"openid", "profile", "email", "offline_access"}, person: microsoftPerson},
 	GitLab:    {scopes: []string{"openid", "profile", "email"}},
 	Apple: {scopes: []string{"openid", "name", "email"}, person: applePerson,
 		options: []oauth2.AuthCodeOption{formPost}},
 	OIDC: {scopes: []string{"openid", "profile", "email"}},
-	GitHub: {scopes: []string{"read:user", "user:email"}, person: githubPerson, api: "https://api.github.com",
+	GitHub: {scopes: []string{"read:user", "user:email"}, person: githubPerson, fresh: selectAccount, api: "https://api.github.com",
 		endpoint: oauth2.Endpoint{AuthURL: "https://github.com/login/oauth/authorize", TokenURL: "https://github.com/login/oauth/access_token", AuthStyle: oauth2.AuthStyleInParams}},
-	Discord: {scopes: []string{"identify", "email"}, person: discordPerson, api: "https://discord.com/api/v10",
+	Discord: {scopes: []string{"identify", "email"}, person: discordPerson, fresh: []oauth2.AuthCodeOption{oauth2.SetAuthURLParam("prompt", "consent")}, api: "https://discord.com/api/v10",
 		endpoint: oauth2.Endpoint{AuthURL: "https://discord.com/oauth2/authorize", TokenURL: "https://discord.com/api/oauth2/token", AuthStyle: oauth2.AuthStyleInParams}},
-	OAuth2: {person: fieldsPerson},
+	OAuth2: {person: fieldsPerson, fresh: []oauth2.AuthCodeOption{}},
 }
+
+var (
+	// proveAgain asks for a proof (OpenID Connect Core section 3.1.2.1).
+	proveAgain = []oauth2.AuthCodeOption{oauth2.SetAuthURLParam("prompt", "login"), oauth2.SetAuthURLParam("max_age", "0")}
+	// selectAccount is for those that cannot be asked for one: there is a page at least.
+	selectAccount = []oauth2.AuthCodeOption{oauth2.SetAuthURLParam("prompt", "select_account")}
+)
 
 // New makes a provider. It asks for nothing yet: one that is away keeps nobody from
 // starting. The error is for people.
@@ -121,13 +133,24 @@ func New(s Settings, rt http.RoundTripper, now func() time.Time) (*Provider, err
 	case Google:
 		s.Issuer = googleIssuer
 	case Microsoft:
+		if err := checkTenant(&s); err != nil {
+			return nil, err
+		}
 		s.Issuer = microsoftBase + cmp.Or(s.Issuer, "common") + "/v2.0"
 	case GitLab:
 		s.Issuer = cmp.Or(s.Issuer, "https://gitlab.com")
 	case Apple:
 		s.Issuer = appleIssuer
+		if s.AppleKey.Key != "" {
+			if _, err := parseKey(s.AppleKey.Key); err != nil {
+				return nil, err
+			}
+		}
 	case OAuth2:
-		k.endpoint = oauth2.Endpoint{AuthURL: s.Authorize, TokenURL: s.Token}
+		k.endpoint = oauth2.Endpoint{AuthURL: s.Authorize, TokenURL: s.Token, AuthStyle: oauth2.AuthStyleInParams}
+		if s.AuthInHeader {
+			k.endpoint.AuthStyle = oauth2.AuthStyleInHeader
+		}
 		k.api = s.UserInfo
 	}
 	for what, address := range map[string]string{"issuer": s.Issuer, "authorize": k.endpoint.AuthURL, "token": k.endpoint.TokenURL, "userinfo": k.api} {
@@ -165,6 +188,35 @@ func whens(grants []Grant) []Rule {
 		all = append(all, g.When)
 	}
 	return all
+}
+
+// checkTenant refuses what Microsoft's document would not agree with, and rules that
+// anybody could meet who makes a tenant of their own.
+// Source: Microsoft identity platform, "Secure applications and APIs by validating
+// claims".
+func checkTenant(s *Settings) error {
+	switch s.Issuer {
+	case "", "common", "organizations", "consumers":
+	default:
+		id, err := uuid.Parse(s.Issuer)
+		if err != nil {
+			return fmt.Errorf("tenant: %q is none: write its id, which the overview of Microsoft Entra shows, or common, organizations or consumers", s.Issuer)
+		}
+		s.Issuer = id.String()
+		return nil
+	}
+	for _, r := range slices.Concat(s.Allow, whens(s.Grants)) {
+		name, _, _ := strings.Cut(r.value, "=")
+		if r.kind == "claim" && !slices.Contains([]string{"tid", "oid", "sub", "iss"}, name) {
+			return fmt.Errorf("%s: with people of any tenant, each tenant says what it likes there; name one tenant, or use claim:tid=, claim:oid=, email: or domain:", r)
+		}
+	}
+	for _, from := range s.GroupsFrom {
+		if from.Claim != "groups" && from.Claim != "tid" {
+			return fmt.Errorf("groups_from %s: with people of any tenant, each tenant says what it likes there; name one tenant", from.Claim)
+		}
+	}
+	return nil
 }
 
 // checkAddress refuses what is no URL of an endpoint. Plain HTTP is for loopback
@@ -240,7 +292,7 @@ func (p *Provider) discover(ctx context.Context) (*metadata, error) {
 			p.failed.Store(nil)
 			return fresh, nil
 		}
-		f = &failure{ErrAway.With(err), p.now()}
+		f = &failure{ErrAway.With(brief(err)), p.now()}
 		if ctx.Err() == nil { // or else it is who asked that went away
 			p.failed.Store(f)
 		}
@@ -278,10 +330,17 @@ func (p *Provider) ask(ctx context.Context) (*metadata, error) {
 	}
 	// Trying one way after the other could use up a code (OpenID Connect Core section 9).
 	m.endpoint.AuthStyle = oauth2.AuthStyleInHeader
-	if methods := m.document.ClientAuth; len(methods) > 0 && !slices.Contains(methods, "client_secret_basic") && slices.Contains(methods, "client_secret_post") {
+	methods := m.document.ClientAuth
+	if p.ClientSecret == "" || len(methods) > 0 && !slices.Contains(methods, "client_secret_basic") && slices.Contains(methods, "client_secret_post") {
 		m.endpoint.AuthStyle = oauth2.AuthStyleInParams
 	}
 	return m, nil
+}
+
+// EndsSessions tells whether the provider offers to end sessions, as far as is known.
+func (p *Provider) EndsSessions() bool {
+	m := p.known.Load()
+	return m != nil && m.document.EndSession != ""
 }
 
 // Ask asks for the provider's metadata, unless it is known.

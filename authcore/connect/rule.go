@@ -1,6 +1,7 @@
 package connect
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -35,24 +36,28 @@ func ParseRule(term, kind string) (Rule, error) {
 		if k.name != name {
 			continue
 		}
+		switch name {
+		case "domain", "email", "google_group":
+			value = access.FoldAddress(value)
+		case "github", "user":
+			value = lower(value)
+		}
 		r := Rule{name, value}
 		switch {
 		case k.only != "" && k.only != kind:
 			return Rule{}, fmt.Errorf("%s: is for %s alone", name, k.only)
 		case value == "" || name == "claim" && strings.IndexByte(value, '=') < 1:
 			return Rule{}, fmt.Errorf("%s: needs a value, as in %s:%s", name, name, k.value)
+		case name == "user" && (kind == Google || kind == Apple):
+			return Rule{}, fmt.Errorf("user: %s has no usernames; use email:", kind)
+		case name == "claim" && slices.Contains([]string{"email", "email_verified", "verified"}, value[:strings.IndexByte(value, '=')]):
+			return Rule{}, errors.New("claim: does not ask whether an address is verified; use email: or domain:")
 		case name == "domain" && (strings.ContainsAny(value, "@/: ") || !strings.Contains(value, ".")):
 			return Rule{}, fmt.Errorf("%q is not a domain; write it as in domain:example.com", value)
-		case name == "email" && authcore.CheckEmail(value) != nil:
+		case (name == "email" || name == "google_group") && authcore.CheckEmail(value) != nil:
 			return Rule{}, fmt.Errorf("%q is not an email address", value)
 		case name == "github" && (strings.Count(value, "/") > 1 || strings.HasPrefix(value, "/") || strings.HasSuffix(value, "/")):
 			return Rule{}, fmt.Errorf("%q is not an organization or a team; write it as in github:acme or github:acme/eng", value)
-		}
-		if name == "domain" || name == "email" || name == "google_group" {
-			r.value = access.FoldAddress(value)
-		}
-		if name == "github" || name == "user" {
-			r.value = strings.ToLower(value)
 		}
 		return r, nil
 	}
@@ -85,7 +90,7 @@ func (r Rule) Holds(p *Person) bool {
 	case "email":
 		return p.EmailVerified && access.FoldAddress(p.Email) == r.value
 	case "user":
-		return p.Username != "" && strings.ToLower(p.Username) == r.value
+		return p.Username != "" && lower(p.Username) == r.value
 	case "group":
 		return slices.Contains(values(p.Claims, "groups"), r.value)
 	case "claim":
@@ -93,6 +98,16 @@ func (r Rule) Holds(p *Person) bool {
 		return slices.Contains(values(p.Claims, name), value)
 	}
 	return slices.Contains(p.Member, r.String())
+}
+
+// lower makes ASCII letters small, and no others: some that are none become such.
+func lower(s string) string {
+	return strings.Map(func(c rune) rune {
+		if 'A' <= c && c <= 'Z' {
+			return c + 'a' - 'A'
+		}
+		return c
+	}, s)
 }
 
 // Grant is a group that people get while a rule holds for them.
@@ -112,7 +127,7 @@ func (p *Provider) groups(who *Person) []string {
 	}
 	for _, from := range p.GroupsFrom {
 		for _, value := range values(who.Claims, from.Claim) {
-			if name := from.Prefix + strings.ToLower(value); access.ValidGroup(name) && len(all) < maxGroups {
+			if name := from.Prefix + lower(value); access.ValidGroup(name) && len(all) < maxGroups {
 				all = append(all, name)
 			}
 		}

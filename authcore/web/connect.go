@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,7 +29,8 @@ type visit struct {
 	Root     authcore.SessionID `json:"s,omitempty"` // of the session that links or confirms
 	Invite   authcore.Secret    `json:"-"`
 	Setup    authcore.Secret    `json:"-"`
-	Codes    [2]string          `json:"c,omitzero"` // the two above, as they travel
+	Codes    [2]string          `json:"c,omitzero"`  // the two above, as they travel
+	Link     string             `json:"l,omitempty"` // a sealed pendingLink that this proof is for
 }
 
 // purpose is what a visit is for.
@@ -77,6 +79,9 @@ func ConnectRedirect(origin, provider string) string {
 func (h *Handler) visitProvider(w http.ResponseWriter, r *http.Request, p Place, provider *connect.Provider) error {
 	q := r.URL.Query()
 	v := visit{Purpose: toSignIn, Invite: authcore.Secret(q.Get("invite")), Setup: authcore.Secret(q.Get("setup"))}
+	if _, ok := h.openLink(q.Get("link")); ok {
+		v.Link = q.Get("link")
+	}
 	if f, _, ok := h.openFlow(q.Get("flow")); ok {
 		v.Way = &f
 	} else {
@@ -202,7 +207,9 @@ func (h *Handler) providerAnswers(w http.ResponseWriter, r *http.Request, p Plac
 	if err != nil {
 		return h.visitFailed(w, r, p, &v, err)
 	}
-	who, tokens, err := provider.Finish(r.Context(), v.Flow, answer)
+	ctx, cancel := context.WithTimeout(r.Context(), finishTime)
+	defer cancel()
+	who, tokens, err := provider.Finish(ctx, v.Flow, answer)
 	if err != nil {
 		if errors.Is(err, connect.ErrAway) {
 			giveBack()
@@ -216,6 +223,9 @@ func (h *Handler) providerAnswers(w http.ResponseWriter, r *http.Request, p Plac
 	giveBack()
 	return nil
 }
+
+// finishTime bounds all that is asked of a provider at the end of one visit.
+const finishTime = 30 * time.Second
 
 // visitor is who comes back from a provider: the user of the session, if there is one.
 func (h *Handler) visitor(r *http.Request, p Place) authcore.Actor {
@@ -232,10 +242,13 @@ func (h *Handler) arrive(w http.ResponseWriter, r *http.Request, p Place, provid
 		return h.arriveAgain(w, r, p, v, who)
 	}
 	in := authcore.ProviderSignIn{Who: who, Host: p.Host, NewUsers: provider.NewUsers, Invite: v.Invite, Setup: v.Setup, Once: h.once(v)}
+	if pending, ok := h.openLink(v.Link); ok {
+		in.Also, in.AlsoOnce = &pending.Who, h.linkOnce(&pending)
+	}
 	token, session, err := h.Accounts.SignInWith(r.Context(), authcore.Anonymous(p.Client), in)
 	switch {
 	case errors.Is(err, authcore.ErrLinkRequired):
-		return h.showLink(w, r, p, v, who, http.StatusOK, nil)
+		return h.showLink(w, r, p, v, who)
 	case errors.Is(err, authcore.ErrCodeInvalid):
 		return h.visitAnew(w, r, p, v)
 	case err != nil:
@@ -322,74 +335,95 @@ type linkData struct {
 	way
 	Provider, Email string
 	Link            string // sealed
-	PasswordOff     bool
+	HasPassword     bool
 	Busy            bool
 	RetryAfter      int
 	Providers       []providerButton
 }
 
 // pendingLink is an account at a provider that waits to be linked, until the user has
-// proven to be who has the address here. It travels sealed.
+// proven to be who has the address here. It travels sealed, and without tokens: those
+// come with the first sign-in by it.
 type pendingLink struct {
-	Who    authcore.Vouched
-	Tokens string
-	Nonce  string // of the visit, which is used up with it
+	Who   authcore.Vouched
+	Nonce string // of the visit
 }
 
 const linkLife = 15 * time.Minute
 
-func (h *Handler) showLink(w http.ResponseWriter, r *http.Request, p Place, v *visit, who authcore.Vouched, status int, view *View) error {
-	pending := pendingLink{Who: who, Tokens: who.Tokens.Reveal(), Nonce: v.Flow.Nonce}
-	text, err := json.Marshal(pending)
+func (h *Handler) openLink(sealed string) (pendingLink, bool) {
+	if sealed == "" {
+		return pendingLink{}, false
+	}
+	var pending pendingLink
+	text, err := h.Links.Open(sealed, linkLife)
+	return pending, err == nil && json.Unmarshal(text, &pending) == nil && pending.Nonce != ""
+}
+
+// linkOnce is what a pending link is used up by.
+func (h *Handler) linkOnce(l *pendingLink) authcore.Code {
+	return authcore.OnceOf(authcore.PurposeConnect, "link "+l.Nonce, h.Accounts.Now(), 2*visitLife)
+}
+
+// showLink asks somebody whose address a user has to prove to be that user.
+func (h *Handler) showLink(w http.ResponseWriter, r *http.Request, p Place, v *visit, who authcore.Vouched) error {
+	text, err := json.Marshal(pendingLink{Who: who, Nonce: v.Flow.Nonce})
 	if err != nil {
 		return err
 	}
-	return h.showSealedLink(w, r, p, h.form(v), h.Links.Seal(text), who, status, view)
+	return h.showPending(w, r, p, h.form(v), h.Links.Seal(text), &who, nil)
 }
 
-func (h *Handler) showSealedLink(w http.ResponseWriter, r *http.Request, p Place, form url.Values, sealed string, who authcore.Vouched, status int, view *View) error {
-	if view == nil {
-		view = &View{}
-	}
-	d := linkData{way: h.wayOf(p, form), Provider: who.Provider, Email: who.Email, Link: sealed, PasswordOff: h.Accounts.PasswordOff}
+// showPending shows the page of a pending link; prob is what was wrong with the last
+// try, if there was one.
+func (h *Handler) showPending(w http.ResponseWriter, r *http.Request, p Place, form url.Values, sealed string, who *authcore.Vouched, prob *problem) error {
+	d := linkData{way: h.wayOf(p, form), Provider: who.Provider, Email: who.Email, Link: sealed}
 	if provider, err := h.Providers.Find(r.Context(), "", who.Provider); err == nil {
 		d.Provider = provider.Label
 	}
-	for _, b := range h.buttons(form) {
-		if b.Name != who.Provider {
-			d.Providers = append(d.Providers, b)
+	has, linked, err := h.Accounts.WaysIn(r.Context(), who.Email)
+	if err != nil {
+		return err
+	}
+	d.HasPassword = has
+	more := d.query()
+	more.Set("link", sealed)
+	for _, provider := range h.Providers.All() {
+		if slices.Contains(linked, provider.Name) {
+			d.Providers = append(d.Providers, h.button(provider, more))
 		}
 	}
-	if view.Error != nil {
-		d.Busy, d.RetryAfter = view.Error.Code == authcore.ErrLoginBusy.Code, view.Error.retryAfter
+	status, view := http.StatusOK, View{}
+	if prob != nil {
+		prob.headers(w.Header())
+		status, view.Error = prob.Status, errorView(*prob)
+		d.Busy, d.RetryAfter = prob.Code == authcore.ErrLoginBusy.Code, prob.retryAfter
 	}
 	view.Data = d
-	return h.show(w, r, p, status, "link", *view)
+	return h.show(w, r, p, status, "link", view)
 }
 
 // linkBySigningIn takes the password of somebody whose address a provider vouches for.
 func (h *Handler) linkBySigningIn(w http.ResponseWriter, r *http.Request, p Place) error {
-	text, err := h.Links.Open(r.PostForm.Get("link"), linkLife)
-	var pending pendingLink
-	if err != nil || json.Unmarshal(text, &pending) != nil || pending.Nonce == "" {
+	pending, ok := h.openLink(r.PostForm.Get("link"))
+	if !ok {
 		redirect(w, Prefix+"login?notice=again")
 		return nil
 	}
-	who := pending.Who
-	who.Tokens = authcore.Secret(pending.Tokens)
 	in := authcore.SignIn{Password: secret(r, "password"), Host: p.Host, Device: h.device(r, p)}
-	once := authcore.OnceOf(authcore.PurposeConnect, pending.Nonce, h.Accounts.Now(), 2*visitLife)
-	token, session, err := h.Accounts.LinkBySigningIn(r.Context(), authcore.Anonymous(p.Client), in, who, once)
-	var e *authcore.Error
-	switch {
-	case err == nil:
+	token, session, err := h.Accounts.LinkBySigningIn(r.Context(), authcore.Anonymous(p.Client), in, pending.Who, h.linkOnce(&pending))
+	if err == nil {
 		return h.enter(w, r, p, token, session)
-	case wantsJSON(r) || !errors.As(err, &e) || e.Kind != authcore.Unauthenticated && e.Kind != authcore.TooMany:
+	}
+	var e *authcore.Error
+	if wantsJSON(r) || !errors.As(err, &e) || e.Kind != authcore.Unauthenticated && e.Kind != authcore.TooMany {
 		return err
 	}
 	prob := describe(err, p.Client.RequestID)
-	prob.headers(w.Header())
-	return h.showSealedLink(w, r, p, r.PostForm, r.PostForm.Get("link"), who, prob.Status, &View{Error: errorView(prob)})
+	if errors.Is(err, authcore.ErrLoginFailed) {
+		prob.Message, prob.Field = "This password is not right.", "password"
+	}
+	return h.showPending(w, r, p, r.PostForm, r.PostForm.Get("link"), &pending.Who, &prob)
 }
 
 // providerSignsOut takes a provider's word that somebody signed out there (OpenID Connect

@@ -39,10 +39,7 @@ type UserView struct {
 }
 
 // ErrorView is an error on a page: the sentence, and the field at fault.
-type ErrorView struct {
-	Code, Message, Field string
-	retryAfter           int
-}
+type ErrorView struct{ Code, Message, Field string }
 
 // pages holds one template set for each page.
 var pages = mustPages()
@@ -166,7 +163,7 @@ func initials(name string) string {
 }
 
 func errorView(p problem) *ErrorView {
-	return &ErrorView{Code: p.Code, Message: p.Message, Field: p.Field, retryAfter: p.retryAfter}
+	return &ErrorView{Code: p.Code, Message: p.Message, Field: p.Field}
 }
 
 // errorPage is the Data of the error page.

@@ -31,7 +31,7 @@ func (h *Handler) buttons(more url.Values) []providerButton {
 func (h *Handler) button(p *connect.Provider, more url.Values) providerButton {
 	to := Prefix + "connect/" + url.PathEscape(p.Name)
 	carried := url.Values{}
-	for _, name := range []string{"flow", "return_to", "invite", "setup", "for"} {
+	for _, name := range []string{"flow", "return_to", "invite", "setup", "for", "link"} {
 		if v := more.Get(name); v != "" {
 			carried.Set(name, v)
 		}
@@ -192,11 +192,7 @@ func (h *Handler) endAtProvider(r *http.Request, p Place, live *authcore.Live) s
 		if linked[i].ID != s.Identity {
 			continue
 		}
-		text, err := h.Accounts.OpenTokens(&linked[i])
-		if err != nil {
-			return ""
-		}
-		tokens, err := connect.ParseTokens(text)
+		tokens, err := h.Accounts.OpenTokens(&linked[i])
 		if err != nil {
 			return ""
 		}
