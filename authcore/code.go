@@ -23,7 +23,7 @@ type Code struct {
 	Session   SessionID // handoff: the portal session that vouches
 	Host      string    // handoff: the host it is for
 	Browser   string    // handoff: hash of the flow cookie of the browser it is for
-	Data      string    // handoff: the path and query to return to; connect, signout: who used it
+	Data      string    // handoff: the path and query to return to
 	CreatedAt time.Time
 	ExpiresAt time.Time
 }

@@ -55,7 +55,7 @@ type ProviderSignIn struct {
 // OnceOf makes what a flow, or a provider's word, can be used up by. id is its own,
 // and no secret.
 func OnceOf(purpose Purpose, id string, now time.Time, life time.Duration) Code {
-	return Code{Hash: HashToken(string(purpose) + ":" + id), Purpose: purpose, Data: newID(), CreatedAt: now, ExpiresAt: now.Add(life)}
+	return Code{Hash: HashToken(string(purpose) + ":" + id), Purpose: purpose, CreatedAt: now, ExpiresAt: now.Add(life)}
 }
 
 // maxIdentityName is the most bytes that are kept of what an account is called at a

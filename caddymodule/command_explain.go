@@ -21,7 +21,8 @@ func explainCommand() *cobra.Command {
 		Long: `Says which rule decides a request, and why, without sending it.
 
 Without --user the request is that of somebody who is not signed in. A user is taken
-to have just signed in, with a password alone; --age and --2fa say otherwise.`,
+to have just signed in, with a password alone; --age, --provider and --2fa say
+otherwise.`,
 		Example: "  caddy gate explain --user alice --method POST --from 192.0.2.7 https://app.example.com/admin",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
@@ -49,6 +50,7 @@ to have just signed in, with a password alone; --age and --2fa say otherwise.`,
 	f.StringVar(&a.Method, "method", "GET", "HTTP method")
 	f.StringVar(&a.From, "from", "", "IP address of the client")
 	f.StringVar(&age, "age", "", "how long ago the user signed in")
+	f.StringVar(&a.Provider, "provider", "", "the provider that the user signed in with")
 	f.BoolVar(&a.SecondFactor, "2fa", false, "the user signed in with a second factor")
 	jsonFlag(cmd, &asJSON)
 	return cmd

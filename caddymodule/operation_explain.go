@@ -11,6 +11,7 @@ import (
 // explainArgs are the arguments of the operation explain.
 type explainArgs struct {
 	User, Method, URL, From string
+	Provider                string        // by which the user signed in
 	Age                     time.Duration // of the proof
 	SecondFactor            bool
 }
@@ -22,7 +23,7 @@ func explain(ctx context.Context, c *console, a explainArgs) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	q.Proof = access.Proof{Age: a.Age, SecondFactor: a.SecondFactor}
+	q.Proof = access.Proof{Age: a.Age, SecondFactor: a.SecondFactor, Provider: a.Provider}
 	if a.User != "" {
 		u, err := c.accounts.FindUser(ctx, a.User)
 		if err != nil {

@@ -13,16 +13,16 @@ import (
 // CreateCode implements authcore.CodeStore.
 func (db *DB) CreateCode(ctx context.Context, c authcore.Code, ev *authcore.Event) error {
 	return db.command(ctx, quick, func(tx *tx) error {
-		if err := insertCode(tx, c, ""); err != nil || ev == nil {
+		if err := insertCode(tx, c); err != nil || ev == nil {
 			return err
 		}
 		return insertEvents(tx, *ev)
 	})
 }
 
-// insertCode adds a code; more is what the statement ends with.
-func insertCode(tx *tx, c authcore.Code, more string) error {
-	_, err := tx.exec("INSERT INTO codes (hash, purpose, session_id, host, browser, data, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"+more,
+// insertCode adds a code.
+func insertCode(tx *tx, c authcore.Code) error {
+	_, err := tx.exec("INSERT INTO codes (hash, purpose, session_id, host, browser, data, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
 		c.Hash.Hex(), c.Purpose, c.Session, c.Host, c.Browser, c.Data, micros(c.CreatedAt), micros(c.ExpiresAt))
 	return err
 }

@@ -121,7 +121,7 @@ func (db *DB) keepIdentity(tx *tx, in authcore.IdentitySignIn) error {
 // useOnce keeps a code that nobody redeems: who finds that of another command is too
 // late.
 func useOnce(tx *tx, c authcore.Code) error {
-	err := insertCode(tx, c, "")
+	err := insertCode(tx, c)
 	if tx.db.dialect.violated(err) != "" {
 		return authcore.ErrCodeInvalid.With(err)
 	}

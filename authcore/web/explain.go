@@ -60,6 +60,8 @@ type Explanation struct {
 // explainData is the Data of the page that explains decisions.
 type explainData struct {
 	User, Method, URL, From string
+	Provider                string // by which the user signed in
+	Providers               bool   // there are some
 	Answer                  *Explanation
 }
 
@@ -78,7 +80,7 @@ func (h *Handler) explainPage(w http.ResponseWriter, r *http.Request, p Place) e
 		return nil
 	}
 	q := r.URL.Query()
-	d := explainData{User: q.Get("user"), Method: q.Get("method"), URL: q.Get("url"), From: q.Get("from")}
+	d := explainData{User: q.Get("user"), Method: q.Get("method"), URL: q.Get("url"), From: q.Get("from"), Provider: strings.TrimSpace(q.Get("provider")), Providers: len(h.Providers.All()) > 0}
 	v := View{User: userView(live)}
 	status := http.StatusOK
 	if d.URL != "" {
@@ -116,5 +118,6 @@ func (h *Handler) explain(ctx context.Context, d explainData) (Explanation, erro
 		}
 		question.User = &u
 	}
+	question.Proof.Provider = d.Provider
 	return h.Explain(question)
 }

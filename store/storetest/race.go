@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
@@ -25,6 +26,13 @@ var raceTests = map[string]func(*world){
 	"race: rehash and password":          rehashAndPassword,
 	"race: key of a new database":        raceForKey,
 	"race: last seen, revoked meanwhile": touchAndRevoke,
+	"race: one visit to a provider":      raceForVisit,
+	"race: one new account":              raceForAccount,
+	"race: one identity to renew":        raceForRenewal,
+	"race: one word of a sign-out":       raceForSignOut,
+	"race: sign-in and unlinked":         signInAndUnlink,
+	"race: hand-off and sign-out":        handoffAndSignOut,
+	"race: groups of two who give":       groupsOfTwo,
 }
 
 func raceForHandoff(w *world) {
@@ -298,5 +306,182 @@ func touchAndRevoke(w *world) {
 			w.must(err)
 		}
 		w.alive("revoked", false, token)
+	}
+}
+
+func raceForVisit(w *world) {
+	u := w.add("alice", nil)
+	i := w.link(u, "alice")
+	once := w.once(authcore.PurposeConnect)
+	var tokens [20]authcore.TokenHash
+	w.oneWon(w.atOnce(20, func(n int, db Store) error {
+		in := w.arrival(u, i)
+		in.Once, tokens[n] = once, in.Token
+		return db.SignInIdentity(w.Context(), in)
+	}), authcore.ErrCodeInvalid)
+	live := 0
+	for _, token := range tokens {
+		if w.lives(token) {
+			live++
+		}
+	}
+	w.same("sessions", 1, live)
+	i.Version = 2
+	w.hasIdentity("updated once", i)
+	w.happened("user.create alice", "identity.link alice", "user.login alice")
+}
+
+// One person at a provider, in several windows: some take the same name, some another.
+func raceForAccount(w *world) {
+	w.oneWon(w.atOnce(20, func(n int, db Store) error {
+		in := w.newcomer("alice", "given")
+		if n%4 != 0 {
+			in.NewUser.Username, in.NewUser.Email = fmt.Sprint("alice", n%5), ""
+		}
+		return db.SignInIdentity(w.Context(), in)
+	}), authcore.ErrIdentityTaken, authcore.ErrUsernameTaken, authcore.ErrEmailTaken)
+	users, err := w.db().Users(w.Context(), "", 100)
+	w.must(err)
+	w.same("users", 1, len(users))
+	all, err := w.db().IdentitiesOf(w.Context(), users[0].ID)
+	w.must(err)
+	w.same("identities", 1, len(all))
+	w.inGroups("groups", users[0], "given")
+	w.happened("user.create alice", "user.login alice")
+}
+
+// Of those who would renew the same tokens one may; and if others do so all the same,
+// the tokens change once.
+func raceForRenewal(w *world) {
+	u := w.add("alice", nil)
+	i := w.link(u, "alice")
+	for round := range 5 {
+		var leased, renewed atomic.Int32
+		for _, err := range w.atOnce(20, func(n int, db Store) error {
+			got, ok, err := db.LeaseIdentity(w.Context(), i.ID, fmt.Sprint("node", n), time.Hour)
+			if ok {
+				leased.Add(1)
+			}
+			if err == nil && got.Version != i.Version {
+				err = fmt.Errorf("version %d, want %d", got.Version, i.Version)
+			}
+			return err
+		}) {
+			w.must(err)
+		}
+		w.same("holders", int32(1), leased.Load())
+		for _, err := range w.atOnce(10, func(n int, db Store) error {
+			fresh := i
+			fresh.Tokens, fresh.Groups = fmt.Sprint("fresh", n), []string{fmt.Sprint("round", round)}
+			ok, err := db.RenewIdentity(w.Context(), fresh, w.event(authcore.UserGroups, fmt.Sprint(round)))
+			if ok {
+				renewed.Add(1)
+			}
+			return err
+		}) {
+			w.must(err)
+		}
+		w.same("renewed", int32(1), renewed.Load())
+		i.Version++
+	}
+	w.inGroups("groups", u, "ops", "round4", "staff")
+	w.happened("user.create alice", "identity.link alice", "user.groups 0", "user.groups 1", "user.groups 2", "user.groups 3", "user.groups 4")
+}
+
+// A word that comes twice counts once, and so does a session that two words end.
+func raceForSignOut(w *world) {
+	u := w.add("alice", nil)
+	i := w.link(u, "alice")
+	for range 5 {
+		_, token := w.arrive(u, i, nil)
+		var ended atomic.Int32
+		words := []authcore.Code{w.once(authcore.PurposeSignOut), w.once(authcore.PurposeSignOut)}
+		errs := w.atOnce(12, func(n int, db Store) error {
+			out := authcore.SignOut{Provider: "corp", Issuer: issuer, Subject: "alice", Once: words[n/6]}
+			if n%2 == 0 {
+				out.Session = "session of alice"
+			}
+			of, err := db.SignOutIdentity(w.Context(), out, w.event(authcore.UserLogout, ""))
+			ended.Add(int32(len(of)))
+			return err
+		})
+		w.oneWon(errs[:6], authcore.ErrCodeInvalid)
+		w.oneWon(errs[6:], authcore.ErrCodeInvalid)
+		w.same("words that ended it", int32(1), ended.Load())
+		w.alive("signed out", false, token)
+	}
+}
+
+// Once an identity is unlinked, no session that it made is left, however the two
+// overlapped.
+func signInAndUnlink(w *world) {
+	u := w.add("alice", nil)
+	for range 10 {
+		i := w.link(u, "alice", "given")
+		var tokens [8]authcore.TokenHash
+		for n, err := range w.atOnce(8, func(n int, db Store) error {
+			in := w.arrival(u, i)
+			if tokens[n] = in.Token; n == 3 {
+				return db.UnlinkIdentity(w.Context(), u.ID, i.ID, "", true, w.event(authcore.IdentityUnlink, ""))
+			}
+			return db.SignInIdentity(w.Context(), in)
+		}) {
+			if err != nil && (n == 3 || !errors.Is(err, authcore.ErrLoginFailed)) {
+				w.Fatal(err)
+			}
+		}
+		w.alive("of an identity that is unlinked", false, tokens[:]...)
+		w.inGroups("of an identity that is unlinked", u, "ops", "staff")
+	}
+}
+
+// Once a provider signed somebody out, no site session is left.
+func handoffAndSignOut(w *world) {
+	u := w.add("alice", nil)
+	i := w.link(u, "alice")
+	for range 10 {
+		root, token := w.arrive(u, i, nil)
+		var codes [6]authcore.Handoff
+		for n := range codes {
+			codes[n] = w.handoff(root.ID, "app.example.com")
+		}
+		tokens := [6]authcore.TokenHash{5: token}
+		for n, err := range w.atOnce(6, func(n int, db Store) (err error) {
+			if n == 2 {
+				_, err = db.SignOutIdentity(w.Context(), authcore.SignOut{Provider: "corp", Issuer: issuer, Session: "session of alice",
+					Once: w.once(authcore.PurposeSignOut)}, w.event(authcore.UserLogout, ""))
+			} else if n < 5 {
+				_, tokens[n], err = w.redeem(db, codes[n])
+			}
+			return err
+		}) {
+			if err != nil && (n == 2 || !errors.Is(err, authcore.ErrCodeInvalid)) {
+				w.Fatal(err)
+			}
+		}
+		w.alive("signed out", false, tokens[:]...)
+	}
+}
+
+// A group that an owner gives while a provider gives it is the owner's.
+func groupsOfTwo(w *world) {
+	u := w.add("alice", nil)
+	i := w.link(u, "alice")
+	for round := range 10 {
+		group := fmt.Sprint("group", round)
+		for _, err := range w.atOnce(4, func(n int, db Store) error {
+			if n == 1 {
+				return db.ChangeGroups(w.Context(), u.ID, []string{group}, []string{"ops", "staff"}, w.event(authcore.UserGroups, ""))
+			}
+			in := w.arrival(u, i)
+			in.Identity.Groups = []string{group, "given"}
+			return db.SignInIdentity(w.Context(), in)
+		}) {
+			w.must(err)
+		}
+		w.inGroups("both", u, "given", group)
+		w.arrive(u, i, nil)
+		w.inGroups("the owner's", u, group)
+		w.must(w.db().ChangeGroups(w.Context(), u.ID, nil, []string{group}, w.event(authcore.UserGroups, "")))
 	}
 }

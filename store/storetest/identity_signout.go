@@ -1,0 +1,186 @@
+package storetest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/authcore"
+)
+
+// signedOut tells a database of a sign-out at the provider, and checks how many sessions
+// that ended, and whose.
+func (w *world) signedOut(what string, out authcore.SignOut, sessions int, users ...authcore.User) {
+	w.Helper()
+	out.Once = w.once(authcore.PurposeSignOut)
+	if out.Provider == "" {
+		out.Provider, out.Issuer = "corp", issuer
+	}
+	got, err := w.db().SignOutIdentity(w.Context(), out, w.event(authcore.UserLogout, what))
+	w.must(err)
+	var want []authcore.UserID
+	for _, u := range users {
+		want = append(want, u.ID)
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	w.same(what, want, got)
+	details := w.details(authcore.UserLogout)
+	w.same(what+": told", true, strings.HasPrefix(details, "details: ") && strings.HasSuffix(details, fmt.Sprintf("; %d sessions ended", sessions)))
+}
+
+// inSession makes a sign-in one in a session at the provider.
+func inSession(session string) func(*authcore.IdentitySignIn) {
+	return func(in *authcore.IdentitySignIn) { in.Session.ProviderSession = session }
+}
+
+func signOutIdentity(w *world) {
+	alice, bob := w.add("alice", nil), w.add("bob", nil)
+	ofAlice, second, ofBob := w.link(alice, "alice"), w.link(alice, "second"), w.link(bob, "bob")
+	root, one := w.arrive(alice, ofAlice, inSession("one"))
+	_, site := w.child(root.ID, "app.example.com")
+	_, two := w.arrive(alice, ofAlice, inSession("two"))
+	_, none := w.arrive(alice, ofAlice, inSession(""))
+	_, bySecond := w.arrive(alice, second, inSession("two"))
+	_, byPassword := w.signIn(alice, nil)
+	_, bobs := w.arrive(bob, ofBob, inSession("one"))
+	others := []authcore.TokenHash{bySecond, byPassword, bobs}
+	changes := []string{"user " + string(alice.ID), "user " + string(alice.ID), "user " + string(bob.ID)} // of the links
+
+	third := authcore.SignOut{Provider: "third", Issuer: "https://third.example.net", Subject: "alice"}
+	w.signedOut("an unknown subject", authcore.SignOut{Subject: "ALICE"}, 0)
+	w.signedOut("an unknown session", authcore.SignOut{Session: "ONE"}, 0)
+	w.signedOut("both, one unknown", authcore.SignOut{Subject: "alice", Session: "three"}, 0)
+	w.signedOut("both, the other unknown", authcore.SignOut{Subject: "carol", Session: "one"}, 0)
+	w.signedOut("a session of somebody else", authcore.SignOut{Subject: "bob", Session: "two"}, 0)
+	w.signedOut("another provider", third, 0)
+	third.Subject, third.Session = "", "one"
+	w.signedOut("another provider, a session", third, 0)
+	w.signedOut("nobody", authcore.SignOut{}, 0)
+	w.alive("after that", true, append(others, one, site, two, none)...)
+	w.changed(slices.Clone(changes)...)
+
+	w.signedOut("both", authcore.SignOut{Subject: "alice", Session: "one"}, 1, alice)
+	w.alive("both", false, one, site)
+	w.alive("others", true, append(others, two, none)...)
+	w.signedOut("a subject", authcore.SignOut{Subject: "alice"}, 2, alice)
+	w.alive("a subject", false, two, none)
+	w.alive("others", true, others...)
+	w.changed(append(changes, changes[0], changes[0])...)
+	events, err := w.db().EventsAfter(w.Context(), "", 100)
+	w.must(err)
+	w.same("events", 2+3+6+1+10, len(events))
+}
+
+// signOutSeveral: a session at a provider may be that of several users here.
+func signOutSeveral(w *world) {
+	var users []authcore.User
+	var tokens []authcore.TokenHash
+	var changes []string
+	for n := range 20 {
+		u := w.add(fmt.Sprint("user", n), nil)
+		i := w.link(u, u.Username)
+		for range 2 {
+			root, token := w.arrive(u, i, inSession("shared"))
+			_, site := w.child(root.ID, "app.example.com")
+			tokens = append(tokens, token, site)
+		}
+		users, changes = append(users, u), append(changes, "user "+string(u.ID))
+	}
+	elsewhere := w.identity(users[0], "elsewhere")
+	elsewhere.Provider, elsewhere.Issuer = "other", "https://other.example.net"
+	w.must(w.db().LinkIdentity(w.Context(), elsewhere, w.once(authcore.PurposeConnect), w.event(authcore.IdentityLink, "")))
+	changes = append(changes, changes[0])
+	_, staying := w.arrive(users[0], elsewhere, inSession("shared"))
+
+	w.signedOut("one of them", authcore.SignOut{Subject: "user19", Session: "shared"}, 2, users[19])
+	w.signedOut("all the others", authcore.SignOut{Session: "shared"}, 38, users[:19]...)
+	w.alive("signed out", false, tokens...)
+	w.alive("of the other provider", true, staying)
+	changes = append(changes, changes[:20]...)
+	w.changed(slices.Clone(changes)...)
+	w.signedOut("the other provider", authcore.SignOut{Provider: elsewhere.Provider, Issuer: elsewhere.Issuer, Session: "shared"}, 1, users[0])
+	w.alive("the other provider", false, staying)
+	// The records of one event have ids of their own, whatever the event's is.
+	for _, end := range []string{"0000", "0001", "ffff"} {
+		for n, u := range users[:4] {
+			i := w.identity(u, u.Username)
+			got, _, err := w.db().IdentityBy(w.Context(), i.Issuer, i.Subject)
+			w.must(err)
+			w.arrive(u, got, inSession("shared"))
+			changes = append(changes, changes[n])
+		}
+		ev := w.event(authcore.UserLogout, end)
+		ev.ID = ev.ID[:len(ev.ID)-4] + end
+		of, err := w.db().SignOutIdentity(w.Context(), authcore.SignOut{Provider: "corp", Issuer: issuer, Session: "shared", Once: w.once(authcore.PurposeSignOut)}, ev)
+		w.is(end, err, nil)
+		w.same(end, 4, len(of))
+	}
+	w.changed(append(changes, changes[0])...)
+}
+
+// signOutOnce: who replays a provider's word ends nothing.
+func signOutOnce(w *world) {
+	u := w.add("alice", nil)
+	i := w.link(u, "alice")
+	_, token := w.arrive(u, i, nil)
+	out := authcore.SignOut{Provider: "corp", Issuer: issuer, Subject: "alice", Once: w.once(authcore.PurposeSignOut)}
+	signOut := func() ([]authcore.UserID, error) {
+		ev := w.event(authcore.UserLogout, "")
+		ev.Details = ""
+		return w.db().SignOutIdentity(w.Context(), out, ev)
+	}
+	of, err := signOut()
+	w.must(err)
+	w.same("whose", []authcore.UserID{u.ID}, of)
+	w.same("told", "1 sessions ended", w.details(authcore.UserLogout))
+	w.alive("ended", false, token)
+	_, token = w.arrive(u, i, nil)
+	for _, data := range []string{out.Once.Data, "another"} {
+		out.Once.Data = data
+		of, err = signOut()
+		w.is("again", err, authcore.ErrCodeInvalid)
+		w.same("again", 0, len(of))
+	}
+	w.alive("again", true, token)
+	w.happened("user.create alice", "identity.link alice", "user.login alice", "user.logout ", "user.login alice")
+	w.changed("user "+string(u.ID), "user "+string(u.ID))
+}
+
+func usedCodesEnd(w *world) {
+	u := w.add("alice", nil)
+	i := w.link(u, "alice")
+	in := w.arrival(u, i)
+	out := authcore.SignOut{Provider: "corp", Issuer: issuer, Subject: "bob", Once: w.once(authcore.PurposeSignOut)}
+	use := func(what string, want error) {
+		w.Helper()
+		s, token := w.session(u)
+		in.Session, in.Token, in.Events = s, token, []authcore.Event{w.event(authcore.UserLogin, what)}
+		w.is(what, w.db().SignInIdentity(w.Context(), in), want)
+		_, err := w.db().SignOutIdentity(w.Context(), out, w.event(authcore.UserLogout, what))
+		w.is(what, err, want)
+	}
+	there := func(what string, want bool) {
+		w.Helper()
+		for purpose, hash := range map[authcore.Purpose]authcore.TokenHash{authcore.PurposeConnect: in.Once.Hash, authcore.PurposeSignOut: out.Once.Hash} {
+			got, err := w.db().CodeValid(w.Context(), purpose, hash, w.now)
+			w.must(err)
+			w.same(fmt.Sprint(what, ": ", purpose), want, got)
+		}
+	}
+	clean := func(at time.Time) {
+		w.Helper()
+		_, _, err := w.db().DeleteEnded(w.Context(), at, w.now.Add(-time.Hour), "")
+		w.must(err)
+	}
+	there("before", false)
+	use("the first time", nil)
+	there("used", true)
+	clean(in.Once.ExpiresAt.Add(-time.Microsecond))
+	there("before their end", true)
+	use("before their end", authcore.ErrCodeInvalid)
+	clean(in.Once.ExpiresAt)
+	there("at their end", false)
+	use("when they are gone", nil)
+}
