@@ -50,6 +50,27 @@ func (e *Error) Is(target error) bool {
 // is tells whether err is e, whatever its cause.
 func (e *Error) is(err error) bool { return errors.Is(err, e) }
 
+// CauseOf gives what is behind an error of ours, for the log; else the error itself.
+func CauseOf(err error) error {
+	var e *Error
+	if errors.As(err, &e) && e.Err != nil {
+		return e.Err
+	}
+	return err
+}
+
+// coded is an error for the audit log: its code, where it has one, and its cause.
+func coded(err error) string {
+	var e *Error
+	switch {
+	case !errors.As(err, &e):
+		return err.Error()
+	case e.Err == nil:
+		return e.Code
+	}
+	return e.Code + ": " + e.Err.Error()
+}
+
 // With returns a copy of e that carries the cause err.
 func (e *Error) With(err error) *Error {
 	c := *e

@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -53,6 +55,8 @@ type IdentitySignIn struct {
 	// that this needs, if any.
 	NewUser       *User
 	Setup, Invite *TokenHash
+	// TakeEmailFrom is a user whose address NewUser takes, unless it is verified by then.
+	TakeEmailFrom UserID
 	// Link says that the identity is new.
 	Link bool
 	// Session has no id where the user is to wait: nobody is signed in then.
@@ -73,7 +77,14 @@ type SignOut struct {
 	Once             Code   // by the token's jti
 }
 
-// IdentityStore keeps identities.
+// GroupsEvent is what is recorded where an identity gives other groups than before,
+// beside the event of what it was used for.
+func GroupsEvent(beside Event, i Identity) Event {
+	return NewEvent(beside.Time, beside.Actor, UserGroups, TargetUser(i.User), Success, "provider "+i.Provider+" gives: "+strings.Join(i.Groups, ","))
+}
+
+// IdentityStore keeps identities. Commands that change what groups an identity gives
+// write a GroupsEvent.
 type IdentityStore interface {
 	// IdentityBy finds the identity of an account with its user, or ErrIdentityNotFound.
 	IdentityBy(ctx context.Context, issuer, subject string) (Identity, User, error)
@@ -95,7 +106,8 @@ type IdentityStore interface {
 	// the session or the identity is not the user's any more.
 	ConfirmIdentity(ctx context.Context, i Identity, root SessionID, once Code, ev Event) error
 	// UnlinkIdentity takes an identity from its user, with the groups that it gave and
-	// the sessions that it made but for the root keep. ErrIdentityNotFound, and
+	// the sessions that it made but for the root keep, which is not of it any more.
+	// ErrIdentityNotFound, and
 	// ErrLastWayIn where the user could not sign in any more; a password counts only
 	// where passwords is true.
 	UnlinkIdentity(ctx context.Context, user UserID, id IdentityID, keep SessionID, passwords bool, ev Event) error
@@ -106,15 +118,15 @@ type IdentityStore interface {
 	// DropIdentityLease gives a lease back before its time is over.
 	DropIdentityLease(ctx context.Context, id IdentityID, holder string) error
 	// RenewIdentity keeps new tokens, groups and the time of the check, and ends the
-	// lease, if the tokens are still of i.Version; else it tells so. The event is
-	// written where groups have changed.
-	RenewIdentity(ctx context.Context, i Identity, ev Event) (renewed bool, err error)
+	// lease, if the tokens are still of i.Version; else it tells so. by is who does it,
+	// and when: only other groups are an event.
+	RenewIdentity(ctx context.Context, i Identity, by Event) (renewed bool, err error)
 	// KeepTokens keeps tokens and the time of a check and ends the lease, if the tokens
 	// are still of the version; else it does nothing.
 	KeepTokens(ctx context.Context, id IdentityID, version int64, tokens string, checked time.Time) error
 	// IdentitiesDue lists identities of a provider with tokens that were last checked
-	// before a time and have a session that lives, in the order of their ids, after one
-	// of them.
+	// before a time, and whose user has a session or an access token that lives, in the
+	// order of their ids, after one of them.
 	IdentitiesDue(ctx context.Context, provider string, before, now time.Time, after IdentityID, limit int) ([]Identity, error)
 	// ExpelIdentity ends the sessions that an identity made, and forgets its tokens and
 	// the groups that it gave, if the tokens are still of the version: the provider
@@ -122,19 +134,22 @@ type IdentityStore interface {
 	// tokens too; a password counts as one where passwords is true. It tells how many
 	// sessions ended.
 	ExpelIdentity(ctx context.Context, id IdentityID, version int64, passwords bool, ev Event) (sessions int, err error)
-	// SignOutIdentity ends the sessions that a provider signed out, and tells whose.
+	// SignOutIdentity ends the sessions that a provider signed out, and tells whose. There
+	// is an event for each user, or one without a target where there was nobody.
 	// ErrCodeInvalid where it was told so before.
 	SignOutIdentity(ctx context.Context, out SignOut, ev Event) (of []UserID, err error)
 }
 
 // The errors of identities.
 var (
-	ErrIdentityNotFound = &Error{Kind: NotFound, Code: "identity_not_found", Message: "There is no such sign-in provider on this account."}
-	ErrIdentityTaken    = &Error{Kind: Conflict, Code: "identity_taken", Message: "This account at the provider belongs to another user here."}
+	ErrIdentityNotFound = &Error{Kind: NotFound, Code: "identity_not_found", Message: "There is no such sign-in provider on this account. Load the page again."}
+	ErrIdentityTaken    = &Error{Kind: Conflict, Code: "identity_taken", Message: "This account at the provider belongs to another user here. Sign in with it, or take it from that user first."}
 	ErrLastWayIn        = &Error{Kind: Conflict, Code: "last_way_in", Message: "This is the only way to sign in to this account. Set a password first, or link another provider."}
-	ErrNotExpected      = &Error{Kind: Forbidden, Code: "account_unknown", Message: "There is no account for you here yet, and new ones are made by invitation. Ask an owner of this site for one."}
-	ErrWaiting          = &Error{Kind: Forbidden, Code: "account_waiting", Message: "Your account here is not active. An owner of this site has to let you in; then sign in again."}
+	ErrAccountUnknown   = &Error{Kind: Forbidden, Code: "account_unknown", Message: "There is no account for you here yet, and new ones are made by invitation. Ask an owner of this site for one."}
+	ErrAccountWaiting   = &Error{Kind: Forbidden, Code: "account_waiting", Message: "Your account here is not active. An owner of this site has to let you in; then sign in again."}
 	ErrLinkRequired     = &Error{Kind: Conflict, Code: "link_required", Message: "There is an account with your email address here already. Sign in to it the way you did before; then both belong together."}
 	ErrWrongPerson      = &Error{Kind: Forbidden, Code: "wrong_person", Message: "You signed in at the provider as somebody else. Sign in there as the person who is signed in here."}
-	ErrPasswordOff      = &Error{Kind: Forbidden, Code: "password_disabled", Message: "Signing in with a password is switched off here. Use a sign-in provider."}
+	ErrNotRenewable     = &Error{Kind: Unauthenticated, Code: "provider_answer_invalid", Message: "What the provider sent back could not be used. Please sign in again.",
+		Err: errors.New("it gave no refresh token, although offline_access was asked for: allow it there, or write \"recheck off\"")}
+	ErrPasswordOff = &Error{Kind: Forbidden, Code: "password_disabled", Message: "Signing in with a password is switched off here. Use a sign-in provider."}
 )

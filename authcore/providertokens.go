@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
-	"strings"
 	"time"
 )
 
@@ -66,7 +65,7 @@ func (a *Accounts) OpenTokens(i *Identity) (*ProviderTokens, error) {
 // after gives the tokens of a new sign-in, with the refresh token of before where it
 // brought none: some providers give one at the first sign-in only.
 func (t *ProviderTokens) after(before *ProviderTokens) *ProviderTokens {
-	if t == nil || before == nil || t.Refresh != "" || strings.TrimSpace(before.Refresh.Reveal()) == "" {
+	if t == nil || before == nil || t.Refresh != "" {
 		return t
 	}
 	with := *t

@@ -143,10 +143,14 @@ func (a *Accounts) CheckInvite(ctx context.Context, invite Secret) error {
 	return err
 }
 
-// MayRegister tells whether the registration form is worth showing.
-func (a *Accounts) MayRegister(ctx context.Context, invite Secret) error {
-	_, err := a.mayRegister(ctx, invite)
-	return err
+// MayRegister tells whether the registration page is worth showing. An invitation may be
+// good for a sign-in with a provider alone: then nobody can choose a password there.
+func (a *Accounts) MayRegister(ctx context.Context, invite Secret) (withPassword bool, err error) {
+	if invite != "" && a.Invites && (a.PasswordOff || a.Register == RegisterOff) {
+		return false, a.CheckInvite(ctx, invite)
+	}
+	_, err = a.mayRegister(ctx, invite)
+	return err == nil, err
 }
 
 // Invite makes a link's code with which one person may register.

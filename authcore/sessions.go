@@ -2,6 +2,7 @@ package authcore
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -38,6 +39,8 @@ type Sessions struct {
 	heard   heartbeat
 	prepare func(*User) any
 	missed  missed
+	// providers are those whose sessions are good, by name; nil says that all are.
+	providers atomic.Pointer[[]string]
 
 	shards [sessionShards]sessionShard
 
@@ -203,7 +206,7 @@ func (s *Sessions) load(ctx context.Context, hash TokenHash, now time.Time, idle
 		}
 		return nil, err
 	}
-	if user.Status != Active || !now.Before(session.ExpiresAt) {
+	if user.Status != Active || !now.Before(session.ExpiresAt) || !s.honours(session.Provider) {
 		s.forget(hash)
 		return nil, ErrNoSession
 	}
@@ -216,6 +219,20 @@ func (s *Sessions) load(ctx context.Context, hash TokenHash, now time.Time, idle
 		return nil, ErrNoSession
 	}
 	return live, nil
+}
+
+// Honour says which providers' sessions are good, by their names: those of a provider that
+// is configured no more are not, since nobody asks it about them.
+func (s *Sessions) Honour(providers []string) {
+	before := s.providers.Swap(&providers)
+	if before != nil && !slices.Equal(*before, providers) {
+		s.Apply(Change{Kind: ChangeAll})
+	}
+}
+
+func (s *Sessions) honours(provider string) bool {
+	known := s.providers.Load()
+	return provider == "" || known == nil || slices.Contains(*known, provider)
 }
 
 // keep puts a session that was read into memory, unless a change came in

@@ -44,6 +44,9 @@ func (a *Accounts) CheckSetup(ctx context.Context, code Secret) error {
 
 // Setup makes the first owner, closes the setup for good and signs the owner in.
 func (a *Accounts) Setup(ctx context.Context, actor Actor, code Secret, n NewUser, host string) (Secret, Session, error) {
+	if a.PasswordOff {
+		return "", Session{}, ErrPasswordOff
+	}
 	if err := a.CheckSetup(ctx, code); err != nil {
 		return "", Session{}, err
 	}

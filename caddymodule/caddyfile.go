@@ -298,23 +298,26 @@ func parseGate(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 
 // parsePassToken reads `pass_token PROVIDER [HEADER]`.
 func (g *Gate) parsePassToken(h httpcaddyfile.Helper) error {
-	if g.PassToken != nil {
+	if g.PassToken.Provider != "" {
 		return h.Err("pass_token stands here a second time")
 	}
 	args := h.RemainingArgs()
 	if len(args) < 1 || len(args) > 2 {
-		return h.Err("pass_token takes the name of a provider, and a header if it is not to be " + web.PassedHeader)
+		return h.Err("pass_token takes the name of a provider, and a header if it is not to be " + web.ProviderTokenHeader)
 	}
 	s := globalSettings(h)
 	if !slices.ContainsFunc(s.Providers, func(p ProviderSettings) bool { return p.Name == args[0] }) {
 		return h.WrapErr(noProvider(args[0]))
 	}
 	if len(args) == 2 {
-		if _, err := web.NonePreset.Passing(args[1]); err != nil {
+		if _, err := web.NonePreset.WithProviderToken(args[1]); err != nil {
 			return h.Errf("pass_token: %v", err)
 		}
 	}
-	g.PassToken = args
+	g.PassToken.Provider = args[0]
+	if len(args) == 2 {
+		g.PassToken.Header = args[1]
+	}
 	return noBlock(h.Dispenser, "pass_token")
 }
 

@@ -165,6 +165,7 @@ func (c *core) apply(v values) {
 	c.anonymise.Store(int64(v.anonymise))
 	c.sessions.WriteEvery(v.writeEvery)
 	c.sessions.MaxSilence(v.silence)
+	c.sessions.Honour(v.providerNames())
 	c.address.Configure(v.address.burst, v.address.every)
 	c.account.Configure(v.account.burst, v.account.every)
 	c.idle.Store(int64(v.lifetime.Idle + v.writeEvery + time.Minute)) // memory may know a later time

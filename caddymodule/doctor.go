@@ -14,6 +14,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
+	"github.com/gatehouse-auth/gatehouse/authcore/connect"
+	"github.com/gatehouse-auth/gatehouse/authcore/web"
 	"github.com/gatehouse-auth/gatehouse/store"
 )
 
@@ -197,4 +199,39 @@ func examineSettings(v values) []finding {
 		found = append(found, warn("register", "anybody can make an account; gates need a policy that says who may pass"))
 	}
 	return found
+}
+
+// examineProviders asks each provider for what a sign-in needs, and says which addresses
+// it must know of.
+func (rt *instance) examineProviders(ctx context.Context) []finding {
+	var found []finding
+	for _, p := range rt.app.providers.All() {
+		check := "provider " + p.Name
+		found = append(found, examineProvider(ctx, check, p))
+		for _, origin := range rt.pagesOrigins() {
+			found = append(found, fine(check, "redirect address: %s", web.ConnectRedirect(origin, p.Name)))
+			if p.SignOut && p.EndsSessions() {
+				found = append(found, fine(check, "address after a sign-out there: %s", web.AfterLogout(origin)))
+			}
+			if p.Kind == connect.OIDC {
+				found = append(found, fine(check, "address for back-channel logout: %s", web.BackChannelLogout(origin, p.Name)))
+			}
+		}
+	}
+	return found
+}
+
+// examineTime bounds how long a provider is waited for.
+const examineTime = 10 * time.Second
+
+func examineProvider(ctx context.Context, check string, p *connect.Provider) finding {
+	if p.Issuer == "" {
+		return fine(check, "%s is asked when somebody signs in", p.Label)
+	}
+	ctx, cancel := context.WithTimeout(ctx, examineTime)
+	defer cancel()
+	if err := p.Discover(ctx); err != nil {
+		return wrong(check, "%s cannot be used: %v", p.Label, authcore.CauseOf(err))
+	}
+	return fine(check, "%s answers", p.Label)
 }

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -23,8 +24,8 @@ type Gate struct {
 	Policy string `json:"policy,omitempty"`
 	// The set of identity headers.
 	Headers Headers `json:"headers,omitzero"`
-	// The provider whose token the upstream gets, and the header; empty for none.
-	PassToken []string `json:"pass_token,omitempty"`
+	// The provider whose token the upstream gets.
+	PassToken PassToken `json:"pass_token,omitzero"`
 	// Which requests are checked. Those that do not match pass unchecked.
 	MatcherSetsRaw caddyhttp.RawMatcherSets `json:"match,omitempty" caddy:"namespace=http.matchers"`
 	// Where the directive stands in a Caddyfile, for errors.
@@ -75,20 +76,23 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 	return nil
 }
 
+// PassToken says which provider's token an upstream gets. The zero value is none.
+type PassToken struct {
+	Provider string `json:"provider"`
+	// Default: X-Forwarded-Access-Token.
+	Header string `json:"header,omitempty"`
+}
+
 // passToken adds the header of a provider's token to the preset.
 func (g *Gate) passToken() error {
-	if len(g.PassToken) == 0 {
+	if g.PassToken.Provider == "" {
 		return nil
 	}
-	if err := g.app.knowsProvider(g.PassToken[0]); err != nil {
+	if err := g.app.knowsProvider(g.PassToken.Provider); err != nil {
 		return fmt.Errorf("gate: pass_token: %w", err)
 	}
-	header := web.PassedHeader
-	if len(g.PassToken) > 1 {
-		header = g.PassToken[1]
-	}
 	var err error
-	if g.preset, err = g.preset.Passing(header); err != nil {
+	if g.preset, err = g.preset.WithProviderToken(cmp.Or(g.PassToken.Header, web.ProviderTokenHeader)); err != nil {
 		return fmt.Errorf("gate: pass_token: %w", err)
 	}
 	return nil
@@ -177,10 +181,10 @@ func (g *Gate) pass(rt *instance, s *state, w http.ResponseWriter, r *http.Reque
 		return next.ServeHTTP(w, r)
 	}
 	known := v.Live.Prepared().(*web.Known)
-	var made web.Made
-	if len(g.PassToken) > 0 {
+	var made web.PerRequest
+	if g.PassToken.Provider != "" {
 		var err error
-		if made.Token, err = known.ProviderToken(r.Context(), rt.broker, v.Live.Session.UserID, g.PassToken[0], time.Now()); err != nil {
+		if made.Token, err = known.ProviderToken(r.Context(), rt.broker, v.Live.Session.UserID, g.PassToken.Provider, time.Now()); err != nil {
 			s.answer(r)
 			rt.pages.Fail(w, r, rt.place(r, false), nil, err)
 			return nil

@@ -107,7 +107,7 @@ func (rt *instance) serve(w http.ResponseWriter, r *http.Request, u *url.URL, is
 	default:
 		rt.pages.Serve(w, asked, p)
 	}
-	if to := w.Header().Get("Location"); strings.Contains(to, web.Prefix+"callback?code=") || strings.Contains(to, "?answer=") || strings.Contains(to, "?then=") || strings.Contains(to, "&state=") {
+	if to, err := url.Parse(w.Header().Get("Location")); err != nil || holdsSecret(to) || strings.HasPrefix(u.Path, web.Prefix+"connect/") {
 		caddyhttp.SetVar(r.Context(), caddyhttp.LogSkipVar, true) // the access log has headers of answers too
 	}
 	return nil

@@ -3,7 +3,6 @@ package caddymodule
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -12,12 +11,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
-
 	"github.com/gatehouse-auth/gatehouse/authcore"
 	"github.com/gatehouse-auth/gatehouse/authcore/access"
 	"github.com/gatehouse-auth/gatehouse/authcore/connect"
-	"github.com/gatehouse-auth/gatehouse/authcore/web"
 )
 
 // ProviderSettings are one outside provider to sign in with.
@@ -51,10 +47,10 @@ type ProviderSettings struct {
 	FormPost bool `json:"form_post,omitempty"`
 	// Who may come in: any one term.
 	Allow []string `json:"allow,omitempty"`
-	// Groups for those for whom any one of the terms holds: name, then terms.
-	Groups [][]string `json:"groups,omitempty"`
-	// Claims whose values are groups, each with a prefix.
-	GroupsFrom [][]string `json:"groups_from,omitempty"`
+	// Groups that people get.
+	Groups []ProviderGroup `json:"groups,omitempty"`
+	// Claims whose values are groups.
+	GroupsFrom []ClaimGroups `json:"groups_from,omitempty"`
 	// Who gets an account at the first sign-in: create (default), invite or ask.
 	NewUsers string `json:"new_users,omitempty"`
 	// How often the provider is asked again about people who are signed in, or off. Default: 1h.
@@ -67,6 +63,19 @@ type ProviderSettings struct {
 	SignOut string `json:"sign_out,omitempty"`
 
 	at string // where it stands in a Caddyfile
+}
+
+// ProviderGroup is a group for those for whom any one of the terms holds.
+type ProviderGroup struct {
+	Group string   `json:"group"`
+	When  []string `json:"when"`
+}
+
+// ClaimGroups is a claim whose values are groups.
+type ClaimGroups struct {
+	Claim string `json:"claim"`
+	// Before each of them. Default: the provider's name and a slash.
+	Prefix *string `json:"prefix,omitempty"`
 }
 
 // providerKind is what the Caddyfile's line of a kind of provider is like.
@@ -91,163 +100,6 @@ var providerKinds = map[string]providerKind{
 // everyone is the term that lets in whoever the provider knows.
 const everyone = "everyone"
 
-// providerWord reads one word of a provider's block.
-type providerWord struct {
-	only []string // the kinds that have it; nil is all
-	read func(d *caddyfile.Dispenser, p *ProviderSettings) error
-}
-
-// providerWords are the words of a provider's block.
-var providerWords = map[string]providerWord{
-	"label":       {read: providerText(func(p *ProviderSettings) *string { return &p.Label })},
-	"tenant":      {[]string{connect.Microsoft}, providerText(func(p *ProviderSettings) *string { return &p.Tenant })},
-	"issuer":      {[]string{connect.GitLab}, providerText(func(p *ProviderSettings) *string { return &p.Issuer })},
-	"team":        {[]string{connect.Apple}, providerText(func(p *ProviderSettings) *string { return &p.Team })},
-	"key_id":      {[]string{connect.Apple}, providerText(func(p *ProviderSettings) *string { return &p.KeyID })},
-	"key":         {[]string{connect.Apple}, providerText(func(p *ProviderSettings) *string { return &p.Key })},
-	"authorize":   {[]string{connect.OAuth2}, providerText(func(p *ProviderSettings) *string { return &p.Authorize })},
-	"token":       {[]string{connect.OAuth2}, providerText(func(p *ProviderSettings) *string { return &p.Token })},
-	"userinfo":    {[]string{connect.OAuth2}, providerText(func(p *ProviderSettings) *string { return &p.UserInfo })},
-	"auth":        {[]string{connect.OAuth2}, providerText(func(p *ProviderSettings) *string { return &p.Auth })},
-	"fields":      {[]string{connect.OAuth2}, parseFields},
-	"form_post":   {[]string{connect.OIDC}, providerFlag(func(p *ProviderSettings) *bool { return &p.FormPost })},
-	"new_users":   {read: providerText(func(p *ProviderSettings) *string { return &p.NewUsers })},
-	"recheck":     {read: providerText(func(p *ProviderSettings) *string { return &p.Recheck })},
-	"sign_out":    {read: providerText(func(p *ProviderSettings) *string { return &p.SignOut })},
-	"trust_mfa":   {read: providerFlag(func(p *ProviderSettings) *bool { return &p.TrustMFA })},
-	"broker":      {read: providerFlag(func(p *ProviderSettings) *bool { return &p.Broker })},
-	"scopes":      {read: providerList(1, -1, func(p *ProviderSettings, args []string) { p.Scopes = append(p.Scopes, args...) })},
-	"allow":       {read: providerList(1, -1, func(p *ProviderSettings, args []string) { p.Allow = append(p.Allow, args...) })},
-	"group":       {read: providerList(2, -1, func(p *ProviderSettings, args []string) { p.Groups = append(p.Groups, args) })},
-	"groups_from": {read: providerList(1, 2, func(p *ProviderSettings, args []string) { p.GroupsFrom = append(p.GroupsFrom, args) })},
-}
-
-func providerText(field func(*ProviderSettings) *string) func(*caddyfile.Dispenser, *ProviderSettings) error {
-	return func(d *caddyfile.Dispenser, p *ProviderSettings) error {
-		word, args := d.Val(), d.RemainingArgs()
-		if len(args) != 1 || args[0] == "" {
-			return d.Errf("%s takes one argument", word)
-		}
-		if *field(p) != "" {
-			return d.Errf("%s stands here a second time", word)
-		}
-		*field(p) = args[0]
-		return noBlock(d, word)
-	}
-}
-
-func providerFlag(field func(*ProviderSettings) *bool) func(*caddyfile.Dispenser, *ProviderSettings) error {
-	return func(d *caddyfile.Dispenser, p *ProviderSettings) error {
-		word := d.Val()
-		if d.NextArg() {
-			return d.Errf("%s takes no argument, not %q", word, d.Val())
-		}
-		*field(p) = true
-		return noBlock(d, word)
-	}
-}
-
-func providerList(least, most int, add func(*ProviderSettings, []string)) func(*caddyfile.Dispenser, *ProviderSettings) error {
-	return func(d *caddyfile.Dispenser, p *ProviderSettings) error {
-		word, args := d.Val(), d.RemainingArgs()
-		if len(args) < least || most >= 0 && len(args) > most || slices.Contains(args, "") {
-			return d.Errf("%s takes %s", word, count(least, most))
-		}
-		add(p, args)
-		return noBlock(d, word)
-	}
-}
-
-// fieldNames are what a UserInfo endpoint can tell.
-var fieldNames = []string{"subject", "username", "name", "email", "email_verified"}
-
-// parseFields reads the block that says what a UserInfo endpoint's fields are.
-func parseFields(d *caddyfile.Dispenser, p *ProviderSettings) error {
-	if d.NextArg() {
-		return d.Errf("fields takes a block, as in fields { subject id }, not %q", d.Val())
-	}
-	if p.Fields != nil {
-		return d.Err("fields stands here a second time")
-	}
-	p.Fields = make(map[string]string)
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		word, args := d.Val(), d.RemainingArgs()
-		switch {
-		case !slices.Contains(fieldNames, word):
-			return d.Errf("unknown word %q; known here: %s", word, strings.Join(fieldNames, ", "))
-		case len(args) != 1 || args[0] == "":
-			return d.Errf("%s takes the name of a field, as in: %s id", word, word)
-		case p.Fields[word] != "":
-			return d.Errf("%s stands here a second time", word)
-		}
-		p.Fields[word] = args[0]
-		if err := noBlock(d, word); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// parseProvider reads one provider: the kind, a name where there may be several, what
-// the kind needs, and a block.
-func parseProvider(d *caddyfile.Dispenser, s *Settings) error {
-	p := ProviderSettings{Kind: d.Val(), Name: d.Val(), at: position(d)}
-	kind, args := providerKinds[p.Kind], d.RemainingArgs()
-	usage := append([]string{p.Kind}, kind.args...)
-	if kind.named {
-		usage = slices.Insert(usage, 1, "NAME")
-	}
-	optional := p.Kind == connect.OIDC && len(args) == len(usage)-2 // a public client has no secret
-	if len(args) != len(usage)-1 && !optional || slices.Contains(args, "") {
-		return d.Errf("write: %s", strings.Join(usage, " "))
-	}
-	if kind.named {
-		p.Name, args = args[0], args[1:]
-	}
-	for i, arg := range args {
-		switch kind.args[i] {
-		case "ISSUER":
-			p.Issuer = arg
-		case "CLIENT_ID":
-			p.ClientID = arg
-		case "SECRET":
-			p.ClientSecret = arg
-		}
-	}
-	if slices.ContainsFunc(s.Providers, func(q ProviderSettings) bool { return q.Name == p.Name }) {
-		return d.Errf("provider %s is there already", p.Name)
-	}
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		word, known := providerWords[d.Val()]
-		if !known || word.only != nil && !slices.Contains(word.only, p.Kind) {
-			return d.Errf("unknown word %q; known here: %s", d.Val(), strings.Join(wordsOf(p.Kind), ", "))
-		}
-		if err := word.read(d, &p); err != nil {
-			return err
-		}
-		var r resolver
-		if r.provider(&p); r.err != nil {
-			return d.WrapErr(r.err)
-		}
-	}
-	var r resolver
-	if r.wholeProvider(&p); r.err != nil {
-		return d.WrapErr(r.err)
-	}
-	s.Providers = append(s.Providers, p)
-	return nil
-}
-
-func wordsOf(kind string) []string {
-	var all []string
-	for _, name := range sortedKeys(providerWords) {
-		if w := providerWords[name]; w.only == nil || slices.Contains(w.only, kind) {
-			all = append(all, name)
-		}
-	}
-	return all
-}
-
 // providers reads all providers.
 func (r *resolver) providers(all []ProviderSettings) []connect.Settings {
 	var out []connect.Settings
@@ -263,26 +115,27 @@ func (r *resolver) providers(all []ProviderSettings) []connect.Settings {
 // wholeProvider is provider, and looks for what is missing.
 func (r *resolver) wholeProvider(p *ProviderSettings) connect.Settings {
 	s := r.provider(p)
-	missing := func(word, value string) {
+	need := func(value, what string) {
 		if value == "" {
-			r.fail("%s: %s is missing", p.Kind, word)
+			r.fail("%s: %s", p.Kind, what)
 		}
 	}
-	if p.ClientID == "" {
-		r.fail("%s: the client id is missing", p.Kind)
-	}
+	need(p.ClientID, "the client id is missing, which the provider gave you")
 	switch p.Kind {
 	case connect.OIDC:
-		missing("the issuer", p.Issuer)
+		need(p.Issuer, "the issuer is missing, as in https://id.example.com")
 	case connect.Apple:
-		missing("team", p.Team)
-		missing("key_id", p.KeyID)
-		missing("key", p.Key)
+		need(p.Team, "its block needs a line: team ID")
+		need(p.KeyID, "its block needs a line: key_id ID")
+		need(p.Key, "its block needs a line: key {file./path/to/the/key.p8}")
 	case connect.OAuth2:
-		missing("authorize", p.Authorize)
-		missing("token", p.Token)
-		missing("userinfo", p.UserInfo)
-		missing("subject in fields", p.Fields["subject"])
+		need(p.Authorize, "its block needs a line: authorize URL")
+		need(p.Token, "its block needs a line: token URL")
+		need(p.UserInfo, "its block needs a line: userinfo URL")
+		need(p.Fields["subject"], "its block needs: fields { subject NAME }, which says who it is")
+	}
+	if p.Kind != connect.OIDC && p.Kind != connect.Apple {
+		need(p.ClientSecret, "the client's secret is missing")
 	}
 	if len(p.Allow) == 0 && !providerKinds[p.Kind].open {
 		r.fail("%s: it lacks an allow line: anybody can have an account at %s; say who may come in, as in: allow domain:example.com, or for all of them: allow everyone",
@@ -307,7 +160,7 @@ func (r *resolver) provider(p *ProviderSettings) connect.Settings {
 		AppleKey:     connect.AppleKey{Team: r.text("team", p.Team), ID: r.text("key_id", p.KeyID), Key: authcore.Secret(r.text("key", p.Key))},
 		Authorize:    r.text("authorize", p.Authorize), Token: r.text("token", p.Token), UserInfo: r.text("userinfo", p.UserInfo),
 		Fields: connect.Fields{Subject: p.Fields["subject"], Username: p.Fields["username"], Name: p.Fields["name"], Email: p.Fields["email"], EmailVerified: p.Fields["email_verified"]},
-		Scopes: r.texts("scopes", p.Scopes), FormPost: p.FormPost, TrustMFA: p.TrustMFA, Broker: p.Broker}
+		Scopes: r.texts("scopes", p.Scopes), FormPost: p.FormPost, TrustMFA: p.TrustMFA, HandsOutTokens: p.Broker}
 	s.Allow = r.rules(p.Kind, p.Allow)
 	if len(p.Allow) == 0 && kind.open {
 		s.Allow = r.rules(p.Kind, []string{everyone})
@@ -317,13 +170,13 @@ func (r *resolver) provider(p *ProviderSettings) connect.Settings {
 	}
 	for _, from := range p.GroupsFrom {
 		prefix := p.Name + "/"
-		if len(from) > 1 {
-			prefix = from[1]
+		if from.Prefix != nil {
+			prefix = *from.Prefix
 		}
 		if !access.ValidGroup(prefix + "x") {
 			r.fail("groups_from: %q cannot begin the name of a group", prefix)
 		}
-		s.GroupsFrom = append(s.GroupsFrom, connect.ClaimGroups{Claim: from[0], Prefix: prefix})
+		s.GroupsFrom = append(s.GroupsFrom, connect.ClaimGroups{Claim: from.Claim, Prefix: prefix})
 	}
 	switch t := r.text("auth", p.Auth); t {
 	case "", "form":
@@ -332,8 +185,8 @@ func (r *resolver) provider(p *ProviderSettings) connect.Settings {
 	default:
 		r.fail("auth is form or header, not %q", t)
 	}
-	s.NewUsers, s.SignOut, s.Recheck = r.newUsers(p.NewUsers), r.signOut(p.SignOut), r.recheck(p.Recheck)
-	if r.err == nil && (r.expand != nil || !isPlaceholder(p.Issuer+p.Tenant+p.Authorize+p.Token+p.UserInfo)) {
+	s.NewUsers, s.SignOut, s.RecheckEvery = r.newUsers(p.NewUsers), r.signOut(p.SignOut), r.recheck(p.Recheck)
+	if known := r.expand != nil || !slices.ContainsFunc([]string{p.Issuer, p.Tenant, p.Authorize, p.Token, p.UserInfo, p.Key}, isPlaceholder); known && r.err == nil {
 		if _, err := connect.New(s, nil, time.Now); err != nil {
 			r.fail("%s: %w", p.Name, err)
 		}
@@ -365,17 +218,17 @@ func (r *resolver) rules(kind string, terms []string) []connect.Rule {
 }
 
 // grants reads a line that gives a group.
-func (r *resolver) grants(kind string, line []string) []connect.Grant {
-	if len(line) < 2 {
+func (r *resolver) grants(kind string, g ProviderGroup) []connect.Grant {
+	if len(g.When) == 0 {
 		r.fail("group takes a name and at least one term, as in: group staff domain:example.com")
 		return nil
 	}
-	name := r.text("group", line[0])
+	name := r.text("group", g.Group)
 	if name != "" && !access.ValidGroup(name) {
 		r.fail("%q cannot be the name of a group: use up to 64 lower-case letters, digits and . _ - : / @", name)
 	}
 	var all []connect.Grant
-	for _, rule := range r.rules(kind, line[1:]) {
+	for _, rule := range r.rules(kind, g.When) {
 		all = append(all, connect.Grant{Group: name, When: rule})
 	}
 	return all
@@ -418,6 +271,15 @@ func (v *values) invites() bool {
 	return v.register == authcore.RegisterInvite || slices.ContainsFunc(v.providers, func(p connect.Settings) bool { return p.NewUsers == authcore.NewUsersInvite })
 }
 
+// providerNames are the names of all providers.
+func (v *values) providerNames() []string {
+	names := []string{}
+	for _, p := range v.providers {
+		names = append(names, p.Name)
+	}
+	return names
+}
+
 // providerTransport reaches providers. It is one for all configurations, so that a
 // reload leaves no connections behind.
 var providerTransport = &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 32, IdleConnTimeout: 90 * time.Second,
@@ -430,6 +292,9 @@ func newProviders(all []connect.Settings) (*connect.Providers, error) {
 		p, err := connect.New(s, providerTransport, time.Now)
 		if err != nil {
 			return nil, fmt.Errorf("provider %s: %w", s.Name, err)
+		}
+		if same := slices.IndexFunc(providers, func(q *connect.Provider) bool { return p.Issuer != "" && q.Issuer == p.Issuer }); same >= 0 {
+			return nil, fmt.Errorf("providers %s and %s are the same one (%s), so that their people could not be told apart: keep one", providers[same].Name, p.Name, p.Issuer)
 		}
 		providers = append(providers, p)
 	}
@@ -474,32 +339,6 @@ func (a *asking) end() {
 	a.ended.Wait()
 }
 
-// examineProviders asks each provider for what a sign-in needs, and says which addresses
-// it must know of.
-func (rt *instance) examineProviders(ctx context.Context) []finding {
-	var found []finding
-	for _, p := range rt.app.providers.All() {
-		check := "provider " + p.Name
-		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-		if err := p.Ask(ctx); err != nil {
-			found = append(found, wrong(check, "%s cannot be used: %v", p.Label, causeOf(err)))
-		} else {
-			found = append(found, fine(check, "%s answers", p.Label))
-		}
-		cancel()
-		for _, origin := range rt.pagesOrigins() {
-			found = append(found, fine(check, "redirect address: %s", web.ConnectRedirect(origin, p.Name)))
-			if p.SignOut && p.EndsSessions() {
-				found = append(found, fine(check, "address after a sign-out there: %s%slogout", origin, web.Prefix))
-			}
-			if p.Kind == connect.OIDC {
-				found = append(found, fine(check, "address for back-channel logout: %s%sconnect/%s/backchannel-logout", origin, web.Prefix, p.Name))
-			}
-		}
-	}
-	return found
-}
-
 // pagesOrigins are the origins that have pages to sign in.
 func (rt *instance) pagesOrigins() []string {
 	if rt.portal.host != "" {
@@ -512,13 +351,4 @@ func (rt *instance) pagesOrigins() []string {
 		}
 	}
 	return all
-}
-
-// causeOf is the cause that an error carries, else the error.
-func causeOf(err error) error {
-	var ours *authcore.Error
-	if errors.As(err, &ours) && ours.Err != nil {
-		return ours.Err
-	}
-	return err
 }

@@ -241,7 +241,7 @@ func (rt *instance) site(o origin, g *Gate, whole bool) {
 	if whole {
 		rt.sites[i].whole = true
 	}
-	if g != nil && (g.Headers.own() || len(g.PassToken) > 0) {
+	if g != nil && (g.Headers.own() || g.PassToken.Provider != "") {
 		rt.managed.Add(g.preset)
 	}
 	if g != nil && !slices.Contains(rt.sites[i].gates, g) {

@@ -185,7 +185,7 @@ func (v *Verify) verify(rt *instance, w http.ResponseWriter, r *http.Request, d 
 				return v.fail(rt, w, r, f, err)
 			}
 		}
-		known.Tell(w.Header(), preset, &values, web.Made{Assertion: assertion})
+		known.Tell(w.Header(), preset, &values, web.PerRequest{Assertion: assertion})
 	}
 	w.Header()["Cache-Control"] = noStore
 	w.WriteHeader(http.StatusOK)

@@ -23,10 +23,9 @@ import (
 // sign-in costs beside it is ours. Codes are "NONCE.PERSON".
 type swiftProvider struct {
 	*httptest.Server
-	keys   atomic.Pointer[[]jose.JSONWebKey] // the last one signs
-	jwks   atomic.Int64                      // how often the keys were asked for
-	took   sync.Map                          // code: how long the token endpoint took
-	people atomic.Int64
+	keys atomic.Pointer[[]jose.JSONWebKey] // the last one signs
+	jwks atomic.Int64                      // how often the keys were asked for
+	took sync.Map                          // code: how long the token endpoint took
 }
 
 func newSwiftProvider(t testing.TB) *swiftProvider {

@@ -57,7 +57,7 @@ https://auth.example.org:{{.HTTPS}} {
 	gate_portal
 }
 https://app.example.com:{{.HTTPS}} {
-	gate {
+	gate {{.Policy}} {
 		{{.Gates}}
 	}
 	reverse_proxy {{.Upstream}}
@@ -82,7 +82,7 @@ type connectVars map[string]string
 func (v connectVars) fill(s *server, corp, mock *openIDProvider) {
 	s.Vars["Database"] = s.Vars["Gate"]
 	s.Vars["CorpIssuer"], s.Vars["MockIssuer"] = corp.Issuer, mock.Issuer
-	for _, name := range []string{"CorpBlock", "MockBlock", "More", "Gates"} {
+	for _, name := range []string{"CorpBlock", "MockBlock", "More", "Gates", "Policy"} {
 		s.Vars[name] = v[name]
 	}
 	if v["Database"] != "" {
@@ -323,39 +323,42 @@ func TestOneRefresh(t *testing.T) {
 	for token := range seen {
 		fresh = token
 	}
-	got = c.Client(t).fetch(at, header{"Authorization", "Bearer " + lastWord(text)})
+	got = c.Client(t).fetch(at, header{"Authorization", "Bearer " + tokenIn(text)})
 	if got.StatusCode != http.StatusOK || !strings.Contains(got.Body, `"access_token":"`+fresh+`"`) || got.Header.Get("Cache-Control") != "no-store" {
 		t.Errorf("the broker: %s\n%s", got.Status, got.Body)
 	}
 	if got := b.fetch(at); got.StatusCode != http.StatusUnauthorized || strings.Contains(got.Body, fresh) {
 		t.Errorf("the broker, asked with a session: %s\n%s", got.Status, got.Body)
 	}
-	plain := lastWord(c.must(t, "", "token", "add", "plain", "--user", "ivan"))
+	plain := tokenIn(c.must(t, "", "token", "add", "plain", "--user", "ivan"))
 	if got := c.Client(t).fetch(at, header{"Authorization", "Bearer " + plain}); got.StatusCode != http.StatusForbidden {
 		t.Errorf("the broker, asked without the scope: %s\n%s", got.Status, got.Body)
 	}
-	other := lastWord(c.must(t, "", "token", "add", "owner's", "--user", "owner", "--scope", "provider:corp"))
+	other := tokenIn(c.must(t, "", "token", "add", "owner's", "--user", "owner", "--scope", "provider:corp"))
 	if got := c.Client(t).fetch(at, header{"Authorization", "Bearer " + other}); got.StatusCode != http.StatusConflict || !strings.Contains(got.Body, `"code":"action_required"`) || !strings.Contains(got.Body, c.portal+"/.gate/connect/corp") {
 		t.Errorf("the broker, for somebody without that provider: %s\n%s", got.Status, got.Body)
 	}
-	if got := c.Client(t).fetch(c.portal+"/.gate/api/v1/providers/mock/token", header{"Authorization", "Bearer " + lastWord(text)}); got.StatusCode != http.StatusNotFound {
+	if got := c.Client(t).fetch(c.portal+"/.gate/api/v1/providers/mock/token", header{"Authorization", "Bearer " + tokenIn(text)}); got.StatusCode != http.StatusNotFound {
 		t.Errorf("the broker of a provider that has none: %s\n%s", got.Status, got.Body)
 	}
+
+	// Who took the consent back has to sign in again.
+	c.corp.set(t, "accessTokenLife", 29)
+	c.visit(b, "", "ivan")
 	c.corp.revoke(t, "ivan")
+	if got := c.Client(t).fetch(at, header{"Authorization", "Bearer " + tokenIn(text)}); got.StatusCode != http.StatusConflict {
+		t.Errorf("the broker, after the consent was taken back: %s\n%s", got.Status, got.Body)
+	}
 }
 
-// lastWord is the last line's last word of what a command printed.
-func lastWord(text string) string {
-	words := strings.Fields(text)
-	if len(words) == 0 {
-		return ""
-	}
-	for _, word := range words {
+// tokenIn finds the access token in what a command printed.
+func tokenIn(text string) string {
+	for word := range strings.FieldsSeq(text) {
 		if strings.HasPrefix(word, "gate_") {
 			return word
 		}
 	}
-	return words[len(words)-1]
+	return ""
 }
 
 // What comes back to the wrong browser, twice, late or changed signs nobody in, and begins

@@ -78,6 +78,7 @@ type openIDClient struct {
 	BackChannelSession bool     `json:"backchannel_logout_session_required,omitempty"` // sid is in logout and ID tokens only with this
 	ResponseModes      []string `json:"response_modes,omitempty"`                      // else all
 	AuthMethod         string   `json:"token_endpoint_auth_method,omitempty"`          // else client_secret_basic
+	GrantTypes         []string `json:"grant_types,omitempty"`                         // else authorization_code and refresh_token
 }
 
 // startOpenID starts a provider and stops it when the test ends.

@@ -3,14 +3,8 @@ package store
 import (
 	"context"
 	"database/sql"
-	"encoding/binary"
 	"errors"
-	"fmt"
 	"slices"
-	"strings"
-	"time"
-
-	"github.com/google/uuid"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
 )
@@ -80,6 +74,9 @@ func (db *DB) SignInIdentity(ctx context.Context, in authcore.IdentitySignIn) er
 			if err := db.admitUser(tx, *in.NewUser, in.Setup, in.Invite); err != nil {
 				return err
 			}
+			if err := takeEmail(tx, in.TakeEmailFrom, events[0]); err != nil {
+				return err
+			}
 			if err := db.insertUser(tx, *in.NewUser, "", events[0]); err != nil {
 				return err
 			}
@@ -100,6 +97,20 @@ func (db *DB) SignInIdentity(ctx context.Context, in authcore.IdentitySignIn) er
 	})
 }
 
+// takeEmail takes the address from a user who never proved it, if there is one to take
+// it from.
+func takeEmail(tx *tx, from authcore.UserID, beside authcore.Event) error {
+	if from == "" {
+		return nil
+	}
+	taken, err := affected(tx.exec("UPDATE users SET email = '', email_key = NULL, updated_at = ? WHERE id = ? AND email_verified = 0", micros(beside.Time), from))
+	if err != nil || !taken {
+		return err
+	}
+	return noteUser(tx, from, authcore.NewEvent(beside.Time, beside.Actor, authcore.UserUpdate, authcore.TargetUser(from), authcore.Success,
+		"the address, which was never verified, belongs to somebody else"))
+}
+
 // keepIdentity adds or updates the identity of a sign-in, with its groups.
 func (db *DB) keepIdentity(tx *tx, in authcore.IdentitySignIn) error {
 	var err error
@@ -111,7 +122,7 @@ func (db *DB) keepIdentity(tx *tx, in authcore.IdentitySignIn) error {
 	if err != nil {
 		return err
 	}
-	changed, err := giveGroups(tx, in.Identity)
+	changed, err := giveGroups(tx, in.Identity, in.Events[len(in.Events)-1])
 	if err != nil || !changed || in.NewUser != nil { // whom no node knows yet
 		return err
 	}
@@ -156,10 +167,10 @@ func updateIdentity(tx *tx, i authcore.Identity) error {
 	return err
 }
 
-// giveGroups makes the groups that an identity gives those that it has, and tells
-// whether any changed. A group that the user has otherwise stays as it is. The user is
-// locked.
-func giveGroups(tx *tx, i authcore.Identity) (changed bool, err error) {
+// giveGroups makes the groups that an identity gives those that it has, writes the event
+// of that where any changed, and tells so. A group that the user has otherwise stays as it
+// is. The user is locked.
+func giveGroups(tx *tx, i authcore.Identity, beside authcore.Event) (changed bool, err error) {
 	given, err := tx.texts("SELECT name FROM user_groups WHERE user_id = ? AND given_by = ?", i.User, i.ID)
 	if err != nil {
 		return false, err
@@ -187,7 +198,10 @@ func giveGroups(tx *tx, i authcore.Identity) (changed bool, err error) {
 			return false, err
 		}
 	}
-	return changed, nil
+	if !changed {
+		return false, nil
+	}
+	return true, insertEvents(tx, authcore.GroupsEvent(beside, i))
 }
 
 // LinkIdentity implements authcore.IdentityStore.
@@ -202,7 +216,7 @@ func (db *DB) LinkIdentity(ctx context.Context, i authcore.Identity, once authco
 		if err := db.insertIdentity(tx, i); err != nil {
 			return err
 		}
-		if _, err := giveGroups(tx, i); err != nil {
+		if _, err := giveGroups(tx, i, ev); err != nil {
 			return err
 		}
 		return noteUser(tx, i.User, ev)
@@ -221,7 +235,7 @@ func (db *DB) ConfirmIdentity(ctx context.Context, i authcore.Identity, root aut
 		if err := asSession(updateIdentity(tx, i)); err != nil {
 			return err
 		}
-		if _, err := giveGroups(tx, i); err != nil {
+		if _, err := giveGroups(tx, i, ev); err != nil {
 			return err
 		}
 		if err := db.renewRoot(tx, root, i.User, i.UsedAt); err != nil {
@@ -263,6 +277,9 @@ func (db *DB) UnlinkIdentity(ctx context.Context, user authcore.UserID, id authc
 			return err
 		}
 		if _, _, err := endRoots(tx, keep, "identity_id = ?", id); err != nil {
+			return err
+		}
+		if _, err := tx.exec("UPDATE sessions SET identity_id = '', provider = '', provider_session = '' WHERE root_id = ? AND identity_id = ?", keep, id); err != nil {
 			return err
 		}
 		return noteUser(tx, user, ev)
@@ -308,165 +325,4 @@ func endRoots(tx *tx, keep authcore.SessionID, where string, args ...any) (n int
 		}
 	}
 	return len(roots), of, nil
-}
-
-// LeaseIdentity implements authcore.IdentityStore.
-func (db *DB) LeaseIdentity(ctx context.Context, id authcore.IdentityID, holder string, d time.Duration) (i authcore.Identity, ok bool, err error) {
-	err = db.command(ctx, quick, func(tx *tx) error {
-		now := db.dialect.now()
-		var err error
-		if ok, err = affected(tx.exec("UPDATE identities SET lease_holder = ?, leased_until = "+now+" + ? WHERE id = ? AND (lease_holder = ? OR leased_until < "+now+")",
-			holder, d.Microseconds(), id, holder)); err != nil {
-			return err
-		}
-		var r identityRow
-		err = tx.scan("SELECT "+identityColumns+" FROM identities i WHERE i.id = ?", []any{id}, r.fields()...)
-		if errors.Is(err, sql.ErrNoRows) {
-			return authcore.ErrIdentityNotFound
-		}
-		i = r.identity()
-		return err
-	})
-	return i, ok && err == nil, err
-}
-
-// DropIdentityLease implements authcore.IdentityStore.
-func (db *DB) DropIdentityLease(ctx context.Context, id authcore.IdentityID, holder string) error {
-	return db.command(ctx, quick, func(tx *tx) error {
-		_, err := tx.exec("UPDATE identities SET leased_until = 0 WHERE id = ? AND lease_holder = ?", id, holder)
-		return err
-	})
-}
-
-// RenewIdentity implements authcore.IdentityStore.
-func (db *DB) RenewIdentity(ctx context.Context, i authcore.Identity, ev authcore.Event) (renewed bool, err error) {
-	err = db.command(ctx, durable, func(tx *tx) error {
-		if err := db.lockUser(tx, i.User); err != nil {
-			return err
-		}
-		var err error
-		renewed, err = affected(tx.exec("UPDATE identities SET tokens = ?, tokens_version = tokens_version + 1, checked_at = ?, leased_until = 0 WHERE id = ? AND user_id = ? AND tokens_version = ?",
-			i.Tokens, micros(i.CheckedAt), i.ID, i.User, i.Version))
-		if err != nil || !renewed {
-			return err
-		}
-		changed, err := giveGroups(tx, i)
-		if err != nil || !changed {
-			return err
-		}
-		return noteUser(tx, i.User, ev)
-	})
-	return renewed && err == nil, err
-}
-
-// KeepTokens implements authcore.IdentityStore.
-func (db *DB) KeepTokens(ctx context.Context, id authcore.IdentityID, version int64, tokens string, checked time.Time) error {
-	return db.command(ctx, durable, func(tx *tx) error {
-		_, err := tx.exec("UPDATE identities SET tokens = ?, tokens_version = tokens_version + 1, checked_at = ?, leased_until = 0 WHERE id = ? AND tokens_version = ?",
-			tokens, micros(checked), id, version)
-		return err
-	})
-}
-
-// IdentitiesDue implements authcore.IdentityStore.
-func (db *DB) IdentitiesDue(ctx context.Context, provider string, before, now time.Time, after authcore.IdentityID, limit int) ([]authcore.Identity, error) {
-	return collect(db, ctx, scanIdentity, "SELECT "+identityColumns+" FROM identities i WHERE i.provider = ? AND i.checked_at < ? AND i.tokens <> ''"+
-		" AND i.id > ? AND EXISTS (SELECT 1 FROM sessions s WHERE s.identity_id = i.id AND s.expires_at > ?) ORDER BY i.id LIMIT ?", provider, micros(before), after, micros(now), limit)
-}
-
-// ExpelIdentity implements authcore.IdentityStore.
-func (db *DB) ExpelIdentity(ctx context.Context, id authcore.IdentityID, version int64, passwords bool, ev authcore.Event) (n int, err error) {
-	err = db.command(ctx, durable, func(tx *tx) error {
-		n = 0 // of a try that was undone
-		var user authcore.UserID
-		err := tx.scan("SELECT user_id FROM identities WHERE id = ?", []any{id}, &user)
-		if errors.Is(err, sql.ErrNoRows) {
-			return authcore.ErrIdentityNotFound
-		}
-		if err != nil {
-			return err
-		}
-		if err := db.lockUser(tx, user); err != nil {
-			return err
-		}
-		ok, err := affected(tx.exec("UPDATE identities SET tokens = '', tokens_version = tokens_version + 1, leased_until = 0 WHERE id = ? AND tokens_version = ?", id, version))
-		if err != nil || !ok {
-			return err // somebody signed in with it meanwhile
-		}
-		if n, _, err = endRoots(tx, "", "identity_id = ?", id); err != nil {
-			return err
-		}
-		if _, err := tx.exec("DELETE FROM user_groups WHERE user_id = ? AND given_by = ?", user, id); err != nil {
-			return err
-		}
-		if other, err := waysIn(tx, user, id, passwords); err != nil {
-			return err
-		} else if !other {
-			if _, err := tx.exec("DELETE FROM access_tokens WHERE user_id = ?", user); err != nil {
-				return err
-			}
-		}
-		return noteUser(tx, user, withCount(ev, n))
-	})
-	return n, err
-}
-
-// withCount adds to an event how many sessions ended; its details have 512 bytes.
-func withCount(ev authcore.Event, sessions int) authcore.Event {
-	count := fmt.Sprintf("%d sessions ended", sessions)
-	if ev.Details != "" {
-		count = "; " + count
-	}
-	ev.Details = strings.ToValidUTF8(ev.Details[:min(len(ev.Details), 512-len(count))], "") + count
-	return ev
-}
-
-// SignOutIdentity implements authcore.IdentityStore.
-func (db *DB) SignOutIdentity(ctx context.Context, out authcore.SignOut, ev authcore.Event) (of []authcore.UserID, err error) {
-	where, args := signedOut(out)
-	err = db.command(ctx, durable, func(tx *tx) (err error) {
-		of = nil // of a try that was undone
-		if err := useOnce(tx, out.Once); err != nil {
-			return err
-		}
-		var n int
-		if n, of, err = endRoots(tx, "", where, args...); err != nil {
-			return err
-		}
-		for k, user := range of {
-			if err := noteChange(tx, authcore.ChangeUser, string(user), changeID(ev.ID, k)); err != nil {
-				return err
-			}
-		}
-		return insertEvents(tx, withCount(ev, n))
-	})
-	if err != nil {
-		return nil, err
-	}
-	return of, nil
-}
-
-// signedOut is what holds for the rows of sessions that a provider signed out. A word
-// that names neither subject nor session is of nobody.
-func signedOut(out authcore.SignOut) (where string, args []any) {
-	const ofSubject, inSession = "identity_id IN (SELECT id FROM identities WHERE subject_key = ?)", "provider_session = ?"
-	switch key := authcore.SubjectKey(out.Issuer, out.Subject); {
-	case out.Subject == "":
-		return "provider = ? AND provider_session <> '' AND " + inSession, []any{out.Provider, out.Session}
-	case out.Session == "":
-		return ofSubject, []any{key}
-	default:
-		return ofSubject + " AND " + inSession, []any{key, out.Session}
-	}
-}
-
-// changeID makes ids of several changes of one event; the first is the event's own.
-func changeID(event string, k int) string {
-	id, err := uuid.Parse(event)
-	if k == 0 || err != nil {
-		return event
-	}
-	end := id[len(id)-4:] // of what is random in it
-	binary.BigEndian.PutUint32(end, binary.BigEndian.Uint32(end)^uint32(k))
-	return id.String()
 }

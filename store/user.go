@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -60,27 +61,20 @@ func (db *DB) admitUser(tx *tx, u authcore.User, setup, invite *authcore.TokenHa
 			}
 			return err
 		}
-		return must(redeem(tx, authcore.PurposeSetup, *setup, u.CreatedAt))(authcore.ErrSetupToken)
+		if ok, err := redeem(tx, authcore.PurposeSetup, *setup, u.CreatedAt); err != nil || !ok {
+			return cmp.Or(err, error(authcore.ErrSetupToken))
+		}
+		return nil
 	}
 	if invite != nil {
-		if err := must(redeem(tx, authcore.PurposeInvite, *invite, u.CreatedAt))(authcore.ErrInviteInvalid); err != nil {
-			return err
+		if ok, err := redeem(tx, authcore.PurposeInvite, *invite, u.CreatedAt); err != nil || !ok {
+			return cmp.Or(err, error(authcore.ErrInviteInvalid))
 		}
 	}
 	if u.Owner {
 		return closeSetup(tx, true)
 	}
 	return nil
-}
-
-// must makes an error of what did not happen.
-func must(ok bool, err error) func(otherwise error) error {
-	return func(otherwise error) error {
-		if err == nil && !ok {
-			return otherwise
-		}
-		return err
-	}
 }
 
 func (db *DB) insertUser(tx *tx, u authcore.User, hash password.Hash, ev authcore.Event) error {

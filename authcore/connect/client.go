@@ -73,9 +73,6 @@ func getJSON(ctx context.Context, c *http.Client, url, token string, into any) e
 		return err
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode == http.StatusUnauthorized {
-		return ErrGone.With(&statusError{url: url, status: resp.StatusCode})
-	}
 	if resp.StatusCode != http.StatusOK {
 		return &statusError{url: url, status: resp.StatusCode}
 	}
@@ -90,6 +87,15 @@ func getJSON(ctx context.Context, c *http.Client, url, token string, into any) e
 	return nil
 }
 
+// unanswered makes one of our errors of one of getJSON: a token that is refused is gone,
+// anything else is a provider that is away.
+func unanswered(err error) error {
+	if hasStatus(err, http.StatusUnauthorized) {
+		return fmt.Errorf("%w: %w", errGone, err)
+	}
+	return ErrAway.With(err)
+}
+
 // statusError is an answer that is none.
 type statusError struct {
 	url    string
@@ -100,4 +106,9 @@ type statusError struct {
 func (e *statusError) Error() string {
 	address, _, _ := strings.Cut(e.url, "?") // what is asked for may name a person
 	return fmt.Sprintf("%s answers with %d", address, e.status)
+}
+
+func hasStatus(err error, status int) bool {
+	var e *statusError
+	return errors.As(err, &e) && e.status == status
 }

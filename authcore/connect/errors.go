@@ -1,6 +1,10 @@
 package connect
 
-import "github.com/gatehouse-auth/gatehouse/authcore"
+import (
+	"errors"
+
+	"github.com/gatehouse-auth/gatehouse/authcore"
+)
 
 // What can go wrong with a provider. Each has one sentence for the person; the cause
 // that it carries is for the log.
@@ -12,20 +16,22 @@ var (
 	// the provider may say.
 	ErrAnswer = &authcore.Error{Kind: authcore.Unauthenticated, Code: "provider_answer_invalid",
 		Message: "What the provider sent back could not be used. Please sign in again."}
-	// ErrCancelled is where the provider, or the person there, said no.
-	ErrCancelled = &authcore.Error{Kind: authcore.Unauthenticated, Code: "provider_refused",
+	// ErrRefused is where the provider, or the person there, said no.
+	ErrRefused = &authcore.Error{Kind: authcore.Unauthenticated, Code: "provider_refused",
 		Message: "The provider did not sign you in. You can try again, or sign in another way."}
 	// ErrNotAllowed is for a person whom no rule of the provider lets in.
-	ErrNotAllowed = &authcore.Error{Kind: authcore.Forbidden, Code: "not_allowed",
+	ErrNotAllowed = &authcore.Error{Kind: authcore.Forbidden, Code: "provider_not_allowed",
 		Message: "Your account at this provider may not sign in here. Ask an owner of this site for access."}
 	// ErrNotFresh is where the provider was to ask the person for a proof, and did not.
 	ErrNotFresh = &authcore.Error{Kind: authcore.Forbidden, Code: "provider_proof_old",
 		Message: "The provider did not ask you to prove again who you are. Sign out there, and try again."}
-	// ErrUnknowable is where a provider cannot be asked again about somebody.
-	ErrUnknowable = &authcore.Error{Kind: authcore.Conflict, Code: "provider_cannot_tell",
-		Message: "This provider gives nothing by which it could be asked again."}
-	// ErrGone is where a provider does not renew tokens any more: the person has to sign
+)
+
+// What only the broker makes something of.
+var (
+	// errGone is where a provider does not know tokens any more: the person has to sign
 	// in again.
-	ErrGone = &authcore.Error{Kind: authcore.Unauthenticated, Code: "provider_sign_in_required",
-		Message: "The provider wants you to sign in again."}
+	errGone = errors.New("the provider does not know the tokens any more")
+	// errUnknowable is where a provider cannot be asked again about somebody.
+	errUnknowable = errors.New("the provider gives nothing by which it could be asked again")
 )

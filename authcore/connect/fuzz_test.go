@@ -140,7 +140,7 @@ func FuzzGitHub(f *testing.F) {
 	f.Fuzz(func(t *testing.T, user, emails, memberships, teams string) {
 		rt := answers{"/user": user, "/user/emails": emails, "/user/memberships/orgs": memberships, "/user/teams": teams}
 		who := &Person{Claims: make(map[string]any)}
-		if githubPerson(t.Context(), &Provider{Settings: p.Settings, kind: p.kind, client: newClient(rt)}, who, new(Tokens), nil) != nil {
+		if githubPerson(t.Context(), &Provider{Settings: p.Settings, kind: p.kind, client: newClient(rt)}, who, new(authcore.ProviderTokens), nil) != nil {
 			return
 		}
 		var orgs []string

@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse-auth/gatehouse/authcore"
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 	"github.com/google/go-cmp/cmp"
@@ -177,7 +178,7 @@ type recorded struct {
 }
 
 // sign runs a sign-in from its beginning to its end.
-func (row *recorded) sign(t *testing.T, kind string, common []string) (*recording, *Provider, *Person, *Tokens) {
+func (row *recorded) sign(t *testing.T, kind string, common []string) (*recording, *Provider, *Person, *authcore.ProviderTokens) {
 	t.Helper()
 	rec := play(t, kind, append(common, row.shapes...), row.words...)
 	if row.change != nil {
@@ -315,9 +316,9 @@ func TestGitHub(t *testing.T) {
 		"wrong code":         {shapes: []string{"token-bad-code"}, err: ErrAnswer},
 		"wrong client":       {shapes: []string{"token-bad-client"}, err: ErrAnswer},
 		"unverified there":   {shapes: []string{"token-unverified"}, err: ErrAnswer},
-		"denied":             {shapes: []string{"callback-denied"}, err: ErrCancelled},
+		"denied":             {shapes: []string{"callback-denied"}, err: ErrRefused},
 		"rate limit":         {shapes: []string{"user-limited"}, err: ErrAway},
-		"token revoked":      {shapes: []string{"user-revoked"}, err: ErrAway},
+		"token revoked":      {shapes: []string{"user-revoked"}, err: ErrAnswer},
 		"redirect":           {shapes: []string{"user-moved"}, err: ErrAway},
 		"HTML":               {shapes: []string{"user-unicorn"}, err: ErrAway},
 		"no id":              {err: ErrAnswer, change: func(rec *recording) { rec.say(api+"/user", "application/json", `{"login":"alice"}`) }},
@@ -341,8 +342,8 @@ func TestGitHubRecheck(t *testing.T) {
 	}{
 		"token without end":     {"token", "user", nil},
 		"token renewed":         {"token-expiring", "token-expiring", nil},
-		"renewal refused":       {"token-expiring", "token-bad-refresh", ErrGone},
-		"token revoked":         {"token", "user-revoked", ErrGone},
+		"renewal refused":       {"token-expiring", "token-bad-refresh", errGone},
+		"token revoked":         {"token", "user-revoked", errGone},
 		"limit":                 {"token", "user-limited", ErrAway},
 		"another at that token": {"token", "user-same-login", ErrAnswer},
 		"out of it":             {"token", "memberships-none", ErrNotAllowed},
@@ -379,7 +380,7 @@ func TestGoogle(t *testing.T) {
 		"groups forbidden":  {shapes: []string{"groups-forbidden"}, rules: "google_group:eng@example.com", err: ErrAway},
 		"groups for ever":   {shapes: []string{"groups-endless"}, rules: "google_group:eng@example.com", err: ErrAway},
 		"wrong code":        {shapes: []string{"token-bad-code"}, err: ErrAnswer},
-		"denied":            {shapes: []string{"callback-denied"}, err: ErrCancelled},
+		"denied":            {shapes: []string{"callback-denied"}, err: ErrRefused},
 		"another issuer":    {change: func(rec *recording) { rec.answer.Set("iss", "https://accounts.example.com") }, err: ErrAnswer},
 		"subject a number":  {change: claim("sub", 110169484474386276), err: ErrAnswer},
 	})
@@ -466,7 +467,7 @@ func TestMicrosoft(t *testing.T) {
 		"personal at organizations":   {shapes: []string{"id-token-personal"}, tenant: "organizations", words: organizations, err: ErrAnswer},
 		"a tenant at consumers":       {tenant: "consumers", words: consumers, err: ErrAnswer},
 		"wrong code":                  {shapes: []string{"token-bad-code"}, words: common, err: ErrAnswer},
-		"denied":                      {shapes: []string{"callback-denied"}, words: common, err: ErrCancelled},
+		"denied":                      {shapes: []string{"callback-denied"}, words: common, err: ErrRefused},
 	})
 }
 
@@ -515,7 +516,7 @@ func TestApple(t *testing.T) {
 		"only a first name":   {change: user(`{"name":{"firstName":" Alice ","lastName":null}}`), want: with(func(p *Person) { p.Name = "Alice" })},
 		"no username":         {change: claim("preferred_username", "boss"), want: alice},
 		"hash of another":     {change: claim("at_hash", "77QmUPtjPfzWtF2AnpK9RQ"), err: ErrAnswer},
-		"denied":              {shapes: []string{"callback-denied"}, err: ErrCancelled},
+		"denied":              {shapes: []string{"callback-denied"}, err: ErrRefused},
 		"secret refused":      {shapes: []string{"token-bad-client"}, err: ErrAnswer},
 		"issuer of June 2025": {shapes: []string{"discovery-of-june-2025"}, err: ErrAway},
 	}
@@ -532,7 +533,7 @@ func TestAppleRecheck(t *testing.T) {
 	rec, p, who, tokens := row.sign(t, Apple, nil)
 	rec.shapes = append(rec.shapes, play(t, Apple, []string{"token-refreshed"}).shapes...)
 	_, fresh, err := p.Recheck(t.Context(), tokens, who.Subject)
-	if err != nil && !errors.Is(err, ErrUnknowable) || fresh == nil || fresh.Refresh.Reveal() != "rca7.alice" || rec.form.Get("grant_type") != "refresh_token" {
+	if err != nil && !errors.Is(err, errUnknowable) || fresh == nil || fresh.Refresh.Reveal() != "rca7.alice" || rec.form.Get("grant_type") != "refresh_token" {
 		t.Errorf("it ends with %v, after %v", err, rec.form)
 	}
 }

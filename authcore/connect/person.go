@@ -2,6 +2,8 @@ package connect
 
 import (
 	"encoding/json"
+	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,8 +29,13 @@ type Person struct {
 	Member []string
 }
 
-// Tokens are what a provider issued for one person.
-type Tokens = authcore.ProviderTokens
+// Vouched is what a provider says of a person, for the accounts.
+func (p *Provider) Vouched(who *Person, t *authcore.ProviderTokens) authcore.Vouched {
+	return authcore.Vouched{Provider: p.Name, Issuer: who.Issuer, Subject: who.Subject, Username: who.Username, Name: who.Name,
+		Email: who.Email, EmailVerified: who.EmailVerified, Session: who.SessionID, AuthTime: who.AuthTime,
+		MustRenew:    p.RecheckEvery > 0 && slices.Contains(p.Scopes, "offline_access"),
+		SecondFactor: who.SecondFactor && p.TrustMFA, Groups: p.groups(who), Tokens: t}
+}
 
 // text gives a claim that is a text, or a number as a text.
 func text(claims map[string]any, name string) string {
@@ -81,6 +88,23 @@ func values(claims map[string]any, name string) []string {
 		return []string{"false"}
 	case string, json.Number:
 		return []string{text(map[string]any{"": v}, "")}
+	}
+	return nil
+}
+
+// decode reads claims with numbers as they are written.
+func decode(claims func(any) error, into *map[string]any) error {
+	var raw json.RawMessage
+	if err := claims(&raw); err != nil {
+		return err
+	}
+	d := json.NewDecoder(strings.NewReader(string(raw)))
+	d.UseNumber()
+	if err := d.Decode(into); err != nil {
+		return err
+	}
+	if *into == nil {
+		return errors.New("the claims are no object")
 	}
 	return nil
 }

@@ -3,7 +3,6 @@ package connect
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -13,7 +12,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/coreos/go-oidc/v3/oidc"
 	"github.com/google/uuid"
 	"golang.org/x/oauth2"
 
@@ -57,9 +55,9 @@ type Settings struct {
 	Grants                     []Grant
 	GroupsFrom                 []ClaimGroups
 	NewUsers                   authcore.NewUsers
-	Recheck                    time.Duration // how often the provider is asked again for somebody signed in; 0: never
+	RecheckEvery               time.Duration // how often the provider is asked again for somebody signed in; 0: never
 	TrustMFA                   bool          // what the provider says of a second factor is believed
-	Broker                     bool          // services may ask for people's tokens
+	HandsOutTokens             bool          // services may ask for people's tokens
 	SignOut                    bool          // whoever signs out here signs out there, where that is offered
 }
 
@@ -92,7 +90,7 @@ type kind struct {
 	endpoint oauth2.Endpoint
 	api      string
 	// person completes or makes a Person; nil where the claims are enough.
-	person func(ctx context.Context, p *Provider, who *Person, t *Tokens, answer url.Values) error
+	person func(ctx context.Context, p *Provider, who *Person, t *authcore.ProviderTokens, answer url.Values) error
 	// options are parameters of the authorization request.
 	options []oauth2.AuthCodeOption
 	// fresh are those by which a provider is told to ask for a proof, as far as it can
@@ -208,7 +206,7 @@ func checkTenant(s *Settings) error {
 	for _, r := range slices.Concat(s.Allow, whens(s.Grants)) {
 		name, _, _ := strings.Cut(r.value, "=")
 		if r.kind == "claim" && !slices.Contains([]string{"tid", "oid", "sub", "iss"}, name) {
-			return fmt.Errorf("%s: with people of any tenant, each tenant says what it likes there; name one tenant, or use claim:tid=, claim:oid=, email: or domain:", r)
+			return fmt.Errorf("%s: with people of any tenant, each tenant says what it likes there; name one tenant, or use a term with claim:tid=, claim:oid=, email: or domain: instead", r)
 		}
 	}
 	for _, from := range s.GroupsFrom {
@@ -231,142 +229,3 @@ func checkAddress(address string) error {
 	}
 	return nil
 }
-
-// metadata is what a provider says of itself (OpenID Connect Discovery 1.0 section 3).
-type metadata struct {
-	endpoint oauth2.Endpoint
-	verifier *oidc.IDTokenVerifier // nil where the provider has no OpenID Connect
-	logout   *oidc.IDTokenVerifier // of what tells of a sign-out
-	oidc     *oidc.Provider
-	document document
-	at       time.Time
-}
-
-// document is what go-oidc does not tell of the document.
-type document struct {
-	UserInfo    string   `json:"userinfo_endpoint"`
-	EndSession  string   `json:"end_session_endpoint"`
-	TellsIssuer bool     `json:"authorization_response_iss_parameter_supported"`
-	Keys        string   `json:"jwks_uri"`
-	ClientAuth  []string `json:"token_endpoint_auth_methods_supported"`
-}
-
-type failure struct {
-	err error
-	at  time.Time
-}
-
-const (
-	// retryAfter is for how long a provider that failed is not asked again.
-	retryAfter = 5 * time.Second
-	// metadataLife is for how long what it says of itself is used; after that it is
-	// asked again, and the old stays in use until it answers.
-	metadataLife = 24 * time.Hour
-)
-
-// Away tells why the provider cannot be used, as far as is known.
-func (p *Provider) Away() error {
-	if f := p.failed.Load(); f != nil && p.known.Load() == nil {
-		return f.err
-	}
-	return nil
-}
-
-// discover gives what the provider says of itself. One of several callers asks it;
-// those who come soon after a failure get the same.
-func (p *Provider) discover(ctx context.Context) (*metadata, error) {
-	known := p.known.Load()
-	if known != nil && p.now().Sub(known.at) < metadataLife {
-		return known, nil
-	}
-	p.asking.Lock()
-	defer p.asking.Unlock()
-	if now := p.known.Load(); now != known {
-		return now, nil
-	}
-	f := p.failed.Load()
-	if f == nil || p.now().Sub(f.at) >= retryAfter {
-		fresh, err := p.ask(ctx)
-		if err == nil {
-			p.known.Store(fresh)
-			p.failed.Store(nil)
-			return fresh, nil
-		}
-		f = &failure{ErrAway.With(brief(err)), p.now()}
-		if ctx.Err() == nil { // or else it is who asked that went away
-			p.failed.Store(f)
-		}
-	}
-	if known != nil {
-		return known, nil
-	}
-	return nil, f.err
-}
-
-func (p *Provider) ask(ctx context.Context) (*metadata, error) {
-	if p.Issuer == "" {
-		return &metadata{endpoint: p.kind.endpoint, at: p.now()}, nil
-	}
-	ctx = oidc.ClientContext(ctx, p.client)
-	config := &oidc.Config{ClientID: p.ClientID, Now: p.now}
-	if tenant := p.anyTenant(); tenant != "" {
-		ctx = oidc.InsecureIssuerURLContext(ctx, tenant)
-		config.SkipIssuerCheck = true // microsoftPerson checks it
-	}
-	found, err := oidc.NewProvider(ctx, p.Issuer)
-	if err != nil {
-		return nil, err
-	}
-	m := &metadata{endpoint: found.Endpoint(), oidc: found, verifier: found.Verifier(config), at: p.now(),
-		logout: found.Verifier(&oidc.Config{ClientID: p.ClientID, SkipExpiryCheck: true})} // SignedOut looks at the times
-	if err := found.Claims(&m.document); err != nil {
-		return nil, err
-	}
-	for _, address := range []string{m.endpoint.AuthURL, m.endpoint.TokenURL, m.document.Keys, cmp.Or(m.document.UserInfo, p.Issuer), cmp.Or(m.document.EndSession, p.Issuer)} {
-		address, _, _ = strings.Cut(address, "?")
-		if err := checkAddress(address); err != nil {
-			return nil, err
-		}
-	}
-	// Trying one way after the other could use up a code (OpenID Connect Core section 9).
-	m.endpoint.AuthStyle = oauth2.AuthStyleInHeader
-	methods := m.document.ClientAuth
-	if p.ClientSecret == "" || len(methods) > 0 && !slices.Contains(methods, "client_secret_basic") && slices.Contains(methods, "client_secret_post") {
-		m.endpoint.AuthStyle = oauth2.AuthStyleInParams
-	}
-	return m, nil
-}
-
-// EndsSessions tells whether the provider offers to end sessions, as far as is known.
-func (p *Provider) EndsSessions() bool {
-	m := p.known.Load()
-	return m != nil && m.document.EndSession != ""
-}
-
-// Ask asks for the provider's metadata, unless it is known.
-func (p *Provider) Ask(ctx context.Context) error {
-	_, err := p.discover(ctx)
-	return err
-}
-
-// Run asks for the provider's metadata until it has answered once, so that the first
-// person does not wait for it, and then daily. report is told how each try ended.
-func (p *Provider) Run(ctx context.Context, report func(error)) {
-	for wait := time.Second; ; {
-		err := p.Ask(ctx)
-		if ctx.Err() == nil {
-			report(err)
-		}
-		next := metadataLife
-		if err != nil {
-			next, wait = wait, min(2*wait, time.Minute)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(next):
-		}
-	}
-}
-
-var errNoToken = errors.New("the provider issued no access token")

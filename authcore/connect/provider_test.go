@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -108,7 +109,7 @@ func (is *issuer) provider(t *testing.T, change func(*Settings)) *Provider {
 }
 
 // finish ends a flow whose nonce the ID token has.
-func (is *issuer) finish(t *testing.T, p *Provider, answer url.Values) (*Person, *Tokens, error) {
+func (is *issuer) finish(t *testing.T, p *Provider, answer url.Values) (*Person, *authcore.ProviderTokens, error) {
 	t.Helper()
 	f := NewFlow("https://auth.example.com/.gate/connect/corp/callback")
 	if is.claims != nil && is.claims["nonce"] == nil {
@@ -165,7 +166,7 @@ func TestFinish(t *testing.T) {
 	}
 }
 
-// C2, C6 and their neighbours: whatever is wrong, nobody is signed in.
+// Whatever is wrong with what a provider says, nobody is signed in.
 func TestFinishRefuses(t *testing.T) {
 	t.Parallel()
 	claim := func(name string, value any) func(*testing.T, *issuer) {
@@ -313,7 +314,7 @@ func TestAnswerRefused(t *testing.T) {
 		"no issuer":      {url.Values{"code": {"c"}}, ErrAnswer},
 		"no code":        {url.Values{"iss": {is.URL}}, ErrAnswer},
 		"two codes":      {url.Values{"code": {"c", "d"}, "iss": {is.URL}}, ErrAnswer},
-		"cancelled":      {url.Values{"error": {"access_denied"}, "iss": {is.URL}}, ErrCancelled},
+		"cancelled":      {url.Values{"error": {"access_denied"}, "iss": {is.URL}}, ErrRefused},
 	} {
 		if who, _, err := is.finish(t, p, tt.answer); !errors.Is(err, tt.want) || who != nil {
 			t.Errorf("%s: %v, %v; want %v", name, who, err, tt.want)
@@ -392,12 +393,18 @@ func TestRules(t *testing.T) {
 
 func TestSecretsStayHidden(t *testing.T) {
 	t.Parallel()
-	tokens := Tokens{Access: "an-access-token", Refresh: "r", ID: "i"}
+	tokens := authcore.ProviderTokens{Access: "an-access-token", Refresh: "a-refresh-token", ID: "an-id-token"}
 	text, err := json.Marshal(tokens)
-	if err == nil && strings.Contains(string(text), "an-access-token") {
-		t.Errorf("%s", text)
+	if err != nil {
+		t.Fatal(err)
 	}
-	_ = authcore.Secret("")
+	for _, shown := range []string{string(text), fmt.Sprintf("%v %+v %#v %s", tokens, tokens, tokens, &tokens)} {
+		for _, secret := range []string{"an-access-token", "a-refresh-token", "an-id-token"} {
+			if strings.Contains(shown, secret) {
+				t.Errorf("%s", shown)
+			}
+		}
+	}
 }
 
 func b64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }

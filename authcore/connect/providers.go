@@ -49,4 +49,4 @@ func (ps *Providers) Find(ctx context.Context, organization, name string) (*Prov
 
 // ErrUnknownProvider is for a provider that the configuration does not name, or does
 // not name any more.
-var ErrUnknownProvider = &authcore.Error{Kind: authcore.NotFound, Code: "provider_unknown", Message: "There is no such sign-in provider here."}
+var ErrUnknownProvider = &authcore.Error{Kind: authcore.NotFound, Code: "provider_unknown", Message: "There is no such sign-in provider here. Choose one on the sign-in page."}

@@ -45,13 +45,13 @@ func ParseRule(term, kind string) (Rule, error) {
 		r := Rule{name, value}
 		switch {
 		case k.only != "" && k.only != kind:
-			return Rule{}, fmt.Errorf("%s: is for %s alone", name, k.only)
+			return Rule{}, fmt.Errorf("%s: can be used in the block of %s only", name, k.only)
 		case value == "" || name == "claim" && strings.IndexByte(value, '=') < 1:
 			return Rule{}, fmt.Errorf("%s: needs a value, as in %s:%s", name, name, k.value)
 		case name == "user" && (kind == Google || kind == Apple):
-			return Rule{}, fmt.Errorf("user: %s has no usernames; use email:", kind)
+			return Rule{}, fmt.Errorf("user: %s has no usernames; use a term with email: instead", kind)
 		case name == "claim" && slices.Contains([]string{"email", "email_verified", "verified"}, value[:strings.IndexByte(value, '=')]):
-			return Rule{}, errors.New("claim: does not ask whether an address is verified; use email: or domain:")
+			return Rule{}, errors.New("claim: does not ask whether an address is verified; use a term with email: or domain: instead")
 		case name == "domain" && (strings.ContainsAny(value, "@/: ") || !strings.Contains(value, ".")):
 			return Rule{}, fmt.Errorf("%q is not a domain; write it as in domain:example.com", value)
 		case (name == "email" || name == "google_group") && authcore.CheckEmail(value) != nil:

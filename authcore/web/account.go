@@ -204,6 +204,9 @@ func (h *Handler) changeProfile(w http.ResponseWriter, r *http.Request, p Place)
 }
 
 func (h *Handler) changePassword(w http.ResponseWriter, r *http.Request, p Place) error {
+	if h.Accounts.PasswordOff {
+		return authcore.ErrPasswordOff
+	}
 	return h.changing(w, r, p, "password", true, func(actor authcore.Actor) error {
 		if err := h.Accounts.SetPassword(r.Context(), actor, actor.User, secret(r, "new_password")); err != nil {
 			return inField(err, "password", "new_password")

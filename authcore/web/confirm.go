@@ -118,3 +118,45 @@ func (h *Handler) confirmFailed(w http.ResponseWriter, r *http.Request, p Place,
 	data.Busy, data.RetryAfter = errors.Is(err, authcore.ErrLoginBusy), prob.retryAfter
 	return h.show(w, r, p, prob.Status, "confirm", View{User: userView(live), Error: errorView(prob), Data: data})
 }
+
+// proofLife is for how long a proof by a provider is good for changes, where the session
+// being young is not enough.
+const proofLife = 5 * time.Minute
+
+// sealProof says that the user of a session proved just now, at a provider, who they are.
+// It travels in the address of the account page and in its forms.
+func (h *Handler) sealProof(live *authcore.Live) string {
+	return h.Proofs.Seal([]byte(live.Session.Root))
+}
+
+// proofHolds tells whether a sealed proof is of this session, and young.
+func (h *Handler) proofHolds(live *authcore.Live, sealed string) bool {
+	root, err := h.Proofs.Open(sealed, proofLife)
+	return err == nil && string(root) == string(live.Session.Root)
+}
+
+// proven sees to it that who asks for a change of an account is its user: because the
+// session is young enough, or by a proof at a provider, or by the password. Where
+// always is set, one who has a password has to give it.
+func (h *Handler) proven(r *http.Request, p Place, live *authcore.Live, always bool) error {
+	if h.fresh(p, live) && !always {
+		return nil
+	}
+	has, err := h.Accounts.HasPassword(r.Context(), live.Session.UserID)
+	if err != nil {
+		return err
+	}
+	// Where the app shares the origin, a provider that signs in without asking would be a
+	// proof that the app can bring about.
+	proven := h.fresh(p, live) || h.proofHolds(live, r.PostForm.Get("proof"))
+	switch {
+	case !has && proven, has && proven && !always && p.Mode == ModePortal:
+		return nil
+	case !has:
+		return errProofByProvider
+	}
+	return h.Accounts.Confirm(r.Context(), actorOf(live, p), secret(r, "current_password"))
+}
+
+var errProofByProvider = &authcore.Error{Kind: authcore.Forbidden, Code: "proof_required",
+	Message: "Please confirm with a sign-in provider that it is you, then make this change again."}

@@ -66,6 +66,8 @@ func (h *Handler) route(path string) (route, bool) {
 		return route{get: h.loginPage, post: h.login, modes: onAll}, true
 	case "logout":
 		return route{get: h.logoutPage, post: h.logout, modes: onAll}, true
+	case "logout/end":
+		return route{get: h.logoutEnd, modes: onAll}, true
 	case "whoami":
 		return route{get: h.whoami, modes: onAll}, true
 	case "callback":

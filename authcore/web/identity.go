@@ -295,7 +295,7 @@ func Nobody(key string) (any, bool) { return "", strings.HasPrefix(key, placehol
 // request runs: each header's slice is one element of it, so that nothing is
 // allocated and nothing that is shared can be changed downstream. A preset that is
 // signed needs an assertion.
-func (k *Known) Tell(h http.Header, preset *Preset, store *Values, made Made) {
+func (k *Known) Tell(h http.Header, preset *Preset, store *Values, made PerRequest) {
 	for i, header := range preset.Headers {
 		value := k.values[header.Says]
 		switch header.Says {

@@ -145,7 +145,7 @@ func TestTell(t *testing.T) {
 	}
 	var store Values
 	h := http.Header{"Accept": {"*/*"}}
-	known.Tell(h, RemotePreset, &store, Made{})
+	known.Tell(h, RemotePreset, &store, PerRequest{})
 	want := http.Header{"Accept": {"*/*"}, "Remote-User": {"Alice"}, "Remote-Groups": {"ops,staff"}, "Remote-Name": {"Alice Example"}, "Remote-Email": {"alice@example.com"}}
 	if diff := cmp.Diff(want, h); diff != "" {
 		t.Errorf("headers (-want +got):\n%s", diff)
@@ -159,7 +159,7 @@ func TestTell(t *testing.T) {
 	h["Remote-Groups"][0] = "changed"
 	again := http.Header{}
 	var other Values
-	known.Tell(again, RemotePreset, &other, Made{})
+	known.Tell(again, RemotePreset, &other, PerRequest{})
 	delete(want, "Accept")
 	if diff := cmp.Diff(want, again); diff != "" {
 		t.Errorf("headers of another request (-want +got):\n%s", diff)
@@ -168,7 +168,7 @@ func TestTell(t *testing.T) {
 		t.Errorf("left: %v", h)
 	}
 	h = http.Header{}
-	if known.Tell(h, NonePreset, &store, Made{}); len(h) != 0 {
+	if known.Tell(h, NonePreset, &store, PerRequest{}); len(h) != 0 {
 		t.Errorf("preset none told %v", h)
 	}
 }
@@ -182,7 +182,7 @@ func TestTellOfLittle(t *testing.T) {
 	}
 	h := http.Header{}
 	var store Values
-	known.Tell(h, RemotePreset, &store, Made{})
+	known.Tell(h, RemotePreset, &store, PerRequest{})
 	if diff := cmp.Diff(http.Header{"Remote-User": {"bob"}}, h); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -200,7 +200,7 @@ func TestRequestPathDoesNotAllocate(t *testing.T) {
 		"SessionToken": func() { SessionToken(h, true) },
 		"Hostname":     func() { Hostname("app.example.com:8443"); Hostname("[::1]:80") },
 		"Ours":         func() { Ours("/an/ordinary/page"); Ours("/.gate/login") },
-		"Tell":         func() { known.Tell(h, RemotePreset, &store, Made{}); Untell(h, RemotePreset) },
+		"Tell":         func() { known.Tell(h, RemotePreset, &store, PerRequest{}); Untell(h, RemotePreset) },
 		"HideCookies":  func() { h["Cookie"][0] = "a=1; b=2; __Host-gate=token"; HideCookies(h) },
 	} {
 		if n := testing.AllocsPerRun(100, f); n != 0 {
@@ -244,7 +244,7 @@ func TestPresets(t *testing.T) {
 		"own":          {own, map[string]string{"X-App-User": "alice", "X-App-Roles": "ops|staff", "X-App-Id": "id-1"}},
 	} {
 		h, store := make(http.Header), new(Values)
-		known.Tell(h, tt.preset, store, Made{})
+		known.Tell(h, tt.preset, store, PerRequest{})
 		got := make(map[string]string)
 		for k, v := range h {
 			got[k] = strings.Join(v, "&")

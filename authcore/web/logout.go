@@ -3,6 +3,7 @@ package web
 import (
 	"errors"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
@@ -33,10 +34,23 @@ func (h *Handler) showSignedOut(w http.ResponseWriter, r *http.Request, p Place,
 	if p.Mode == ModeSite {
 		d.LoginURL = p.Origin + "/" // the gate there knows the way back
 	}
-	if text, err := h.SignOuts.Open(then, thenLife); err == nil {
-		d.Then = string(text)
+	if _, err := h.SignOuts.Open(then, thenLife); err == nil {
+		d.Then = Prefix + "logout/end?then=" + url.QueryEscape(then)
 	}
 	return h.show(w, r, p, http.StatusOK, "signed-out", View{Data: d})
+}
+
+// logoutEnd sends a browser on to end its session at a provider. That address holds an ID
+// token, which an app on this host must not read: a script cannot follow a redirect to
+// another host to see where it leads.
+func (h *Handler) logoutEnd(w http.ResponseWriter, r *http.Request, _ Place) error {
+	to, err := h.SignOuts.Open(r.URL.Query().Get("then"), thenLife)
+	if err != nil {
+		redirect(w, Prefix+"logout")
+		return nil
+	}
+	redirectTo(w, r, string(to))
+	return nil
 }
 
 // logout ends the session with everything under its root, or all sessions of
@@ -67,4 +81,29 @@ func (h *Handler) logout(w http.ResponseWriter, r *http.Request, p Place) error 
 	w.Header().Set("Clear-Site-Data", `"cache"`) // pages of the app that a browser kept, for its back button too
 	done(w, r, to, nil)
 	return nil
+}
+
+// endAtProvider is where a browser ends the session at the provider that its session
+// here came from; empty where there is none, or it does not offer that.
+func (h *Handler) endAtProvider(r *http.Request, p Place, live *authcore.Live) string {
+	s := &live.Session
+	provider, err := h.Providers.Find(r.Context(), "", s.Provider)
+	if s.Identity == "" || err != nil {
+		return ""
+	}
+	linked, err := h.Accounts.Identities(r.Context(), s.UserID)
+	if err != nil {
+		return ""
+	}
+	for i := range linked {
+		if linked[i].ID != s.Identity {
+			continue
+		}
+		tokens, err := h.Accounts.OpenTokens(&linked[i])
+		if err != nil {
+			return ""
+		}
+		return provider.EndSession(tokens.ID, AfterLogout(p.Portal))
+	}
+	return ""
 }

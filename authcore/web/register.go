@@ -1,7 +1,6 @@
 package web
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -44,16 +43,12 @@ func (h *Handler) registerData(p Place, form url.Values) registerData {
 // registerPage shows the registration form, where registration is possible.
 func (h *Handler) registerPage(w http.ResponseWriter, r *http.Request, p Place) error {
 	q := r.URL.Query()
-	d := h.registerData(p, q)
-	if err := h.Accounts.MayRegister(r.Context(), authcore.Secret(q.Get("invite"))); errors.Is(err, authcore.ErrRegisterOff) && d.Invite != "" && len(d.Providers) > 0 && h.Accounts.Invites {
-		d.PasswordOff = true // an invitation to sign in with a provider
-		err = h.Accounts.CheckInvite(r.Context(), authcore.Secret(d.Invite))
-		if err != nil {
-			return err
-		}
-	} else if err != nil {
+	withPassword, err := h.Accounts.MayRegister(r.Context(), authcore.Secret(q.Get("invite")))
+	if err != nil {
 		return err
 	}
+	d := h.registerData(p, q)
+	d.PasswordOff = !withPassword
 	return h.show(w, r, p, http.StatusOK, "register", View{Data: d})
 }
 

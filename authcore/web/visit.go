@@ -6,8 +6,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -21,7 +19,7 @@ import (
 // ends.
 type visit struct {
 	Provider string             `json:"p"`
-	Purpose  purpose            `json:"w"`
+	Errand   errand             `json:"w"`
 	Browser  string             `json:"b"` // hash of the flow cookie
 	Flow     connect.Flow       `json:"f"`
 	Way      *flow              `json:"o,omitempty"` // where to go after sign-in …
@@ -33,14 +31,17 @@ type visit struct {
 	Link     string             `json:"l,omitempty"` // a sealed pendingLink that this proof is for
 }
 
-// purpose is what a visit is for.
-type purpose string
+// errand is what a visit is made for.
+type errand string
 
 const (
-	toSignIn  purpose = ""
-	toLink    purpose = "link"
-	toConfirm purpose = "confirm" // for where the way leads to
-	toChange  purpose = "change"  // something on the account page
+	toSignIn  errand = ""
+	toLink    errand = "link"
+	toConfirm errand = "confirm" // for where the way leads to
+	toChange  errand = "change"  // something on the account page
+	// toStartAnew is for an account of one's own, although somebody who never proved it
+	// gave the address as theirs.
+	toStartAnew errand = "new"
 )
 
 // visitLife is how long a visit to a provider may take.
@@ -75,25 +76,35 @@ func ConnectRedirect(origin, provider string) string {
 	return origin + Prefix + "connect/" + url.PathEscape(provider) + "/callback"
 }
 
+// BackChannelLogout is the address at which a provider tells of sign-outs.
+func BackChannelLogout(origin, provider string) string {
+	return origin + Prefix + "connect/" + url.PathEscape(provider) + "/backchannel-logout"
+}
+
+// AfterLogout is the address to which a provider sends browsers back after a sign-out.
+func AfterLogout(origin string) string { return origin + Prefix + "logout" }
+
 // visitProvider sends a browser to a provider to sign in, or to confirm who its user is.
 func (h *Handler) visitProvider(w http.ResponseWriter, r *http.Request, p Place, provider *connect.Provider) error {
 	q := r.URL.Query()
-	v := visit{Purpose: toSignIn, Invite: authcore.Secret(q.Get("invite")), Setup: authcore.Secret(q.Get("setup"))}
-	if _, ok := h.openLink(q.Get("link")); ok {
-		v.Link = q.Get("link")
+	v := visit{Errand: toSignIn, Invite: authcore.Secret(q.Get("invite")), Setup: authcore.Secret(q.Get("setup"))}
+	if _, ok := h.openLink(r, p, q.Get("link")); ok {
+		if v.Link = q.Get("link"); errand(q.Get("for")) == toStartAnew {
+			v.Errand, v.Link = toStartAnew, ""
+		}
 	}
 	if f, _, ok := h.openFlow(q.Get("flow")); ok {
 		v.Way = &f
 	} else {
 		v.ReturnTo = localPath(q.Get("return_to"))
 	}
-	if confirm := purpose(q.Get("for")); confirm == toConfirm || confirm == toChange {
+	if confirm := errand(q.Get("for")); confirm == toConfirm || confirm == toChange {
 		live, err := h.live(r, p)
 		if err != nil {
 			return err
 		}
 		if live != nil {
-			v.Purpose, v.Root = confirm, live.Session.Root
+			v.Errand, v.Root = confirm, live.Session.Root
 		}
 	}
 	to, err := h.begin(w, r, p, provider, v)
@@ -109,7 +120,7 @@ func (h *Handler) begin(w http.ResponseWriter, r *http.Request, p Place, provide
 	v.Provider, v.Browser = provider.Name, browserHash(h.flowCookie(w, r, p))
 	v.Flow = connect.NewFlow(ConnectRedirect(p.Origin, provider.Name))
 	v.Codes = [2]string{v.Invite.Reveal(), v.Setup.Reveal()}
-	if v.Purpose == toConfirm || v.Purpose == toChange {
+	if v.Errand == toConfirm || v.Errand == toChange {
 		v.Flow.Fresh = h.Accounts.Now().Unix()
 	}
 	state, err := json.Marshal(v)
@@ -160,12 +171,24 @@ func (h *Handler) once(v *visit) authcore.Code {
 // Response Mode), which brings no cookie of ours along. So the browser is sent on to
 // the same address, which does the rest; nothing happens here.
 func (h *Handler) providerPosts(w http.ResponseWriter, r *http.Request, p Place, provider *connect.Provider) error {
-	if isJSON(r) {
+	text := r.PostForm.Encode()
+	switch {
+	case !provider.PostsAnswer():
+		return notAllowed("GET")
+	case isJSON(r):
 		return errContentType
+	case len(text) > maxAnswer:
+		return errTooLarge
 	}
-	redirect(w, ConnectRedirect(p.Origin, provider.Name)+"?answer="+h.Answers.Seal([]byte(r.PostForm.Encode())))
+	redirect(w, ConnectRedirect(p.Origin, provider.Name)+"?answer="+h.Answers.Seal([]byte(text)))
 	return nil
 }
+
+// maxAnswer is the longest answer that is taken on, in bytes: it travels in an address.
+const maxAnswer = 12 << 10
+
+// answerLife is how long a browser may take from a form to the address it is sent on to.
+const answerLife = time.Minute
 
 // answerOf gives the parameters that a provider sent a browser back with.
 func (h *Handler) answerOf(r *http.Request) (url.Values, error) {
@@ -173,7 +196,7 @@ func (h *Handler) answerOf(r *http.Request) (url.Values, error) {
 	if err != nil || !q.Has("answer") {
 		return q, err
 	}
-	text, err := h.Answers.Open(q.Get("answer"), time.Minute)
+	text, err := h.Answers.Open(q.Get("answer"), answerLife)
 	if err != nil {
 		return nil, err
 	}
@@ -194,7 +217,7 @@ func (h *Handler) providerAnswers(w http.ResponseWriter, r *http.Request, p Plac
 		return h.visitAnew(w, r, p, &visit{})
 	}
 	if !stale {
-		stale, err = h.Accounts.Store.CodeValid(r.Context(), authcore.PurposeConnect, h.once(&v).Hash, h.Accounts.Now())
+		stale, err = h.Accounts.Used(r.Context(), h.once(&v))
 		if err != nil {
 			return err
 		}
@@ -238,12 +261,15 @@ func (h *Handler) visitor(r *http.Request, p Place) authcore.Actor {
 // arrive does what a visit was for. What it returns is an error of the visit; it
 // answers itself otherwise.
 func (h *Handler) arrive(w http.ResponseWriter, r *http.Request, p Place, provider *connect.Provider, v *visit, who authcore.Vouched) error {
-	if v.Purpose != toSignIn {
+	if v.Errand != toSignIn && v.Errand != toStartAnew {
 		return h.arriveAgain(w, r, p, v, who)
 	}
 	in := authcore.ProviderSignIn{Who: who, Host: p.Host, NewUsers: provider.NewUsers, Invite: v.Invite, Setup: v.Setup, Once: h.once(v)}
-	if pending, ok := h.openLink(v.Link); ok {
-		in.Also, in.AlsoOnce = &pending.Who, h.linkOnce(&pending)
+	in.TakeAddress = v.Errand == toStartAnew
+	if l, ok := h.openLink(r, p, v.Link); ok {
+		in.Also = l
+	} else if v.Link != "" {
+		return h.visitAnew(w, r, p, v)
 	}
 	token, session, err := h.Accounts.SignInWith(r.Context(), authcore.Anonymous(p.Client), in)
 	switch {
@@ -269,7 +295,7 @@ func (h *Handler) arriveAgain(w http.ResponseWriter, r *http.Request, p Place, v
 		return h.visitAnew(w, r, p, v)
 	}
 	actor := actorOf(live, p)
-	if v.Purpose == toLink {
+	if v.Errand == toLink {
 		if err := h.Accounts.Link(r.Context(), actor, who, h.once(v)); err != nil {
 			return err
 		}
@@ -279,7 +305,7 @@ func (h *Handler) arriveAgain(w http.ResponseWriter, r *http.Request, p Place, v
 	if err := h.Accounts.ConfirmWith(r.Context(), actor, who, h.once(v)); err != nil {
 		return err
 	}
-	if v.Purpose == toChange {
+	if v.Errand == toChange {
 		redirect(w, Prefix+"account?proof="+h.sealProof(live))
 		return nil
 	}
@@ -301,7 +327,7 @@ func (h *Handler) visitAnew(w http.ResponseWriter, r *http.Request, p Place, v *
 	if err != nil {
 		return err
 	}
-	if v.Purpose == toLink || v.Purpose == toChange {
+	if v.Errand == toLink || v.Errand == toChange {
 		redirect(w, Prefix+"account?done=again")
 		return nil
 	}
@@ -310,7 +336,7 @@ func (h *Handler) visitAnew(w http.ResponseWriter, r *http.Request, p Place, v *
 		form.Set("notice", "again")
 	}
 	page := "login"
-	if v.Purpose == toConfirm {
+	if v.Errand == toConfirm {
 		page = "confirm"
 	}
 	redirect(w, Prefix+page+"?"+form.Encode())
@@ -321,132 +347,11 @@ func (h *Handler) visitAnew(w http.ResponseWriter, r *http.Request, p Place, v *
 // other ways, or on an error page for somebody who is signed in.
 func (h *Handler) visitFailed(w http.ResponseWriter, r *http.Request, p Place, v *visit, err error) error {
 	var e *authcore.Error
-	if !errors.As(err, &e) || e.Kind == authcore.Internal || v.Purpose != toSignIn || v.Setup != "" {
+	if !errors.As(err, &e) || e.Kind == authcore.Internal || v.Errand != toSignIn && v.Errand != toStartAnew || v.Setup != "" {
 		return err
 	}
 	prob := describe(err, p.Client.RequestID)
 	h.log(r, prob, err)
 	prob.headers(w.Header())
 	return h.show(w, r, p, prob.Status, "login", View{Error: errorView(prob), Data: h.loginData(p, h.form(v))})
-}
-
-// linkData is the Data of the page that asks for the old way before a new one is added.
-type linkData struct {
-	way
-	Provider, Email string
-	Link            string // sealed
-	HasPassword     bool
-	Busy            bool
-	RetryAfter      int
-	Providers       []providerButton
-}
-
-// pendingLink is an account at a provider that waits to be linked, until the user has
-// proven to be who has the address here. It travels sealed, and without tokens: those
-// come with the first sign-in by it.
-type pendingLink struct {
-	Who   authcore.Vouched
-	Nonce string // of the visit
-}
-
-const linkLife = 15 * time.Minute
-
-func (h *Handler) openLink(sealed string) (pendingLink, bool) {
-	if sealed == "" {
-		return pendingLink{}, false
-	}
-	var pending pendingLink
-	text, err := h.Links.Open(sealed, linkLife)
-	return pending, err == nil && json.Unmarshal(text, &pending) == nil && pending.Nonce != ""
-}
-
-// linkOnce is what a pending link is used up by.
-func (h *Handler) linkOnce(l *pendingLink) authcore.Code {
-	return authcore.OnceOf(authcore.PurposeConnect, "link "+l.Nonce, h.Accounts.Now(), 2*visitLife)
-}
-
-// showLink asks somebody whose address a user has to prove to be that user.
-func (h *Handler) showLink(w http.ResponseWriter, r *http.Request, p Place, v *visit, who authcore.Vouched) error {
-	text, err := json.Marshal(pendingLink{Who: who, Nonce: v.Flow.Nonce})
-	if err != nil {
-		return err
-	}
-	return h.showPending(w, r, p, h.form(v), h.Links.Seal(text), &who, nil)
-}
-
-// showPending shows the page of a pending link; prob is what was wrong with the last
-// try, if there was one.
-func (h *Handler) showPending(w http.ResponseWriter, r *http.Request, p Place, form url.Values, sealed string, who *authcore.Vouched, prob *problem) error {
-	d := linkData{way: h.wayOf(p, form), Provider: who.Provider, Email: who.Email, Link: sealed}
-	if provider, err := h.Providers.Find(r.Context(), "", who.Provider); err == nil {
-		d.Provider = provider.Label
-	}
-	has, linked, err := h.Accounts.WaysIn(r.Context(), who.Email)
-	if err != nil {
-		return err
-	}
-	d.HasPassword = has
-	more := d.query()
-	more.Set("link", sealed)
-	for _, provider := range h.Providers.All() {
-		if slices.Contains(linked, provider.Name) {
-			d.Providers = append(d.Providers, h.button(provider, more))
-		}
-	}
-	status, view := http.StatusOK, View{}
-	if prob != nil {
-		prob.headers(w.Header())
-		status, view.Error = prob.Status, errorView(*prob)
-		d.Busy, d.RetryAfter = prob.Code == authcore.ErrLoginBusy.Code, prob.retryAfter
-	}
-	view.Data = d
-	return h.show(w, r, p, status, "link", view)
-}
-
-// linkBySigningIn takes the password of somebody whose address a provider vouches for.
-func (h *Handler) linkBySigningIn(w http.ResponseWriter, r *http.Request, p Place) error {
-	pending, ok := h.openLink(r.PostForm.Get("link"))
-	if !ok {
-		redirect(w, Prefix+"login?notice=again")
-		return nil
-	}
-	in := authcore.SignIn{Password: secret(r, "password"), Host: p.Host, Device: h.device(r, p)}
-	token, session, err := h.Accounts.LinkBySigningIn(r.Context(), authcore.Anonymous(p.Client), in, pending.Who, h.linkOnce(&pending))
-	if err == nil {
-		return h.enter(w, r, p, token, session)
-	}
-	var e *authcore.Error
-	if wantsJSON(r) || !errors.As(err, &e) || e.Kind != authcore.Unauthenticated && e.Kind != authcore.TooMany {
-		return err
-	}
-	prob := describe(err, p.Client.RequestID)
-	if errors.Is(err, authcore.ErrLoginFailed) {
-		prob.Message, prob.Field = "This password is not right.", "password"
-	}
-	return h.showPending(w, r, p, r.PostForm, r.PostForm.Get("link"), &pending.Who, &prob)
-}
-
-// providerSignsOut takes a provider's word that somebody signed out there (OpenID Connect
-// Back-Channel Logout 1.0 section 2.5).
-func (h *Handler) providerSignsOut(w http.ResponseWriter, r *http.Request, p Place, provider *connect.Provider) error {
-	ctx, cancel := context.WithTimeout(r.Context(), 10*time.Second)
-	defer cancel()
-	out, err := provider.SignedOut(ctx, secret(r, "logout_token"))
-	if err == nil {
-		err = h.Accounts.SignedOut(ctx, authcore.Actor{Kind: authcore.ActorSystem, Client: p.Client}, out)
-	} else {
-		h.Accounts.ProviderFailed(authcore.Anonymous(p.Client), provider.Name, err)
-	}
-	secureHeaders(w.Header())
-	switch {
-	case err == nil:
-		w.WriteHeader(http.StatusOK)
-	case errors.Is(err, connect.ErrAnswer):
-		writeJSON(w, http.StatusBadRequest, map[string]string{"error": "invalid_request", "error_description": "The logout token is not valid."})
-	default: // it may tell us again
-		h.log(r, describe(err, p.Client.RequestID), err)
-		w.Header().Set("Retry-After", strconv.Itoa(5))
-		writeJSON(w, http.StatusServiceUnavailable, map[string]string{"error": "temporarily_unavailable"})
-	}
-	return nil
 }
