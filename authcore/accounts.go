@@ -109,6 +109,7 @@ type Store interface {
 	CodeStore
 	KeyStore
 	IdentityStore
+	FactorStore
 }
 
 // Recorder takes audit events that need no transaction of their own. It never
@@ -138,15 +139,17 @@ type Accounts struct {
 	// with a provider for the first time.
 	Invites bool
 	// PasswordOff says that nobody signs in with a password.
-	PasswordOff bool
-	TokenSealer *Sealer // for what providers issued
-	Lifetime    Lifetime
-	Audit       Recorder
-	ByAddress   *limit.Limiter // failed proofs per client address
-	ByAccount   *limit.Limiter // failed proofs per account, known or not
-	Notices     *limit.Limiter // audit events about refusals per client address
-	Tally       *Tally         // may be nil
-	Now         func() time.Time
+	PasswordOff  bool
+	TokenSealer  *Sealer // for what providers issued
+	FactorSealer *Sealer // for second factors
+	Lifetime     Lifetime
+	Audit        Recorder
+	ByAddress    *limit.Limiter // failed proofs per client address
+	ByAccount    *limit.Limiter // failed proofs per account, known or not
+	ByFactor     *limit.Limiter // failed second factors per account
+	Notices      *limit.Limiter // audit events about refusals per client address
+	Tally        *Tally         // may be nil
+	Now          func() time.Time
 }
 
 // event makes an event of now.

@@ -2,6 +2,7 @@ package authcore
 
 import (
 	"errors"
+	"strings"
 	"time"
 )
 
@@ -66,9 +67,9 @@ func coded(err error) string {
 	case !errors.As(err, &e):
 		return err.Error()
 	case e.Err == nil:
-		return e.Code
+		return e.Code + strings.TrimPrefix(err.Error(), e.Error())
 	}
-	return e.Code + ": " + e.Err.Error()
+	return e.Code + ": " + e.Err.Error() + strings.TrimPrefix(err.Error(), e.Error())
 }
 
 // With returns a copy of e that carries the cause err.

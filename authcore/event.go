@@ -26,7 +26,11 @@ const (
 	SessionRevoke    Action = "session.revoke"
 	TokenCreate      Action = "token.create" // an access token
 	TokenRevoke      Action = "token.revoke"
-	KeyCreate        Action = "key.create"    // a signing key
+	KeyCreate        Action = "key.create"   // a signing key
+	FactorSet        Action = "factor.set"   // a second factor
+	FactorCodes      Action = "factor.codes" // new recovery codes
+	FactorRemove     Action = "factor.remove"
+	FactorAlarm      Action = "factor.alarm"  // somebody guesses codes
 	IdentityLink     Action = "identity.link" // an account at a provider
 	IdentityUnlink   Action = "identity.unlink"
 	IdentityExpel    Action = "identity.expel"  // the provider vouches for somebody no more

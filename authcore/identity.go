@@ -83,8 +83,8 @@ func GroupsEvent(beside Event, i Identity) Event {
 	return NewEvent(beside.Time, beside.Actor, UserGroups, TargetUser(i.User), Success, "provider "+i.Provider+" gives: "+strings.Join(i.Groups, ","))
 }
 
-// IdentityStore keeps identities. Commands that change what groups an identity gives
-// write a GroupsEvent.
+// IdentityStore keeps identities. Commands by which an identity gives other groups than
+// before write a GroupsEvent; those that end it say so themselves.
 type IdentityStore interface {
 	// IdentityBy finds the identity of an account with its user, or ErrIdentityNotFound.
 	IdentityBy(ctx context.Context, issuer, subject string) (Identity, User, error)
@@ -144,7 +144,7 @@ type IdentityStore interface {
 var (
 	ErrIdentityNotFound = &Error{Kind: NotFound, Code: "identity_not_found", Message: "There is no such sign-in provider on this account. Load the page again."}
 	ErrIdentityTaken    = &Error{Kind: Conflict, Code: "identity_taken", Message: "This account at the provider belongs to another user here. Sign in with it, or take it from that user first."}
-	ErrLastWayIn        = &Error{Kind: Conflict, Code: "last_way_in", Message: "This is the only way to sign in to this account. Set a password first, or link another provider."}
+	ErrLastWayIn        = &Error{Kind: Conflict, Code: "last_way_in", Message: "This is the only way to sign in to this account. Add another one first."}
 	ErrAccountUnknown   = &Error{Kind: Forbidden, Code: "account_unknown", Message: "There is no account for you here yet, and new ones are made by invitation. Ask an owner of this site for one."}
 	ErrAccountWaiting   = &Error{Kind: Forbidden, Code: "account_waiting", Message: "Your account here is not active. An owner of this site has to let you in; then sign in again."}
 	ErrLinkRequired     = &Error{Kind: Conflict, Code: "link_required", Message: "There is an account with your email address here already. Sign in to it the way you did before; then both belong together."}

@@ -1,6 +1,9 @@
 package authcore
 
-import "context"
+import (
+	"context"
+	"errors"
+)
 
 // Link links an account at a provider to the user who acts. It is no error where it
 // is linked already; ErrIdentityTaken where it is somebody else's.
@@ -40,6 +43,9 @@ func (a *Accounts) LinkBySigningIn(ctx context.Context, actor Actor, in SignIn, 
 	in.Login = l.Who.Email
 	token, s, err := a.signIn(ctx, actor, in) // also where passwords are off: it is how the user was known
 	a.Tally.signIn(err)
+	if waits := new(AwaitsFactor); errors.As(err, &waits) {
+		waits.Awaited.Also = l
+	}
 	if err != nil {
 		return "", Session{}, err
 	}

@@ -3,6 +3,7 @@ package authcore
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -21,6 +22,15 @@ type Vouched struct {
 	Groups          []string        // of ours, that the provider's rules give
 	Tokens          *ProviderTokens `json:"-"` // to be kept; nil for none
 	MustRenew       bool            // it is an error if the tokens cannot be renewed
+}
+
+// String names the person for the audit log.
+func (w *Vouched) String() string {
+	verified := ""
+	if w.Email != "" && !w.EmailVerified {
+		verified = ", not verified"
+	}
+	return fmt.Sprintf("%q (%q%s)", w.Username, w.Email, verified)
 }
 
 // NewUsers says who gets an account by signing in with a provider for the first time.
@@ -53,7 +63,7 @@ type ProviderSignIn struct {
 type PendingLink struct {
 	Who  Vouched // without tokens: those come with the first sign-in by it
 	User UserID  // who has the address
-	Once Code    `json:"-"`
+	Once Code
 }
 
 // OnceOf makes what a flow, or a provider's word, can be used up by. id is its own,
@@ -128,15 +138,16 @@ func (a *Accounts) signInWith(ctx context.Context, actor Actor, in ProviderSignI
 		if err != nil {
 			break
 		}
-		token, waiting := a.begin(actor, &in, &cmd)
+		var token Secret
+		var waits error
+		if token, waits, err = a.begin(ctx, actor, &in, &cmd); err != nil {
+			break
+		}
 		if err = a.Store.SignInIdentity(ctx, cmd); err == nil {
 			if cmd.NewUser == nil {
 				a.changed(ChangeUser, string(cmd.Identity.User)) // the provider may give other groups now
 			}
-			if waiting {
-				return "", Session{}, ErrAccountWaiting
-			}
-			return token, cmd.Session, nil
+			return token, cmd.Session, waits
 		}
 		if !ErrUsernameTaken.is(err) && !ErrEmailTaken.is(err) && !ErrIdentityTaken.is(err) {
 			break
@@ -145,7 +156,7 @@ func (a *Accounts) signInWith(ctx context.Context, actor Actor, in ProviderSignI
 	if ErrLoginFailed.is(err) {
 		err = ErrAccountWaiting.With(errDisabled)
 	}
-	a.ProviderFailed(actor, in.Who.Provider, err)
+	a.ProviderFailed(actor, in.Who.Provider, fmt.Errorf("%w, for %s", err, in.Who.String()))
 	return "", Session{}, err
 }
 
@@ -217,39 +228,51 @@ func (a *Accounts) renewable(i *Identity, w *Vouched) error {
 	return err
 }
 
-// begin completes a command with its session and events. The user may have to wait.
-func (a *Accounts) begin(actor Actor, in *ProviderSignIn, cmd *IdentitySignIn) (token Secret, waiting bool) {
+// begin completes a command with its events and, unless the user has to wait for an owner
+// or for a second factor, its session.
+func (a *Accounts) begin(ctx context.Context, actor Actor, in *ProviderSignIn, cmd *IdentitySignIn) (token Secret, waits, err error) {
 	user, by := cmd.Identity.User, "provider "+in.Who.Provider
 	who := Actor{Kind: ActorUser, User: user, Client: actor.Client}
+	awaited := Awaited{User: user, Identity: cmd.Identity.ID, Provider: in.Who.Provider, ProviderSession: in.Who.Session,
+		AuthTime: in.Who.AuthTime, AMR: []string{"fed"}, Host: in.Host, Also: in.Also}
 	if u := cmd.NewUser; u != nil {
-		action, details := UserCreate, u.Username+", by "+by
+		cmd.Events = append(cmd.Events, a.welcome(who, by, &in.Who, cmd))
 		if u.Status != Active {
-			details += ", waits for an owner"
+			waits, by = ErrAccountWaiting, by+": a new account that waits for an owner"
 		}
-		if cmd.Setup != nil {
-			action, details = SetupClose, "first owner, by "+by
-		}
-		cmd.Events = append(cmd.Events, a.event(who, action, TargetUser(user), Success, details))
-		if waiting = u.Status != Active; waiting {
-			cmd.Events = append(cmd.Events, a.event(who, UserLogin, TargetUser(user), Refused, by+": a new account that waits for an owner"))
-			return "", true
+	} else if !in.Who.SecondFactor {
+		if err := a.awaits(ctx, awaited); ErrFactorRequired.is(err) {
+			waits, by = err, by+": the second factor is asked for"
+		} else if err != nil {
+			return "", nil, err
 		}
 	}
-	now := a.Now()
-	s := Session{ID: NewSessionID(), UserID: user, Host: in.Host, AMR: []string{"fed"}, AuthTime: now, CreatedAt: now, LastSeen: now,
-		ExpiresAt: now.Add(a.Lifetime.Max), Address: actor.Client.Address, Agent: actor.Client.Agent,
-		Identity: cmd.Identity.ID, Provider: in.Who.Provider, ProviderSession: in.Who.Session}
-	if at := in.Who.AuthTime; !at.IsZero() && at.Before(now) {
-		s.AuthTime = at
+	if waits != nil {
+		cmd.Events = append(cmd.Events, a.event(who, UserLogin, TargetUser(user), Refused, by))
+		return "", waits, nil
 	}
 	if in.Who.SecondFactor {
-		s.AMR = append(s.AMR, "mfa")
+		awaited.AMR = append(awaited.AMR, "mfa")
 	}
-	s.Root, who.Session = s.ID, s.ID
-	token, cmd.Token = NewToken()
-	cmd.Session = s
+	cmd.Session, token, cmd.Token = a.newSession(actor, &awaited)
+	who.Session = cmd.Session.ID
 	cmd.Events = append(cmd.Events, a.event(who, UserLogin, TargetUser(user), Success, by))
-	return token, false
+	return token, nil, nil
+}
+
+// welcome is the event of a new user.
+func (a *Accounts) welcome(who Actor, by string, w *Vouched, cmd *IdentitySignIn) Event {
+	action, details := UserCreate, cmd.NewUser.Username+", by "+by
+	if w.Email != "" && !w.EmailVerified {
+		details += ", which has not verified the address, so that it is not used"
+	}
+	if cmd.NewUser.Status != Active {
+		details += ", waits for an owner"
+	}
+	if cmd.Setup != nil {
+		action, details = SetupClose, "first owner, by "+by
+	}
+	return a.event(who, action, TargetUser(cmd.NewUser.ID), Success, details)
 }
 
 // ProviderFailed records that nobody was signed in, linked or confirmed after a visit

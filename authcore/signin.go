@@ -21,7 +21,8 @@ type SignIn struct {
 // SignIn checks a password and makes a session. It returns ErrLoginFailed for
 // an unknown user, a wrong password and a disabled user alike, after the same
 // work; ErrTooManySignIns when a limit is reached and ErrLoginBusy when no
-// hash can run now; ErrPasswordOff where passwords are off. A device that knows the user has limits of its own, and goes
+// hash can run now; ErrPasswordOff where passwords are off; an AwaitsFactor
+// where the user has a second factor. A device that knows the user has limits of its own, and goes
 // first where many wait.
 func (a *Accounts) SignIn(ctx context.Context, actor Actor, in SignIn) (Secret, Session, error) {
 	if a.PasswordOff {
@@ -53,6 +54,9 @@ func (a *Accounts) signIn(ctx context.Context, actor Actor, in SignIn) (Secret, 
 		return "", Session{}, err
 	}
 	giveBack()
+	if err := a.awaitsAfter(ctx, user.ID, hash, in.Host); err != nil {
+		return "", Session{}, err
+	}
 	return a.startSession(ctx, actor, user, hash, in.Host)
 }
 
@@ -203,14 +207,7 @@ func (a *Accounts) rehash(ctx context.Context, id UserID, old password.Hash, pw 
 }
 
 func (a *Accounts) startSession(ctx context.Context, actor Actor, user User, proven password.Hash, host string) (Secret, Session, error) {
-	token, hash := NewToken()
-	now := a.Now()
-	s := Session{
-		ID: NewSessionID(), UserID: user.ID, Host: host, AMR: []string{"pwd"},
-		AuthTime: now, CreatedAt: now, LastSeen: now, ExpiresAt: now.Add(a.Lifetime.Max),
-		Address: actor.Client.Address, Agent: actor.Client.Agent,
-	}
-	s.Root = s.ID
+	s, token, hash := a.newSession(actor, &Awaited{User: user.ID, AMR: []string{"pwd"}, Host: host})
 	by := Actor{Kind: ActorUser, User: user.ID, Session: s.ID, Client: actor.Client}
 	if err := a.Store.CreateSession(ctx, s, hash, proven, a.event(by, UserLogin, TargetUser(user.ID), Success, "password")); err != nil {
 		return "", Session{}, err
@@ -226,16 +223,36 @@ func (a *Accounts) Confirm(ctx context.Context, actor Actor, pw Secret) error {
 	return err
 }
 
-// StepUp confirms the user of a session and makes that count for all sessions of
-// its root: their AuthTime is now.
-func (a *Accounts) StepUp(ctx context.Context, actor Actor, pw Secret) error {
-	proven, err := a.confirm(ctx, actor, pw)
-	if err != nil {
-		return err
+// StepUp is another proof of who the user of a session is.
+type StepUp struct {
+	Password   Secret
+	NoPassword bool     // only the second factor is asked for
+	Code       string   // of the second factor
+	Factor     bool     // it is asked for
+	AMR        []string // of the session so far
+}
+
+// StepUp confirms the user of a session and makes that count for all sessions of its
+// root: their AuthTime is now where the password was proven, and they have a second
+// factor where that was. The errors are those of Confirm and ProveFactor.
+func (a *Accounts) StepUp(ctx context.Context, actor Actor, in StepUp) error {
+	var proven password.Hash
+	var err error
+	if !in.NoPassword {
+		if proven, err = a.confirm(ctx, actor, in.Password); err != nil {
+			return err
+		}
 	}
-	now := a.Now()
+	if in.Factor {
+		if err := a.ProveFactor(ctx, actor, in.AMR, in.Code); err != nil {
+			return err
+		}
+	}
+	if in.NoPassword {
+		return nil
+	}
 	ev := a.event(actor, UserConfirm, TargetUser(actor.User), Success, "password")
-	if err := a.Store.RenewProof(ctx, actor.Session, actor.User, proven, now, ev); err != nil {
+	if err := a.Store.RenewProof(ctx, actor.Session, actor.User, proven, a.Now(), ev); err != nil {
 		return err
 	}
 	a.changed(ChangeSession, string(actor.Session))

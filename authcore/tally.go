@@ -40,7 +40,8 @@ func (t *Tally) signIn(err error) {
 	case t == nil:
 	case err == nil:
 		t.signedIn.Add(1)
-	case ErrLoginFailed.is(err), ErrAccountWaiting.is(err), ErrAccountUnknown.is(err), ErrLinkRequired.is(err):
+	case ErrFactorRequired.is(err): // it counts when it ends
+	case ErrLoginFailed.is(err), ErrFactorWrong.is(err), ErrAccountWaiting.is(err), ErrAccountUnknown.is(err), ErrLinkRequired.is(err):
 		t.wrong.Add(1)
 	case ErrTooManySignIns.is(err):
 		t.tooMany.Add(1)

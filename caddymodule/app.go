@@ -1,9 +1,11 @@
 package caddymodule
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -103,6 +105,9 @@ func (a *App) compilePolicies(expand func(string) (string, error)) (map[string]*
 	all := make(map[string]*access.Policy, len(a.Policies))
 	for _, p := range a.Policies {
 		compiled, err := p.compile(expand)
+		if err == nil {
+			err = a.checkProviders(&p, p.Lines)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -112,6 +117,22 @@ func (a *App) compilePolicies(expand func(string) (string, error)) (map[string]*
 		all[p.Name] = compiled
 	}
 	return all, nil
+}
+
+// checkProviders refuses terms of a policy that name a provider which is not there.
+func (a *App) checkProviders(p *PolicySettings, lines []PolicyLine) error {
+	for _, line := range lines {
+		for _, arg := range line.Args {
+			name, found := strings.CutPrefix(arg, "provider:")
+			if found && !strings.Contains(name, "{") && !slices.Contains(a.values.providerNames(), name) {
+				return fmt.Errorf("policy %s: %w, at %s", p.Name, noProvider(name), cmp.Or(line.At, p.at))
+			}
+		}
+		if err := a.checkProviders(p, line.Lines); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Start opens the database where it is not open yet, and checks what only the

@@ -150,7 +150,10 @@ func list(least, most int, field func(*Settings) *[]string) func(*caddyfile.Disp
 func count(least, most int) string {
 	switch {
 	case most < 0:
-		return "at least " + strconv.Itoa(least) + " argument"
+		if least > 1 {
+			return "at least " + strconv.Itoa(least) + " arguments"
+		}
+		return "at least 1 argument"
 	case least == most:
 		return strconv.Itoa(least) + " arguments"
 	}

@@ -19,7 +19,7 @@ import (
 
 func userCommand() *cobra.Command {
 	return parent(&cobra.Command{Use: "user", Short: "Adds, lists and changes users"},
-		userAdd(), userList(), userPassword(), userGroup(), userEmail(), userOwner(), userInvite(),
+		userAdd(), userList(), userPassword(), userGroup(), userEmail(), userResetFactor(), userOwner(), userInvite(),
 		userStatus("disable", authcore.Disabled, "Disables a user and ends the sessions"),
 		userStatus("enable", authcore.Active, "Enables a user that was disabled"))
 }
@@ -182,6 +182,17 @@ func userEmail() *cobra.Command {
 		Args:  cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return change(cmd, "user.email", userArgs{User: args[0], Email: args[1]}, "The email address of %s was changed.")
+		},
+	}
+}
+
+func userResetFactor() *cobra.Command {
+	return &cobra.Command{
+		Use:   "reset-factor NAME",
+		Short: "Takes the second factor from a user who has lost it",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return change(cmd, "user.factor", userArgs{User: args[0]}, "User %s has no second factor any more, and can set up a new one.")
 		},
 	}
 }

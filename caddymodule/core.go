@@ -44,6 +44,7 @@ type core struct {
 	hashing   *password.Gate
 	address   *limit.Limiter
 	account   *limit.Limiter
+	factor    *limit.Limiter
 	notices   *limit.Limiter
 	tally     authcore.Tally
 	measures  measures
@@ -57,6 +58,14 @@ type core struct {
 	anonymise atomic.Int64 // nanoseconds until what is personal is taken from events, 0 is never
 	idle      atomic.Int64 // for the cleanup: nanoseconds after the last-seen time in the database when a session has surely ended
 }
+
+// How many wrong second factors one account has at once, and how long until one more:
+// of a million codes three are right at a time, so that a guess a minute would need
+// months.
+const (
+	factorBurst = 10
+	factorEvery = 2 * time.Minute
+)
 
 // attached is a configuration that runs on the core.
 type attached struct {
@@ -113,6 +122,7 @@ func (c *core) open(ctx context.Context, v values) error {
 	})
 	c.address = limit.New(v.address.burst, v.address.every, time.Now)
 	c.notices = limit.New(5, time.Minute, time.Now)
+	c.factor = limit.New(factorBurst, factorEvery, time.Now)
 	c.account = limit.New(v.account.burst, v.account.every, time.Now)
 	c.apply(v)
 	c.ready.Store(true)
@@ -192,7 +202,7 @@ func (c *core) accounts(v values) (*authcore.Accounts, error) {
 		return nil, err
 	}
 	return &authcore.Accounts{Store: c.db, Sessions: c.sessions, Passwords: hasher, Rules: password.DefaultRules,
-		Register: v.register, Invites: v.invites(), PasswordOff: v.passwordOff, TokenSealer: c.key.NewSealer("provider tokens", time.Now), Lifetime: v.lifetime, Audit: c.audit, ByAddress: c.address, ByAccount: c.account, Notices: c.notices, Tally: &c.tally, Now: time.Now}, nil
+		Register: v.register, Invites: v.invites(), PasswordOff: v.passwordOff, TokenSealer: c.key.NewSealer("provider tokens", time.Now), FactorSealer: c.key.NewSealer("second factor", time.Now), Lifetime: v.lifetime, Audit: c.audit, ByAddress: c.address, ByAccount: c.account, ByFactor: c.factor, Notices: c.notices, Tally: &c.tally, Now: time.Now}, nil
 }
 
 func sleep(ctx context.Context, d time.Duration) bool {

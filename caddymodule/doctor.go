@@ -142,9 +142,10 @@ func (t *target) provisioned() (rt *instance, forget func(), err error) {
 		return nil, nil, err
 	}
 	forget = func() { os.RemoveAll(dir) }
+	remove := forget // which an error sets to nil
 	defer func() {
 		if err != nil {
-			forget()
+			remove()
 		}
 	}()
 	if config.StorageRaw, err = json.Marshal(map[string]string{"module": "file_system", "root": dir}); err != nil {
@@ -210,7 +211,7 @@ func (rt *instance) examineProviders(ctx context.Context) []finding {
 		found = append(found, examineProvider(ctx, check, p))
 		for _, origin := range rt.pagesOrigins() {
 			found = append(found, fine(check, "redirect address: %s", web.ConnectRedirect(origin, p.Name)))
-			if p.SignOut && p.EndsSessions() {
+			if p.SignOut && p.MayEndSessions() {
 				found = append(found, fine(check, "address after a sign-out there: %s", web.AfterLogout(origin)))
 			}
 			if p.Kind == connect.OIDC {
@@ -233,5 +234,5 @@ func examineProvider(ctx context.Context, check string, p *connect.Provider) fin
 	if err := p.Discover(ctx); err != nil {
 		return wrong(check, "%s cannot be used: %v", p.Label, authcore.CauseOf(err))
 	}
-	return fine(check, "%s answers", p.Label)
+	return fine(check, "%s answers; client, secret and addresses are tried when somebody signs in", p.Label)
 }

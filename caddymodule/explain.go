@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -72,6 +73,12 @@ func (g *Gate) explain(q web.Question) web.Explanation {
 	}
 	if q.User != nil && q.User.Email != "" && !q.User.EmailVerified {
 		note("The email address is not verified, so that no domain: rule holds.")
+	}
+	if q.User != nil && d.Outcome == access.Deny && len(q.User.Groups) > 0 {
+		note("The user is in: %s.", strings.Join(q.User.Groups, ", "))
+	}
+	if names := g.app.values.providerNames(); q.User != nil && d.Outcome == access.Deny && q.Proof.Provider == "" && len(names) > 0 {
+		note("This is for a sign-in without a provider; --provider NAME asks for one with: %s.", strings.Join(names, ", "))
 	}
 	if q.User != nil && q.User.Status != authcore.Active {
 		note("The user is disabled, and counts as nobody.")

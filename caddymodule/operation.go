@@ -37,6 +37,7 @@ var operations = map[string]operation{
 	"user.owner":     with(setOwner),
 	"user.groups":    with(setGroups),
 	"user.email":     with(setEmail),
+	"user.factor":    with(removeFactor),
 	"user.invite":    with(invite),
 	"session.list":   with(listSessions),
 	"session.revoke": with(revokeSessions),
@@ -145,6 +146,9 @@ var (
 			}
 		}
 		return c.accounts.ChangeGroups(ctx, authcore.CommandLine(), u.ID, a.Add, a.Remove)
+	})
+	removeFactor = on(func(ctx context.Context, c *console, u authcore.User, _ userArgs) error {
+		return c.accounts.RemoveFactors(ctx, authcore.CommandLine(), u.ID)
 	})
 	setOwner = on(func(ctx context.Context, c *console, u authcore.User, a userArgs) error {
 		return c.accounts.SetOwner(ctx, authcore.CommandLine(), u.ID, a.Owner)

@@ -161,6 +161,9 @@ func (r *resolver) provider(p *ProviderSettings) connect.Settings {
 		Authorize:    r.text("authorize", p.Authorize), Token: r.text("token", p.Token), UserInfo: r.text("userinfo", p.UserInfo),
 		Fields: connect.Fields{Subject: p.Fields["subject"], Username: p.Fields["username"], Name: p.Fields["name"], Email: p.Fields["email"], EmailVerified: p.Fields["email_verified"]},
 		Scopes: r.texts("scopes", p.Scopes), FormPost: p.FormPost, TrustMFA: p.TrustMFA, HandsOutTokens: p.Broker}
+	if len(s.Scopes) > 0 && p.Kind != connect.GitHub && p.Kind != connect.Discord && p.Kind != connect.OAuth2 && !slices.Contains(s.Scopes, "openid") {
+		r.fail("scopes: openid must be among them: without it the provider does not say who it is")
+	}
 	s.Allow = r.rules(p.Kind, p.Allow)
 	if len(p.Allow) == 0 && kind.open {
 		s.Allow = r.rules(p.Kind, []string{everyone})

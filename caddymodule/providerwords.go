@@ -127,6 +127,9 @@ func parseProvider(d *caddyfile.Dispenser, s *Settings) error {
 	}
 	optional := p.Kind == connect.OIDC && len(args) == len(usage)-2 // a public client has no secret
 	if len(args) != len(usage)-1 && !optional || slices.Contains(args, "") {
+		if p.Kind == connect.OIDC {
+			usage[len(usage)-1] = "[SECRET]"
+		}
 		return d.Errf("write: %s", strings.Join(usage, " "))
 	}
 	if kind.named {

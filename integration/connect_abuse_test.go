@@ -187,7 +187,7 @@ func TestProviderGone(t *testing.T) {
 	if got := b.open(c.app + "/"); got.StatusCode != http.StatusOK {
 		t.Fatalf("%s", got.Status)
 	}
-	without := regexp.MustCompile(`(?s)\n\t\toidc corp .*?\n\t\t}`).ReplaceAllString(connectFile, "")
+	without := regexp.MustCompile(`(?s)\n\t\toidc corp .*?\n\t\t}`).ReplaceAllString(strings.Replace(connectFile, "allow provider:corp", "allow everyone", 1), "")
 	must(t, c.Reload(t, without))
 	eventually(t, "out with the provider", func() bool { return b.fetch(c.app+"/").StatusCode == http.StatusUnauthorized })
 	if got := b.get(c.portal + "/.gate/connect/corp"); got.StatusCode != http.StatusNotFound {

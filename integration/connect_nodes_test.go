@@ -85,7 +85,7 @@ func TestConnectTrouble(t *testing.T) {
 		{"token", "garbage", http.StatusServiceUnavailable, "provider_unavailable"},
 		{"token", "drop", http.StatusServiceUnavailable, "provider_unavailable"},
 		{"token", "invalid_grant", http.StatusUnauthorized, "provider_answer_invalid"},
-		{"token", "invalid_client", http.StatusUnauthorized, "provider_answer_invalid"},
+		{"token", "invalid_client", http.StatusServiceUnavailable, "provider_misconfigured"},
 		{"jwks", "503", http.StatusUnauthorized, "provider_answer_invalid"},
 	} {
 		what := tt.endpoint + " " + tt.mode

@@ -145,8 +145,8 @@ func TestPolicyBlocks(t *testing.T) {
 	if ask := got.Header.Get("WWW-Authenticate"); got.StatusCode != 401 || !strings.Contains(ask, `error="insufficient_user_authentication"`) || !strings.Contains(ask, `acr_values="mfa"`) {
 		t.Errorf("a program without the second factor: %s, %q", got.Status, ask)
 	}
-	if got := other.get(at + "/safe"); got.StatusCode != 403 || !strings.Contains(got.Body, "second factor") {
-		t.Errorf("a browser without the second factor: %s\n%s", got.Status, got.Body)
+	if got := other.open(at + "/safe"); !strings.Contains(got.Request.URL.Path, "/.gate/confirm") || !strings.Contains(got.Body, "Set up a second factor") {
+		t.Errorf("a browser without the second factor: %s at %s\n%s", got.Status, got.Request.URL, got.Body)
 	}
 	eventually(t, "the audit log says who was refused by what", func() bool {
 		n := s.count(t, "SELECT count(*) FROM events WHERE action = 'access.denied' AND details LIKE '%in path /admin/*%'")

@@ -18,6 +18,7 @@ look() { # fills missing (what, in words) and packages (Debian's names)
 	need nginx nginx-light "nginx with auth_request, likewise"
 	need haproxy haproxy "HAProxy with Lua, likewise"
 	need node "nodejs npm" "Node.js 18 or newer with npm, for OpenID providers, likewise"
+	need oathtool oathtool "oathtool, whose one-time passwords ours must agree with"
 }
 
 # need NAME PACKAGES WHAT: unless have_NAME finds it, note the Debian packages
@@ -93,6 +94,8 @@ have_haproxy() {
 have_node() {
 	have_command node && have_command npm && node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)'
 }
+
+have_oathtool() { have_command oathtool; }
 
 # providers installs the OpenID providers of openid/package-lock.json, unless npm has
 # done so since that file changed.

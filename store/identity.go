@@ -74,7 +74,7 @@ func (db *DB) SignInIdentity(ctx context.Context, in authcore.IdentitySignIn) er
 			if err := db.admitUser(tx, *in.NewUser, in.Setup, in.Invite); err != nil {
 				return err
 			}
-			if err := takeEmail(tx, in.TakeEmailFrom, events[0]); err != nil {
+			if err := takeEmail(tx, in.TakeEmailFrom, in.NewUser.Email, events[0]); err != nil {
 				return err
 			}
 			if err := db.insertUser(tx, *in.NewUser, "", events[0]); err != nil {
@@ -97,13 +97,13 @@ func (db *DB) SignInIdentity(ctx context.Context, in authcore.IdentitySignIn) er
 	})
 }
 
-// takeEmail takes the address from a user who never proved it, if there is one to take
+// takeEmail takes an address from a user who never proved it, if there is one to take
 // it from.
-func takeEmail(tx *tx, from authcore.UserID, beside authcore.Event) error {
+func takeEmail(tx *tx, from authcore.UserID, email string, beside authcore.Event) error {
 	if from == "" {
 		return nil
 	}
-	taken, err := affected(tx.exec("UPDATE users SET email = '', email_key = NULL, updated_at = ? WHERE id = ? AND email_verified = 0", micros(beside.Time), from))
+	taken, err := affected(tx.exec("UPDATE users SET email = '', email_key = NULL, updated_at = ? WHERE id = ? AND email_key = ? AND email_verified = 0", micros(beside.Time), from, emailKey(email)))
 	if err != nil || !taken {
 		return err
 	}

@@ -22,6 +22,10 @@ var (
 	// ErrNotAllowed is for a person whom no rule of the provider lets in.
 	ErrNotAllowed = &authcore.Error{Kind: authcore.Forbidden, Code: "provider_not_allowed",
 		Message: "Your account at this provider may not sign in here. Ask an owner of this site for access."}
+	// ErrMisconfigured is where the provider does not know us, or not by this secret: no
+	// person can do anything about it.
+	ErrMisconfigured = &authcore.Error{Kind: authcore.Unavailable, Code: "provider_misconfigured",
+		Message: "This site is not set up rightly at the provider, so that nobody can sign in with it. Tell the owner of this site."}
 	// ErrNotFresh is where the provider was to ask the person for a proof, and did not.
 	ErrNotFresh = &authcore.Error{Kind: authcore.Forbidden, Code: "provider_proof_old",
 		Message: "The provider did not ask you to prove again who you are. Sign out there, and try again."}

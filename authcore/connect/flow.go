@@ -173,6 +173,8 @@ func exchangeError(err error) error {
 	var refused *oauth2.RetrieveError
 	if errors.As(err, &refused) && refused.Response != nil {
 		switch status := refused.Response.StatusCode; {
+		case refused.ErrorCode == "invalid_client" || refused.ErrorCode == "unauthorized_client":
+			return ErrMisconfigured.With(fmt.Errorf("the provider refuses the client (%s): check client id and secret: %q", refused.ErrorCode, refused.ErrorDescription))
 		case refused.ErrorCode != "" && status < 500:
 			return ErrAnswer.With(fmt.Errorf("the code is refused: %q: %q", refused.ErrorCode, refused.ErrorDescription))
 		case status >= 400 && status < 500 && status != http.StatusRequestTimeout && status != http.StatusTooManyRequests:
@@ -195,7 +197,7 @@ func brief(err error) error {
 func withoutBody(err error) error {
 	var refused *oauth2.RetrieveError
 	if errors.As(err, &refused) && refused.Response != nil {
-		return fmt.Errorf("the token endpoint answers with %d", refused.Response.StatusCode)
+		return fmt.Errorf("the token endpoint answers with %d %q", refused.Response.StatusCode, refused.ErrorCode)
 	}
 	return err
 }

@@ -517,7 +517,7 @@ func TestApple(t *testing.T) {
 		"no username":         {change: claim("preferred_username", "boss"), want: alice},
 		"hash of another":     {change: claim("at_hash", "77QmUPtjPfzWtF2AnpK9RQ"), err: ErrAnswer},
 		"denied":              {shapes: []string{"callback-denied"}, err: ErrRefused},
-		"secret refused":      {shapes: []string{"token-bad-client"}, err: ErrAnswer},
+		"secret refused":      {shapes: []string{"token-bad-client"}, err: ErrMisconfigured},
 		"issuer of June 2025": {shapes: []string{"discovery-of-june-2025"}, err: ErrAway},
 	}
 	for i, text := range []string{"", "null", "[]", "{", `"Alice"`, `{"name":"Alice"}`, `{"name":null}`, `{"name":{"firstName":7}}`, `{"name":{"firstName":"a\u0000b"}}`, `{"name":{"firstName":"` + strings.Repeat("a", 129) + `"}}`} {

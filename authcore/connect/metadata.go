@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -95,7 +96,7 @@ func (p *Provider) fetchMetadata(ctx context.Context) (*metadata, error) {
 	}
 	found, err := oidc.NewProvider(ctx, p.Issuer)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s%s: %w", strings.TrimSuffix(p.Issuer, "/"), wellKnown, err)
 	}
 	m := &metadata{endpoint: found.Endpoint(), oidc: found, verifier: found.Verifier(config), at: p.now(),
 		logout: found.Verifier(&oidc.Config{ClientID: p.ClientID, SkipExpiryCheck: true})} // SignedOut looks at the times
@@ -120,11 +121,15 @@ func (p *Provider) fetchMetadata(ctx context.Context) (*metadata, error) {
 // PostsAnswer tells whether the provider sends browsers back with a form.
 func (p *Provider) PostsAnswer() bool { return slices.Contains(p.kind.options, formPost) }
 
-// EndsSessions tells whether the provider offers to end sessions, as far as is known.
-func (p *Provider) EndsSessions() bool {
+// MayEndSessions tells whether the provider offers to end sessions, or is not known not
+// to.
+func (p *Provider) MayEndSessions() bool {
 	m := p.known.Load()
-	return m != nil && m.document.EndSession != ""
+	return p.Issuer != "" && (m == nil || m.document.EndSession != "")
 }
+
+// wellKnown is what stands behind an issuer at the address of its document.
+const wellKnown = "/.well-known/openid-configuration"
 
 // Discover asks for the provider's metadata, unless it is known.
 func (p *Provider) Discover(ctx context.Context) error {

@@ -80,6 +80,7 @@ type Provider struct {
 	asking sync.Mutex // held by who asks for the metadata
 	known  atomic.Pointer[metadata]
 	failed atomic.Pointer[failure]
+	mute   atomic.Bool // it was told that the provider gives no refresh tokens
 }
 
 // kind is what differs between the kinds of provider.
@@ -220,6 +221,9 @@ func checkTenant(s *Settings) error {
 // checkAddress refuses what is no URL of an endpoint. Plain HTTP is for loopback
 // hosts.
 func checkAddress(address string) error {
+	if issuer, whole := strings.CutSuffix(address, wellKnown); whole {
+		return fmt.Errorf("write the issuer alone: %s", issuer)
+	}
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" || u.RawQuery != "" || u.Scheme != "https" && u.Scheme != "http" {
 		return fmt.Errorf("%q is not an address such as https://id.example.com", address)

@@ -10,6 +10,13 @@ import (
 	"golang.org/x/oauth2"
 )
 
+// Mute tells, once for each provider, that tokens are of no use to ask again about
+// somebody, although that is wanted.
+func (p *Provider) Mute(t *authcore.ProviderTokens) bool {
+	mute := p.RecheckEvery > 0 && t.Refresh == "" && (p.Issuer != "" || !t.Expires.IsZero())
+	return mute && p.mute.CompareAndSwap(false, true)
+}
+
 // Recheck renews tokens (RFC 6749 section 6) and looks again who the person is and
 // whether a rule lets them in. Tokens that do not end are used as they are. The tokens
 // that it gives are to be kept whatever the error, where there are some.

@@ -40,7 +40,7 @@ func (p *Provider) complete(ctx context.Context, m *metadata, who *Person, t *au
 	}
 	who.EmailVerified = who.EmailVerified && who.Email != ""
 	if !slices.ContainsFunc(p.Allow, func(r Rule) bool { return r.Holds(who) }) {
-		return ErrNotAllowed.With(fmt.Errorf("no allow rule holds for %q (%q)", who.Username, who.Email))
+		return ErrNotAllowed.With(fmt.Errorf("no allow rule holds for %s", &authcore.Vouched{Username: who.Username, Email: who.Email, EmailVerified: who.EmailVerified}))
 	}
 	return nil
 }

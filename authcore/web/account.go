@@ -21,6 +21,7 @@ type accountData struct {
 	PasswordOff           bool   // nobody signs in with one
 	Proof                 string // of a provider, to be carried along by forms
 	Providers             providersData
+	Factors               factorsData
 	Apps                  []App
 	Sessions              []sessionView
 	Tokens                tokensData
@@ -43,6 +44,7 @@ var notices = map[string]string{
 	"password": "Your password was changed. Your other sessions have ended.",
 	"session":  "That session has ended.",
 	"token":    "That access token was revoked.",
+	"factor":   "The second factor was removed.",
 	"provider": "That sign-in provider is no longer linked.",
 	"linked":   "The sign-in provider is linked. You can sign in with it from now on.",
 	"again":    "That took too long, or was used already. Please try again.",
@@ -77,6 +79,9 @@ func (h *Handler) showAccount(w http.ResponseWriter, r *http.Request, p Place, l
 		return err
 	}
 	if err := h.addProviders(r, live, &d.Providers); err != nil {
+		return err
+	}
+	if err := h.addFactors(r, live, &d.Factors); err != nil {
 		return err
 	}
 	if d.HasPassword, err = h.Accounts.HasPassword(r.Context(), live.Session.UserID); err != nil {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
+	"github.com/gatehouse-auth/gatehouse/authcore/access"
 )
 
 // confirmData is the Data of the page that asks for another proof.
@@ -16,15 +17,17 @@ type confirmData struct {
 	way
 	Busy        bool
 	RetryAfter  int
-	HasPassword bool
+	HasPassword bool   // and it is asked for
+	AskCode     bool   // of the second factor
+	Enrol       string // where to set one up, where one is asked for and there is none
 	Providers   []providerButton
 }
 
 // maxAge is the greatest age of a proof that is asked for, in seconds: a year.
 const maxAge = 365 * 24 * 60 * 60
 
-// confirmPage asks a signed-in user for another proof. Whose proof is young enough
-// for where the flow leads goes on at once.
+// confirmPage asks a signed-in user for another proof. Whose proof is good enough for
+// where the flow leads goes on at once.
 func (h *Handler) confirmPage(w http.ResponseWriter, r *http.Request, p Place) error {
 	q := r.URL.Query()
 	if p.Mode == ModeSite {
@@ -32,7 +35,8 @@ func (h *Handler) confirmPage(w http.ResponseWriter, r *http.Request, p Place) e
 			return nil
 		}
 		age, _ := strconv.Atoi(q.Get("max_age")) // the gate asks again where that is not enough
-		redirect(w, h.ConfirmURL(w, r, p, q.Get("return_to"), time.Duration(min(max(age, 0), maxAge))*time.Second))
+		need := access.Need{Within: time.Duration(min(max(age, 0), maxAge)) * time.Second, SecondFactor: q.Get("factor") != ""}
+		redirect(w, h.ConfirmURL(w, r, p, q.Get("return_to"), need))
 		return nil
 	}
 	live, err := h.live(r, p)
@@ -43,8 +47,7 @@ func (h *Handler) confirmPage(w http.ResponseWriter, r *http.Request, p Place) e
 		redirect(w, Prefix+"login?flow="+url.QueryEscape(q.Get("flow")))
 		return nil
 	}
-	if f, _, ok := h.openFlow(q.Get("flow")); ok && f.Within > 0 && Navigation(r) &&
-		h.Accounts.Now().Sub(live.Session.AuthTime) < time.Duration(f.Within)*time.Second {
+	if f, _, ok := h.openFlow(q.Get("flow")); ok && Navigation(r) && h.proofEnough(f, live) {
 		to, err := h.onward(r, p, live, q.Get("flow"), "")
 		if err != nil {
 			return err
@@ -59,18 +62,35 @@ func (h *Handler) confirmPage(w http.ResponseWriter, r *http.Request, p Place) e
 	return h.show(w, r, p, http.StatusOK, "confirm", View{User: userView(live), Notice: loginNotices[q.Get("notice")], Data: data})
 }
 
+// proofEnough tells whether a session was proven as a flow that asks for a proof wants it.
+func (h *Handler) proofEnough(f flow, live *authcore.Live) bool {
+	proof := ProofOf(&live.Session, h.Accounts.Now())
+	return (f.Within > 0 || f.Factor) && (f.Within == 0 || proof.Age < time.Duration(f.Within)*time.Second) && (!f.Factor || proof.SecondFactor)
+}
+
 // confirmData gathers the ways in which a user can prove who they are.
 func (h *Handler) confirmData(r *http.Request, p Place, live *authcore.Live, form url.Values) (confirmData, error) {
 	d := confirmData{way: h.wayOf(p, form)}
-	has, err := h.Accounts.HasPassword(r.Context(), live.Session.UserID)
+	f, _, _ := h.openFlow(form.Get("flow"))
+	factors, err := h.Accounts.Factors(r.Context(), live.Session.UserID)
 	if err != nil {
+		return d, err
+	}
+	d.AskCode = factors.Has()
+	if f.Factor && !factors.Has() {
+		d.Enrol = Prefix + "account/factor?" + d.query().Encode()
+		return d, nil
+	}
+	if onlyFactor(f) {
+		return d, nil
+	}
+	if d.HasPassword, err = h.Accounts.HasPassword(r.Context(), live.Session.UserID); err != nil {
 		return d, err
 	}
 	linked, err := h.Accounts.Identities(r.Context(), live.Session.UserID)
 	if err != nil {
 		return d, err
 	}
-	d.HasPassword = has
 	more := d.query()
 	more.Set("for", string(toConfirm))
 	for _, p := range h.Providers.All() {
@@ -81,7 +101,10 @@ func (h *Handler) confirmData(r *http.Request, p Place, live *authcore.Live, for
 	return d, nil
 }
 
-// confirm takes the proof.
+// onlyFactor tells whether a flow wants a second factor, and no newer proof.
+func onlyFactor(f flow) bool { return f.Factor && f.Within == 0 }
+
+// confirm takes the proof: the password, and the second factor of who has one.
 func (h *Handler) confirm(w http.ResponseWriter, r *http.Request, p Place) error {
 	if p.Mode == ModeSite {
 		return errNotFound
@@ -90,7 +113,14 @@ func (h *Handler) confirm(w http.ResponseWriter, r *http.Request, p Place) error
 	if err != nil {
 		return err
 	}
-	if err := h.Accounts.StepUp(r.Context(), actorOf(live, p), secret(r, "password")); err != nil {
+	factors, err := h.Accounts.Factors(r.Context(), live.Session.UserID)
+	if err != nil {
+		return err
+	}
+	f, _, _ := h.openFlow(r.PostForm.Get("flow"))
+	proof := authcore.StepUp{Password: secret(r, "password"), NoPassword: onlyFactor(f) && factors.Has(), Code: r.PostForm.Get("code"),
+		Factor: factors.Has(), AMR: live.Session.AMR}
+	if err := h.Accounts.StepUp(r.Context(), actorOf(live, p), proof); err != nil {
 		return h.confirmFailed(w, r, p, live, inField(err, "current_password", "password"))
 	}
 	if live, err = h.signedIn(r, p); err != nil { // with the new proof, for the hand-off

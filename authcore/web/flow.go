@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
+	"github.com/gatehouse-auth/gatehouse/authcore/access"
 )
 
 // flow is a sign-in under way: where it began and where it is to end. It
@@ -25,6 +26,8 @@ type flow struct {
 	// Within is the greatest age in seconds that the proof of the session may have
 	// at the end; 0 means any.
 	Within int `json:"f,omitempty"`
+	// Factor says that a second factor must have been proven at the end.
+	Factor bool `json:"m,omitempty"`
 }
 
 // target is the host that the flow leads to, with the port where it has one.
@@ -109,15 +112,19 @@ func (h *Handler) SignInURL(w http.ResponseWriter, r *http.Request, p Place, pat
 	return pagesBase(p) + "login?flow=" + h.sealFlow(f)
 }
 
-// ConfirmURL is where a browser goes to prove again who its user is, and comes
-// back to path with a proof that is younger than within.
-func (h *Handler) ConfirmURL(w http.ResponseWriter, r *http.Request, p Place, path string, within time.Duration) string {
-	seconds := int(within.Seconds())
+// ConfirmURL is where a browser goes to prove again who its user is, and comes back to
+// path with a proof as it is needed.
+func (h *Handler) ConfirmURL(w http.ResponseWriter, r *http.Request, p Place, path string, need access.Need) string {
+	seconds := int(need.Within.Seconds())
 	if p.SignInHere {
-		return p.Origin + Prefix + "confirm?max_age=" + strconv.Itoa(seconds) + "&return_to=" + url.QueryEscape(localPath(path))
+		q := url.Values{"max_age": {strconv.Itoa(seconds)}, "return_to": {localPath(path)}}
+		if need.SecondFactor {
+			q.Set("factor", "1")
+		}
+		return p.Origin + Prefix + "confirm?" + q.Encode()
 	}
 	f := h.newFlow(w, r, p, path)
-	f.Within = seconds
+	f.Within, f.Factor = seconds, need.SecondFactor
 	return pagesBase(p) + "confirm?flow=" + h.sealFlow(f)
 }
 

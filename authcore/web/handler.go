@@ -88,6 +88,14 @@ func (h *Handler) route(path string) (route, bool) {
 		return route{post: h.changePassword, modes: onPages}, true
 	case "account/sessions/revoke":
 		return route{post: h.revokeSession, modes: onPages}, true
+	case "factor":
+		return route{post: h.factor, modes: onPages}, true
+	case "account/factor":
+		return route{get: h.enrolPage, post: h.enrol, modes: onPages}, true
+	case "account/factor/codes":
+		return route{post: h.newCodes, modes: onPages}, true
+	case "account/factor/remove":
+		return route{post: h.removeFactor, modes: onPages}, true
 	case "account/providers/link":
 		return route{post: h.linkProvider, modes: onPages}, true
 	case "account/providers/unlink":

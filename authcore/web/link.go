@@ -107,6 +107,9 @@ func (h *Handler) linkBySigningIn(w http.ResponseWriter, r *http.Request, p Plac
 	if err == nil {
 		return h.enter(w, r, p, token, session)
 	}
+	if waits := new(authcore.AwaitsFactor); errors.As(err, &waits) {
+		return h.askFactor(w, r, p, r.PostForm, waits.Awaited)
+	}
 	var e *authcore.Error
 	if wantsJSON(r) || !errors.As(err, &e) || e.Kind != authcore.Unauthenticated && e.Kind != authcore.TooMany {
 		return err

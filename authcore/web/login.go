@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
@@ -91,6 +90,9 @@ func (h *Handler) login(w http.ResponseWriter, r *http.Request, p Place) error {
 	}
 	in := authcore.SignIn{Login: r.PostForm.Get("username"), Password: secret(r, "password"), Host: p.Host, Device: h.device(r, p)}
 	token, session, err := h.Accounts.SignIn(r.Context(), authcore.Anonymous(p.Client), in)
+	if waits := new(authcore.AwaitsFactor); errors.As(err, &waits) {
+		return h.askFactor(w, r, p, r.PostForm, waits.Awaited)
+	}
 	if err != nil {
 		return h.loginFailed(w, r, p, err)
 	}
@@ -236,8 +238,14 @@ func (h *Handler) callback(w http.ResponseWriter, r *http.Request, p Place) erro
 	if err != nil {
 		return err
 	}
+	if before, err := h.live(r, p); err != nil {
+		return err
+	} else if before != nil { // it came for a newer proof: the session's cookie works
+		setCookie(w, p, flowCookie, browser, flowLife)
+	} else {
+		h.arrived(w, r, p, browser)
+	}
 	setCookie(w, p, sessionCookie, token.Reveal(), session.ExpiresAt.Sub(h.Accounts.Now()))
-	h.arrived(w, r, p, browser)
 	redirect(w, localPath(to))
 	return nil
 }
@@ -287,14 +295,7 @@ func (h *Handler) RefuseToken(w http.ResponseWriter, p Place, err *authcore.Erro
 // with what is needed (RFC 9470 section 3).
 func (h *Handler) RequireStepUp(w http.ResponseWriter, r *http.Request, p Place, original *url.URL, live *authcore.Live, need access.Need) {
 	if Navigation(r) && live.Session.Access == nil {
-		if need.SecondFactor && !slices.Contains(live.Session.AMR, "mfa") {
-			h.Fail(w, r, p, live, errSecondFactor)
-			return
-		}
-		if !p.SignInHere && h.circles(w, r, p) {
-			return
-		}
-		redirectTo(w, r, h.ConfirmURL(w, r, p, original.RequestURI(), need.Within))
+		redirectTo(w, r, h.ConfirmURL(w, r, p, original.RequestURI(), need))
 		return
 	}
 	challenge := `Bearer realm="` + p.Host + `", error="insufficient_user_authentication", error_description="` + errStepUp.message + `"`
@@ -323,8 +324,6 @@ func redirectTo(w http.ResponseWriter, r *http.Request, to string) {
 var (
 	errStepUp = &httpError{status: http.StatusUnauthorized, code: "insufficient_user_authentication",
 		message: "This page asks for a newer or stronger proof of who you are."}
-	errSecondFactor = &httpError{status: http.StatusForbidden, code: "second_factor_required",
-		message: "This page asks for a second factor, which your account does not have."}
 )
 
 // Refuse answers a signed-in user who may not pass, or anybody whom signing in

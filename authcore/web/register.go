@@ -14,8 +14,11 @@ type registerData struct {
 	Username, Email, Name, Invite, Token, Rules string
 	PasswordOff                                 bool // or registering with one
 	Providers                                   []providerButton
-	Redirects                                   []string // to be told to the providers
+	Redirects                                   []redirectAddress
 }
+
+// redirectAddress is an address that a provider has to know.
+type redirectAddress struct{ For, URL string }
 
 // rules says what a password must be.
 func (h *Handler) rules() string {
@@ -35,7 +38,10 @@ func (h *Handler) registerData(p Place, form url.Values) registerData {
 	more.Set("setup", d.Token)
 	d.Providers = h.buttons(more)
 	for _, provider := range h.Providers.All() {
-		d.Redirects = append(d.Redirects, ConnectRedirect(p.Origin, provider.Name))
+		d.Redirects = append(d.Redirects, redirectAddress{provider.Label + ": redirect address (callback URL)", ConnectRedirect(p.Origin, provider.Name)})
+		if provider.SignOut && provider.MayEndSessions() {
+			d.Redirects = append(d.Redirects, redirectAddress{provider.Label + ": address after a sign-out there", AfterLogout(p.Origin)})
+		}
 	}
 	return d
 }

@@ -15,6 +15,8 @@ type Seals struct {
 	Answers  *authcore.Sealer // what a provider sent as a form
 	Links    *authcore.Sealer // accounts at providers that wait to be linked
 	Proofs   *authcore.Sealer // proofs at a provider
+	Awaited  *authcore.Sealer // sign-ins that wait for a second factor
+	Enrols   *authcore.Sealer // second factors that are not in force yet
 	SignOuts *authcore.Sealer // addresses at which sessions at providers end
 }
 
@@ -27,6 +29,8 @@ func NewSeals(key authcore.SecretKey, now func() time.Time) Seals {
 		Answers:  key.NewSealer("provider answer", now),
 		Links:    key.NewSealer("provider link", now),
 		Proofs:   key.NewSealer("provider proof", now),
+		Awaited:  key.NewSealer("awaited factor", now),
+		Enrols:   key.NewSealer("factor to enrol", now),
 		SignOuts: key.NewSealer("provider sign-out", now),
 	}
 }

@@ -234,11 +234,14 @@ func (h *Handler) providerAnswers(w http.ResponseWriter, r *http.Request, p Plac
 	defer cancel()
 	who, tokens, err := provider.Finish(ctx, v.Flow, answer)
 	if err != nil {
-		if errors.Is(err, connect.ErrAway) {
+		if errors.Is(err, connect.ErrAway) || errors.Is(err, connect.ErrMisconfigured) {
 			giveBack()
 		}
 		h.Accounts.ProviderFailed(actor, provider.Name, err)
 		return h.visitFailed(w, r, p, &v, err)
+	}
+	if provider.Mute(tokens) {
+		h.Log.Warn("a provider gave no refresh token, so that it cannot be asked again who is still there: ask for the scope offline_access, or write \"recheck off\"", "provider", provider.Name)
 	}
 	if err := h.arrive(w, r, p, provider, &v, provider.Vouched(who, tokens)); err != nil {
 		return h.visitFailed(w, r, p, &v, err)
@@ -271,12 +274,15 @@ func (h *Handler) arrive(w http.ResponseWriter, r *http.Request, p Place, provid
 	} else if v.Link != "" {
 		return h.visitAnew(w, r, p, v)
 	}
+	waits := new(authcore.AwaitsFactor)
 	token, session, err := h.Accounts.SignInWith(r.Context(), authcore.Anonymous(p.Client), in)
 	switch {
 	case errors.Is(err, authcore.ErrLinkRequired):
 		return h.showLink(w, r, p, v, who)
 	case errors.Is(err, authcore.ErrCodeInvalid):
 		return h.visitAnew(w, r, p, v)
+	case errors.As(err, &waits):
+		return h.askFactor(w, r, p, h.form(v), waits.Awaited)
 	case err != nil:
 		return err
 	}

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"slices"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
@@ -13,6 +14,7 @@ var identityTests = map[string]func(*world){
 	"identity: a user who waits":     signInWaiting,
 	"identity: the second time":      signInAgain,
 	"identity: groups":               signInGroups,
+	"identity: an address taken":     signInTakesEmail,
 	"identity: used up":              signInOnce,
 	"identity: refused":              signInRefused,
 	"identity: accounts apart":       accountsApart,
@@ -20,6 +22,7 @@ var identityTests = map[string]func(*world){
 	"identity: confirm":              confirmIdentity,
 	"identity: confirm, refused":     confirmRefused,
 	"identity: unlink":               unlinkIdentity,
+	"identity: unlink, kept":         unlinkKeeps,
 	"identity: the last way in":      lastWayIn,
 	"identity: lease":                identityLease,
 	"identity: renew":                renewIdentity,
@@ -30,6 +33,7 @@ var identityTests = map[string]func(*world){
 	"identity: expel, access tokens": expelTokens,
 	"identity: signed out":           signOutIdentity,
 	"identity: signed out, several":  signOutSeveral,
+	"identity: signed out, details":  signOutDetails,
 	"identity: signed out, once":     signOutOnce,
 	"identity: used codes are gone":  usedCodesEnd,
 }
@@ -119,4 +123,31 @@ func (w *world) inGroups(what string, u authcore.User, want ...string) {
 	w.Helper()
 	got, _ := w.read(u.ID)
 	w.same(what, want, got.Groups)
+}
+
+// newest gives the newest event of an action.
+func (w *world) newest(action authcore.Action) authcore.Event {
+	w.Helper()
+	events, err := w.db().EventsAfter(w.Context(), "", 1000)
+	w.must(err)
+	for _, ev := range slices.Backward(events) {
+		if ev.Action == action {
+			return ev.Event
+		}
+	}
+	return authcore.Event{}
+}
+
+// gives checks the newest event of groups: it says what an identity of a user gives now,
+// and who made it so, as the event beside it does.
+func (w *world) gives(what string, u authcore.User, groups string) {
+	w.Helper()
+	got, want := w.newest(authcore.UserGroups), w.event(authcore.UserGroups, authcore.TargetUser(u.ID))
+	want.ID, want.Details = got.ID, "provider corp gives: "+groups
+	w.same(what+": told", want, got)
+}
+
+// gave is what happened where identities gave a user other groups, so many times.
+func gave(u authcore.User, times int) []string {
+	return slices.Repeat([]string{"user.groups " + authcore.TargetUser(u.ID)}, times)
 }

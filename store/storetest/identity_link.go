@@ -12,6 +12,7 @@ func linkIdentity(w *world) {
 	disabled := w.add("carol", func(u *authcore.User) { u.Status = authcore.Disabled })
 	newest := w.link(u, "newest", "given", "ops")
 	w.inGroups("given", u, "given", "ops", "staff")
+	w.gives("given", u, "given,ops")
 	w.now = w.now.Add(-time.Minute)
 	oldest := w.link(u, "oldest")
 	w.now = w.now.Add(time.Second)
@@ -40,7 +41,8 @@ func linkIdentity(w *world) {
 	}
 	_, token := w.arrive(u, oldest, nil)
 	w.alive("with what was linked", true, token)
-	w.happened("user.create alice", "user.create bob", "user.create carol", "identity.link newest", "identity.link oldest", "identity.link in between", "user.login oldest")
+	w.happened(append(gave(u, 1), "user.create alice", "user.create bob", "user.create carol", "identity.link newest", "identity.link oldest", "identity.link in between",
+		"user.login oldest")...)
 	w.now = w.now.Add(-time.Hour)
 	w.changed(slices.Repeat([]string{"user " + string(u.ID)}, 3)...)
 }
@@ -71,12 +73,13 @@ func confirmIdentity(w *world) {
 	i.Version = 4 // two sign-ins and this
 	w.hasIdentity("confirmed", i)
 	w.inGroups("given", u, "after", "ops", "staff")
+	w.gives("given", u, "after")
 	w.proven("confirmed", later, token, site)
 	w.proven("another", root.AuthTime, staying, passwordToken)
 	w.is("of a sign-in with the password", confirm(byPassword.ID), nil)
 	w.proven("of a sign-in with the password", later, passwordToken)
-	w.happened("user.create alice", "identity.link alice", "user.login alice", "user.login alice", "user.login alice", "session.create app.example.com",
-		"user.confirm alice", "user.confirm alice")
+	w.happened(append(gave(u, 2), "user.create alice", "identity.link alice", "user.login alice", "user.login alice", "user.login alice",
+		"session.create app.example.com", "user.confirm alice", "user.confirm alice")...)
 	w.changed(slices.Repeat([]string{"user " + string(u.ID)}, 3)...)
 }
 
@@ -149,9 +152,47 @@ func unlinkIdentity(w *world) {
 	w.alive("with a foreign one to keep", false, others)
 	w.changed("user "+string(u.ID), "user "+string(u.ID), "user "+string(other.ID), "user "+string(u.ID), "user "+string(other.ID))
 	w.link(other, "one") // whoever proves it may have it now
-	w.happened("user.create alice", "user.create bob", "identity.link one", "identity.link two", "identity.link bob", "user.login one", "user.login one",
-		"user.login two", "user.login alice", "user.login bob", "session.create app.example.com", "session.create app.example.com",
-		"identity.unlink alice", "identity.unlink bob", "identity.link one")
+	w.happened(append(append(gave(u, 2), gave(other, 1)...), "user.create alice", "user.create bob", "identity.link one", "identity.link two", "identity.link bob",
+		"user.login one", "user.login one", "user.login two", "user.login alice", "user.login bob", "session.create app.example.com", "session.create app.example.com",
+		"identity.unlink alice", "identity.unlink bob", "identity.link one")...)
+}
+
+// unlinkKeeps: the session from which somebody unlinks an identity is not of it any more.
+func unlinkKeeps(w *world) {
+	u := w.add("alice", nil)
+	first, second := w.link(u, "one"), w.link(u, "two")
+	kept, token := w.arrive(u, first, nil)
+	site, siteToken := w.child(kept.ID, "app.example.com")
+	other, otherToken := w.arrive(u, second, nil)
+	unlink := func(id authcore.IdentityID, keep authcore.SessionID) {
+		w.Helper()
+		w.must(w.db().UnlinkIdentity(w.Context(), u.ID, id, keep, true, w.event(authcore.IdentityUnlink, "")))
+	}
+	has := func(what string, token authcore.TokenHash, want authcore.Session) {
+		w.Helper()
+		got, _, err := w.db().SessionByToken(w.Context(), token)
+		w.must(err)
+		w.same(what, want, got)
+	}
+	has("of the identity", token, kept)
+	w.same("a site session, of the identity", []string{string(first.ID), "corp"}, []string{string(site.Identity), site.Provider})
+	unlink(first.ID, kept.ID)
+	for _, s := range []*authcore.Session{&kept, &site} {
+		s.Identity, s.Provider, s.ProviderSession = "", "", ""
+	}
+	has("kept", token, kept)
+	has("kept, a site session", siteToken, site)
+	has("of another identity", otherToken, other)
+	w.signedOut("the account", authcore.SignOut{Subject: "one"})
+	w.signedOut("the session", authcore.SignOut{Session: "session of one"})
+	anew := w.link(u, "one")
+	w.signedOut("the account, linked anew", authcore.SignOut{Subject: "one"})
+	w.alive("signed out of what it is not of", true, token, siteToken, otherToken)
+	unlink(anew.ID, other.ID)
+	has("kept, of another identity", otherToken, other)
+	unlink(second.ID, kept.ID)
+	w.alive("kept, of no identity", true, token, siteToken)
+	w.alive("of what was unlinked", false, otherToken)
 }
 
 // lastWayIn: nobody locks themselves out.
@@ -178,6 +219,6 @@ func lastWayIn(w *world) {
 	unlink("and not that one", second, true, authcore.ErrLastWayIn)
 	w.must(w.db().SetPassword(w.Context(), alice.ID, hashOf("first"), "", w.event(authcore.PasswordChange, "alice")))
 	unlink("with a first password", second, true, nil)
-	w.happened("user.create alice", "user.login alice", "user.create bob", "identity.link bob", "user.login bob", "identity.unlink bob",
-		"identity.link second", "identity.unlink alice", "password.change alice", "identity.unlink second")
+	w.happened(append(append(gave(alice, 1), gave(bob, 1)...), "user.create alice", "user.login alice", "user.create bob", "identity.link bob", "user.login bob",
+		"identity.unlink bob", "identity.link second", "identity.unlink alice", "password.change alice", "identity.unlink second")...)
 }

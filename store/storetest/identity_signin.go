@@ -14,6 +14,7 @@ func signInNew(w *world) {
 	in := w.newcomer("alice", "staff", "ops")
 	w.must(w.db().SignInIdentity(w.Context(), in))
 	u := *in.NewUser
+	w.gives("given", u, "staff,ops")
 	u.Groups = []string{"ops", "staff"}
 	got, hash := w.read(u.ID)
 	w.same("user", u, got)
@@ -40,7 +41,7 @@ func signInNew(w *world) {
 	w.must(w.db().SignInIdentity(w.Context(), plain))
 	w.hasIdentity("with little", plain.Identity)
 	w.alive("both", true, in.Token, plain.Token)
-	w.happened("user.create alice", "user.login alice", "session.create app.example.com", "user.create bob", "user.login bob")
+	w.happened(append(gave(u, 1), "user.create alice", "user.login alice", "session.create app.example.com", "user.create bob", "user.login bob")...)
 	w.changed() // nobody knew them
 }
 
@@ -119,7 +120,7 @@ func signInWaiting(w *world) {
 	w.must(w.db().SetStatus(w.Context(), u.ID, authcore.Active, w.event(authcore.UserEnable, "alice")))
 	w.is("let in", w.db().SignInIdentity(w.Context(), again), nil)
 	w.alive("let in", true, again.Token)
-	w.happened("user.create alice", "user.login alice", "user.enable alice", "user.login alice")
+	w.happened(append(gave(u, 1), "user.create alice", "user.login alice", "user.enable alice", "user.login alice")...)
 }
 
 func signInAgain(w *world) {
@@ -163,6 +164,7 @@ func signInGroups(w *world) {
 		w.same(what, want, got.Groups)
 		if changed {
 			changes++
+			w.gives(what, u, strings.Join(given, ","))
 		}
 		w.changed(slices.Repeat([]string{"user " + string(u.ID)}, changes)...)
 	}
@@ -181,7 +183,10 @@ func signInGroups(w *world) {
 	second.Groups = nil
 	w.arrive(u, second, nil)
 	w.inGroups("of the other identity", u, "new", "own")
+	w.gives("of the other identity", u, "")
 	w.inGroups("of another user", other, "ops", "staff")
+	w.happened(slices.Concat(gave(u, 2+4+1), slices.Repeat([]string{"user.login alice"}, 8), []string{"user.create alice", "user.create bob", "identity.link alice",
+		"identity.link second", "user.login second", "user.groups ", "user.groups "})...)
 }
 
 // signInOnce: a second command with the same Once does nothing.
@@ -223,7 +228,7 @@ func signInOnce(w *world) {
 	w.must(err)
 	w.same("the session", in.Session, s)
 	w.alive("late", false, again.Token, newcomer.Token)
-	w.happened("user.create alice", "identity.link alice", "user.login alice")
+	w.happened(append(gave(u, 1), "user.create alice", "identity.link alice", "user.login alice")...)
 	w.changed("user " + string(u.ID))
 }
 
@@ -261,8 +266,8 @@ func signInRefused(w *world) {
 	w.inGroups("of who was refused", bob, "ops", "staff")
 	_, _, err := w.db().UserByLogin(w.Context(), "dave", false)
 	w.is("who was refused", err, authcore.ErrUserNotFound)
-	w.happened(append(slices.Repeat([]string{"user.login alice"}, 6), "user.create alice", "user.create bob", "user.create carol",
-		"identity.link alice", "identity.link bob", "identity.link carol", "identity.unlink bob", "user.disable carol")...)
+	w.happened(slices.Concat(gave(alice, 1), slices.Repeat([]string{"user.login alice"}, 6), []string{"user.create alice", "user.create bob", "user.create carol",
+		"identity.link alice", "identity.link bob", "identity.link carol", "identity.unlink bob", "user.disable carol"})...)
 }
 
 // accountsApart: issuers and subjects are compared byte by byte.

@@ -9,25 +9,49 @@ import (
 	"github.com/gatehouse-auth/gatehouse/authcore"
 )
 
-// signedOut tells a database of a sign-out at the provider, and checks how many sessions
-// that ended, and whose.
-func (w *world) signedOut(what string, out authcore.SignOut, sessions int, users ...authcore.User) {
+// signedOut tells a database of a sign-out at the provider, and checks whose sessions that
+// ended, and what is recorded.
+func (w *world) signedOut(what string, out authcore.SignOut, users ...authcore.User) {
+	w.Helper()
+	w.signedOutAs(what, out, w.event(authcore.UserLogout, ""), users...)
+}
+
+// signedOutAs says what to record.
+func (w *world) signedOutAs(what string, out authcore.SignOut, ev authcore.Event, users ...authcore.User) {
 	w.Helper()
 	out.Once = w.once(authcore.PurposeSignOut)
 	if out.Provider == "" {
 		out.Provider, out.Issuer = "corp", issuer
 	}
-	got, err := w.db().SignOutIdentity(w.Context(), out, w.event(authcore.UserLogout, what))
+	ev.Actor.Session = authcore.NewSessionID() // by which its events are found
+	of, err := w.db().SignOutIdentity(w.Context(), out, ev)
 	w.must(err)
-	var want []authcore.UserID
+	var whose []authcore.UserID
+	var want, got []authcore.Event
+	ev.ID = "" // each has one of its own
 	for _, u := range users {
-		want = append(want, u.ID)
+		ev.Target = authcore.TargetUser(u.ID)
+		whose, want = append(whose, u.ID), append(want, ev)
 	}
-	slices.Sort(got)
-	slices.Sort(want)
-	w.same(what, want, got)
-	details := w.details(authcore.UserLogout)
-	w.same(what+": told", true, strings.HasPrefix(details, "details: ") && strings.HasSuffix(details, fmt.Sprintf("; %d sessions ended", sessions)))
+	if len(users) == 0 {
+		ev.Details = strings.TrimPrefix(ev.Details+"; 0 sessions ended", "; ")
+		want = append(want, ev)
+	}
+	events, err := w.db().EventsAfter(w.Context(), "", 1000)
+	w.must(err)
+	for _, e := range events {
+		if e.Actor.Session == ev.Actor.Session {
+			e.ID = ""
+			got = append(got, e.Event)
+		}
+	}
+	slices.Sort(of)
+	slices.Sort(whose)
+	w.same(what, whose, of)
+	for _, all := range [][]authcore.Event{want, got} {
+		slices.SortFunc(all, func(a, b authcore.Event) int { return strings.Compare(a.Target, b.Target) })
+	}
+	w.same(what+": told", want, got)
 }
 
 // inSession makes a sign-in one in a session at the provider.
@@ -49,28 +73,51 @@ func signOutIdentity(w *world) {
 	changes := []string{"user " + string(alice.ID), "user " + string(alice.ID), "user " + string(bob.ID)} // of the links
 
 	third := authcore.SignOut{Provider: "third", Issuer: "https://third.example.net", Subject: "alice"}
-	w.signedOut("an unknown subject", authcore.SignOut{Subject: "ALICE"}, 0)
-	w.signedOut("an unknown session", authcore.SignOut{Session: "ONE"}, 0)
-	w.signedOut("both, one unknown", authcore.SignOut{Subject: "alice", Session: "three"}, 0)
-	w.signedOut("both, the other unknown", authcore.SignOut{Subject: "carol", Session: "one"}, 0)
-	w.signedOut("a session of somebody else", authcore.SignOut{Subject: "bob", Session: "two"}, 0)
-	w.signedOut("another provider", third, 0)
+	w.signedOut("an unknown subject", authcore.SignOut{Subject: "ALICE"})
+	w.signedOut("an unknown session", authcore.SignOut{Session: "ONE"})
+	w.signedOut("both, one unknown", authcore.SignOut{Subject: "alice", Session: "three"})
+	w.signedOut("both, the other unknown", authcore.SignOut{Subject: "carol", Session: "one"})
+	w.signedOut("a session of somebody else", authcore.SignOut{Subject: "bob", Session: "two"})
+	w.signedOut("another provider", third)
 	third.Subject, third.Session = "", "one"
-	w.signedOut("another provider, a session", third, 0)
-	w.signedOut("nobody", authcore.SignOut{}, 0)
+	w.signedOut("another provider, a session", third)
+	w.signedOut("nobody", authcore.SignOut{})
 	w.alive("after that", true, append(others, one, site, two, none)...)
 	w.changed(slices.Clone(changes)...)
 
-	w.signedOut("both", authcore.SignOut{Subject: "alice", Session: "one"}, 1, alice)
+	w.signedOut("both", authcore.SignOut{Subject: "alice", Session: "one"}, alice)
 	w.alive("both", false, one, site)
 	w.alive("others", true, append(others, two, none)...)
-	w.signedOut("a subject", authcore.SignOut{Subject: "alice"}, 2, alice)
+	w.signedOut("a subject", authcore.SignOut{Subject: "alice"}, alice)
 	w.alive("a subject", false, two, none)
 	w.alive("others", true, others...)
 	w.changed(append(changes, changes[0], changes[0])...)
 	events, err := w.db().EventsAfter(w.Context(), "", 100)
 	w.must(err)
 	w.same("events", 2+3+6+1+10, len(events))
+}
+
+// signOutDetails: only of nobody there is a count, and there is room for it.
+func signOutDetails(w *world) {
+	u := w.add("alice", nil)
+	i := w.link(u, "alice")
+	for _, details := range []string{"", "a reason", strings.Repeat("é", 256)} {
+		ev := w.event(authcore.UserLogout, "")
+		ev.Details = details
+		_, token := w.arrive(u, i, nil)
+		w.signedOutAs("of somebody", authcore.SignOut{Subject: "alice"}, ev, u)
+		w.alive("of somebody", false, token)
+		if len(details) < 512 {
+			ev.ID = w.event(authcore.UserLogout, "").ID
+			w.signedOutAs("of nobody", authcore.SignOut{Subject: "alice"}, ev)
+			continue
+		}
+		ev = w.event(authcore.UserLogout, "")
+		ev.Details = details
+		_, err := w.db().SignOutIdentity(w.Context(), authcore.SignOut{Provider: "corp", Issuer: issuer, Subject: "alice", Once: w.once(authcore.PurposeSignOut)}, ev)
+		w.must(err)
+		w.same("cut short", strings.Repeat("é", 247)+"; 0 sessions ended", w.newest(authcore.UserLogout).Details)
+	}
 }
 
 // signOutSeveral: a session at a provider may be that of several users here.
@@ -94,13 +141,13 @@ func signOutSeveral(w *world) {
 	changes = append(changes, changes[0])
 	_, staying := w.arrive(users[0], elsewhere, inSession("shared"))
 
-	w.signedOut("one of them", authcore.SignOut{Subject: "user19", Session: "shared"}, 2, users[19])
-	w.signedOut("all the others", authcore.SignOut{Session: "shared"}, 38, users[:19]...)
+	w.signedOut("one of them", authcore.SignOut{Subject: "user19", Session: "shared"}, users[19])
+	w.signedOut("all the others", authcore.SignOut{Session: "shared"}, users[:19]...)
 	w.alive("signed out", false, tokens...)
 	w.alive("of the other provider", true, staying)
 	changes = append(changes, changes[:20]...)
 	w.changed(slices.Clone(changes)...)
-	w.signedOut("the other provider", authcore.SignOut{Provider: elsewhere.Provider, Issuer: elsewhere.Issuer, Session: "shared"}, 1, users[0])
+	w.signedOut("the other provider", authcore.SignOut{Provider: elsewhere.Provider, Issuer: elsewhere.Issuer, Session: "shared"}, users[0])
 	w.alive("the other provider", false, staying)
 	// The records of one event have ids of their own, whatever the event's is.
 	for _, end := range []string{"0000", "0001", "ffff"} {
@@ -111,11 +158,9 @@ func signOutSeveral(w *world) {
 			w.arrive(u, got, inSession("shared"))
 			changes = append(changes, changes[n])
 		}
-		ev := w.event(authcore.UserLogout, end)
+		ev := w.event(authcore.UserLogout, "")
 		ev.ID = ev.ID[:len(ev.ID)-4] + end
-		of, err := w.db().SignOutIdentity(w.Context(), authcore.SignOut{Provider: "corp", Issuer: issuer, Session: "shared", Once: w.once(authcore.PurposeSignOut)}, ev)
-		w.is(end, err, nil)
-		w.same(end, 4, len(of))
+		w.signedOutAs(end, authcore.SignOut{Session: "shared"}, ev, users[:4]...)
 	}
 	w.changed(append(changes, changes[0])...)
 }
@@ -127,14 +172,11 @@ func signOutOnce(w *world) {
 	_, token := w.arrive(u, i, nil)
 	out := authcore.SignOut{Provider: "corp", Issuer: issuer, Subject: "alice", Once: w.once(authcore.PurposeSignOut)}
 	signOut := func() ([]authcore.UserID, error) {
-		ev := w.event(authcore.UserLogout, "")
-		ev.Details = ""
-		return w.db().SignOutIdentity(w.Context(), out, ev)
+		return w.db().SignOutIdentity(w.Context(), out, w.event(authcore.UserLogout, ""))
 	}
 	of, err := signOut()
 	w.must(err)
 	w.same("whose", []authcore.UserID{u.ID}, of)
-	w.same("told", "1 sessions ended", w.details(authcore.UserLogout))
 	w.alive("ended", false, token)
 	_, token = w.arrive(u, i, nil)
 	for _, data := range []string{out.Once.Data, "another"} {
@@ -144,7 +186,7 @@ func signOutOnce(w *world) {
 		w.same("again", 0, len(of))
 	}
 	w.alive("again", true, token)
-	w.happened("user.create alice", "identity.link alice", "user.login alice", "user.logout ", "user.login alice")
+	w.happened("user.create alice", "identity.link alice", "user.login alice", "user.logout "+authcore.TargetUser(u.ID), "user.login alice")
 	w.changed("user "+string(u.ID), "user "+string(u.ID))
 }
 

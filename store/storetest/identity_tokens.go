@@ -67,7 +67,7 @@ func renewIdentity(w *world) {
 		if edit != nil {
 			edit(&fresh)
 		}
-		got, err := w.db().RenewIdentity(w.Context(), fresh, w.event(authcore.UserGroups, what))
+		got, err := w.db().RenewIdentity(w.Context(), fresh, w.event(authcore.UserLogin, what))
 		w.must(err)
 		w.same(what, want, got)
 	}
@@ -90,7 +90,7 @@ func renewIdentity(w *world) {
 	w.must(w.db().UnlinkIdentity(w.Context(), u.ID, i.ID, "", true, w.event(authcore.IdentityUnlink, "alice")))
 	renew("unlinked meanwhile", 3, false, nil)
 	w.inGroups("unlinked meanwhile", u, "ops", "staff")
-	w.happened("user.create alice", "user.create bob", "identity.link alice", "user.groups right", "user.login alice", "identity.unlink alice")
+	w.happened(append(gave(u, 3), "user.create alice", "user.create bob", "identity.link alice", "user.login alice", "identity.unlink alice")...)
 }
 
 // renewGroups: only what changes is told of.
@@ -98,17 +98,18 @@ func renewGroups(w *world) {
 	u := w.add("alice", nil)
 	i := w.link(u, "alice", "a", "b")
 	w.link(u, "second", "c")
-	want, changes := []string{"user.create alice", "identity.link alice", "identity.link second"}, 2
+	want, changes := append(gave(u, 2), "user.create alice", "identity.link alice", "identity.link second"), 2
 	renew := func(what string, given []string, changed bool, groups ...string) {
 		w.Helper()
 		i.Groups = given
-		ok, err := w.db().RenewIdentity(w.Context(), i, w.event(authcore.UserGroups, what))
+		ok, err := w.db().RenewIdentity(w.Context(), i, w.event(authcore.UserLogin, what)) // says only who, and when
 		w.must(err)
 		w.same(what, true, ok)
 		i.Version++
 		w.inGroups(what, u, groups...)
 		if changed {
-			want, changes = append(want, "user.groups "+what), changes+1
+			want, changes = append(want, gave(u, 1)...), changes+1
+			w.gives(what, u, strings.Join(given, ","))
 		}
 		w.happened(slices.Clone(want)...)
 		w.changed(slices.Repeat([]string{"user " + string(u.ID)}, changes)...)
@@ -149,78 +150,8 @@ func keepTokens(w *world) {
 	w.must(w.db().KeepTokens(w.Context(), i.ID, 1, "late", later))
 	w.hasIdentity("again", i)
 	w.inGroups("as they were", u, "given", "ops", "staff")
-	w.happened("user.create alice", "identity.link alice", "identity.link second")
+	w.happened(append(gave(u, 1), "user.create alice", "identity.link alice", "identity.link second")...)
 	w.changed("user "+string(u.ID), "user "+string(u.ID))
-}
-
-func identitiesDue(w *world) {
-	ended := func(in *authcore.IdentitySignIn) { in.Session.ExpiresAt = w.now }
-	add := func(name string, waits time.Duration, edit func(*authcore.Identity), how func(*authcore.IdentitySignIn)) authcore.Identity {
-		u := w.add(name, nil)
-		w.signIn(u, nil) // a session by the password does not count
-		i := w.identity(u, name)
-		i.CheckedAt = w.now.Add(-waits)
-		if edit != nil {
-			edit(&i)
-		}
-		w.must(w.db().LinkIdentity(w.Context(), i, w.once(authcore.PurposeConnect), w.event(authcore.IdentityLink, name)))
-		if i.Subject != "never" {
-			w.arrive(u, i, how)
-			i.Version++
-		}
-		i.Groups = nil
-		return i
-	}
-	first, second, third := add("first", 3*time.Hour, nil, nil), add("second", 4*time.Hour, nil, nil), add("third", 2*time.Hour, nil, nil)
-	add("just-checked", time.Hour, nil, nil)
-	add("without-tokens", 5*time.Hour, func(i *authcore.Identity) { i.Tokens = "" }, nil)
-	add("elsewhere", 5*time.Hour, func(i *authcore.Identity) { i.Provider = "CORP" }, nil)
-	add("ended", 5*time.Hour, nil, ended)
-	add("never", 5*time.Hour, nil, nil)
-	w.arrive(authcore.User{ID: third.User}, third, ended) // besides the one that lives
-	third.Version++
-	all := []authcore.Identity{third, first, second}
-	slices.SortFunc(all, func(a, b authcore.Identity) int { return strings.Compare(string(a.ID), string(b.ID)) })
-
-	due := func(what, provider string, before, now time.Time, after authcore.IdentityID, limit int, want ...authcore.Identity) {
-		w.Helper()
-		got, err := w.db().IdentitiesDue(w.Context(), provider, before, now, after, limit)
-		w.must(err)
-		w.same(what, want, got)
-	}
-	hour := w.now.Add(-time.Hour)
-	due("all", "corp", hour, w.now, "", 100, all...)
-	due("the first page", "corp", hour, w.now, "", 2, all[:2]...)
-	due("the second page", "corp", hour, w.now, all[1].ID, 2, all[2])
-	due("the last page", "corp", hour, w.now, all[2].ID, 2)
-	due("before that time", "corp", w.now.Add(-3*time.Hour), w.now, "", 100, second)
-	due("of another", "other", hour, w.now, "", 100)
-	due("when all has ended", "corp", hour, w.now.Add(time.Hour), "", 100)
-	for k := range all {
-		if k%2 == 0 {
-			all[k].CheckedAt = w.now
-			ok, err := w.db().RenewIdentity(w.Context(), all[k], w.event(authcore.UserGroups, ""))
-			w.must(err)
-			w.same("renewed", true, ok)
-		}
-	}
-	due("two were renewed", "corp", hour, w.now, "", 100, all[1])
-	_, err := w.db().ExpelIdentity(w.Context(), all[1].ID, all[1].Version, true, w.event(authcore.IdentityExpel, ""))
-	w.must(err)
-	due("one was expelled", "corp", hour, w.now, "", 100)
-}
-
-// details gives the details of the newest event of an action.
-func (w *world) details(action authcore.Action) string {
-	w.Helper()
-	events, err := w.db().EventsAfter(w.Context(), "", 1000)
-	w.must(err)
-	for _, ev := range slices.Backward(events) {
-		if ev.Action == action {
-			return ev.Details
-		}
-	}
-	return ""
 }
 
 func expelIdentity(w *world) {
@@ -253,7 +184,8 @@ func expelIdentity(w *world) {
 	w.hasIdentity("expelled", i)
 	w.inGroups("expelled", u, "by-second", "ops", "staff")
 	w.inGroups("of another user", other, "given", "ops", "staff")
-	w.same("told", true, strings.HasPrefix(w.details(authcore.IdentityExpel), "dddd") && strings.HasSuffix(w.details(authcore.IdentityExpel), "; 2 sessions ended"))
+	details := w.newest(authcore.IdentityExpel).Details
+	w.same("told", true, strings.HasPrefix(details, "dddd") && strings.HasSuffix(details, "; 2 sessions ended"))
 	expel("again", 3, 0)
 	expel("nothing left", 4, 0)
 	_, err := w.db().ExpelIdentity(w.Context(), authcore.NewIdentityID(), 1, true, w.event(authcore.IdentityExpel, "unknown"))
@@ -262,8 +194,9 @@ func expelIdentity(w *world) {
 	_, back := w.arrive(u, i, nil) // the provider vouches for them again
 	w.alive("vouched for again", true, back)
 	w.inGroups("vouched for again", u, "by-second", "given", "ops", "staff")
-	w.happened("user.create alice", "user.create bob", "identity.link alice", "identity.link second", "identity.link bob", "user.login alice", "user.login alice",
-		"user.login second", "user.login alice", "user.login bob", "session.create app.example.com", "identity.expel now", "identity.expel nothing left", "user.login alice")
+	w.happened(append(append(gave(u, 3), gave(other, 1)...), "user.create alice", "user.create bob", "identity.link alice", "identity.link second", "identity.link bob",
+		"user.login alice", "user.login alice", "user.login second", "user.login alice", "user.login bob", "session.create app.example.com", "identity.expel now",
+		"identity.expel nothing left", "user.login alice")...)
 }
 
 // expelTokens: who has no other way in loses the access tokens too.

@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,6 +33,7 @@ var raceTests = map[string]func(*world){
 	"race: one word of a sign-out":       raceForSignOut,
 	"race: sign-in and unlinked":         signInAndUnlink,
 	"race: hand-off and sign-out":        handoffAndSignOut,
+	"race: address taken and verified":   takenAndVerified,
 	"race: groups of two who give":       groupsOfTwo,
 }
 
@@ -347,7 +349,7 @@ func raceForAccount(w *world) {
 	w.must(err)
 	w.same("identities", 1, len(all))
 	w.inGroups("groups", users[0], "given")
-	w.happened("user.create alice", "user.login alice")
+	w.happened(append(gave(users[0], 1), "user.create alice", "user.login alice")...)
 }
 
 // Of those who would renew the same tokens one may; and if others do so all the same,
@@ -373,7 +375,7 @@ func raceForRenewal(w *world) {
 		for _, err := range w.atOnce(10, func(n int, db Store) error {
 			fresh := i
 			fresh.Tokens, fresh.Groups = fmt.Sprint("fresh", n), []string{fmt.Sprint("round", round)}
-			ok, err := db.RenewIdentity(w.Context(), fresh, w.event(authcore.UserGroups, fmt.Sprint(round)))
+			ok, err := db.RenewIdentity(w.Context(), fresh, w.event(authcore.UserGroups, ""))
 			if ok {
 				renewed.Add(1)
 			}
@@ -385,7 +387,7 @@ func raceForRenewal(w *world) {
 		i.Version++
 	}
 	w.inGroups("groups", u, "ops", "round4", "staff")
-	w.happened("user.create alice", "identity.link alice", "user.groups 0", "user.groups 1", "user.groups 2", "user.groups 3", "user.groups 4")
+	w.happened(append(gave(u, 5), "user.create alice", "identity.link alice")...)
 }
 
 // A word that comes twice counts once, and so does a session that two words end.
@@ -410,6 +412,8 @@ func raceForSignOut(w *world) {
 		w.same("words that ended it", int32(1), ended.Load())
 		w.alive("signed out", false, token)
 	}
+	// In each round, one word ended it and the other found nobody.
+	w.happened(append(slices.Repeat([]string{"user.login alice", "user.logout ", "user.logout " + authcore.TargetUser(u.ID)}, 5), "user.create alice", "identity.link alice")...)
 }
 
 // Once an identity is unlinked, no session that it made is left, however the two
@@ -460,6 +464,25 @@ func handoffAndSignOut(w *world) {
 			}
 		}
 		w.alive("signed out", false, tokens[:]...)
+	}
+}
+
+// An address is either verified by who claims it or taken from them, never both.
+func takenAndVerified(w *world) {
+	for round := range 10 {
+		u := w.add(fmt.Sprint("claims", round), func(u *authcore.User) { u.EmailVerified = false })
+		in := w.newcomer(fmt.Sprint("takes", round))
+		in.NewUser.Email, in.TakeEmailFrom = u.Email, u.ID
+		errs := w.atOnce(2, func(n int, db Store) error {
+			if n == round%2 {
+				return db.SetEmail(w.Context(), u.ID, u.Email, w.event(authcore.UserUpdate, "verified"))
+			}
+			return db.SignInIdentity(w.Context(), in)
+		})
+		w.oneWon(errs, authcore.ErrEmailTaken)
+		got, _ := w.read(u.ID)
+		w.same("who claims it has it", errs[round%2] == nil, got.Email == u.Email && got.EmailVerified)
+		w.alive("who takes it", errs[round%2] != nil, in.Token)
 	}
 }
 

@@ -1,0 +1,88 @@
+package authcore
+
+import (
+	"context"
+	"time"
+)
+
+// TOTP is a user's second factor: a secret that an app has as well (RFC 6238).
+type TOTP struct {
+	Sealed    string // the secret, encrypted
+	LastStep  int64  // of the newest code that was used: none up to it is taken again
+	CreatedAt time.Time
+}
+
+// Factors are the second factors of a user.
+type Factors struct {
+	TOTP  *TOTP // nil for none
+	Codes int   // recovery codes that are left
+}
+
+// Has tells whether there is a second factor. Recovery codes stand in for one, and are
+// none themselves.
+func (f Factors) Has() bool { return f.TOTP != nil }
+
+// FactorUse is a proof of a second factor: a step of the TOTP, or a recovery code. Each
+// counts once.
+type FactorUse struct {
+	Step int64      // 0 for a recovery code
+	Code *TokenHash // nil for a step
+}
+
+// FactorStore keeps second factors.
+type FactorStore interface {
+	// Factors gives the second factors of a user.
+	Factors(ctx context.Context, user UserID) (Factors, error)
+	// SetTOTP gives a user a TOTP and recovery codes in place of those there were, or
+	// returns ErrUserNotFound. The sessions of a root of the user are as if they had been
+	// proven so from then on.
+	SetTOTP(ctx context.Context, user UserID, t TOTP, codes []TokenHash, root SessionID, amr []string, ev Event) error
+	// ReplaceRecoveryCodes replaces the recovery codes of a user who has a TOTP, else
+	// ErrNoFactor.
+	ReplaceRecoveryCodes(ctx context.Context, user UserID, codes []TokenHash, ev Event) error
+	// RemoveFactors takes all second factors from a user, or returns ErrNoFactor.
+	RemoveFactors(ctx context.Context, user UserID, ev Event) error
+	// UseFactor uses a second factor up: ErrFactorWrong where it was used, or is none.
+	UseFactor(ctx context.Context, user UserID, use FactorUse, ev Event) error
+	// CreateProvenSession adds a root session of an active user and uses the second
+	// factor up. The first proof must still be good: of a password that it is of since,
+	// as ProofSince has it, of an identity that the user has it. Else ErrLoginFailed, or
+	// ErrFactorWrong.
+	CreateProvenSession(ctx context.Context, s Session, token TokenHash, since time.Time, use FactorUse, ev Event) error
+	// ProveFactor uses a second factor up and makes all sessions of a root of the user
+	// as if they were proven with it: ErrSessionNotFound, ErrFactorWrong.
+	ProveFactor(ctx context.Context, root SessionID, user UserID, amr []string, use FactorUse, ev Event) error
+}
+
+// The errors of second factors.
+var (
+	ErrFactorRequired = &Error{Kind: Unauthenticated, Code: "factor_required", Message: "Please enter the code of your second factor."}
+	ErrFactorWrong    = &Error{Kind: Unauthenticated, Code: "factor_wrong", Field: "code",
+		Message: "This code is not right, or was used already. Wait for the next one in your app."}
+	ErrNoFactor  = &Error{Kind: NotFound, Code: "factor_not_found", Message: "There is no second factor on this account."}
+	ErrFactorOld = &Error{Kind: Unauthenticated, Code: "factor_too_late", Message: "That took too long. Please sign in again."}
+)
+
+// Awaited is a sign-in whose first proof was good, and that waits for the second factor.
+// It is kept nowhere: whoever shows it to the browser seals it.
+type Awaited struct {
+	User            UserID
+	Since           time.Time // of the password, as ProofSince has it; zero for a provider
+	Identity        IdentityID
+	Provider        string
+	ProviderSession string
+	AuthTime        time.Time
+	AMR             []string
+	Host            string
+	Also            *PendingLink // an account at a provider that is linked along with it; nil for none
+}
+
+// AwaitsFactor is the error of a sign-in that waits for the second factor. It is
+// ErrFactorRequired.
+type AwaitsFactor struct{ Awaited Awaited }
+
+// Error implements error.
+func (*AwaitsFactor) Error() string { return ErrFactorRequired.Message }
+
+// Unwrap makes it ErrFactorRequired.
+func (*AwaitsFactor) Unwrap() error { return ErrFactorRequired }

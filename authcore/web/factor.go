@@ -1,0 +1,238 @@
+package web
+
+import (
+	"encoding/json"
+	"errors"
+	"html/template"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/authcore"
+	"github.com/gatehouse-auth/gatehouse/authcore/totp"
+)
+
+// awaited is a sign-in that waits for the second factor, as it travels: sealed, and
+// bound to the browser.
+type awaited struct {
+	authcore.Awaited
+	Browser string // hash of the flow cookie
+}
+
+// factorData is the Data of the page that asks for the second factor.
+type factorData struct {
+	way
+	Factor     string // sealed
+	RetryAfter int
+}
+
+// askFactor asks for the second factor of a sign-in whose first proof was good. form
+// carries the way along.
+func (h *Handler) askFactor(w http.ResponseWriter, r *http.Request, p Place, form url.Values, a authcore.Awaited) error {
+	text, err := json.Marshal(awaited{a, browserHash(h.flowCookie(w, r, p))})
+	if err != nil {
+		return err
+	}
+	sealed := h.Awaited.Seal(text)
+	if isJSON(r) {
+		writeProblem(w, describe(authcore.ErrFactorRequired, p.Client.RequestID), map[string]any{"factor": sealed})
+		return nil
+	}
+	return h.show(w, r, p, http.StatusOK, "factor", View{Data: factorData{way: h.wayOf(p, form), Factor: sealed}})
+}
+
+// factor takes the second factor of a sign-in.
+func (h *Handler) factor(w http.ResponseWriter, r *http.Request, p Place) error {
+	sealed := r.PostForm.Get("factor")
+	var a awaited
+	text, err := h.Awaited.Open(sealed, authcore.FactorTime)
+	if err != nil || json.Unmarshal(text, &a) != nil || a.Host != p.Host || a.Browser != browserHash(FlowToken(r.Header, p.Secure)) {
+		if wantsJSON(r) {
+			return authcore.ErrFactorOld
+		}
+		form := h.wayOf(p, r.PostForm).query()
+		form.Set("notice", "again")
+		redirect(w, Prefix+"login?"+form.Encode())
+		return nil
+	}
+	token, session, err := h.Accounts.FinishSignIn(r.Context(), authcore.Anonymous(p.Client), a.Awaited, r.PostForm.Get("code"))
+	if err == nil {
+		return h.enter(w, r, p, token, session)
+	}
+	var e *authcore.Error
+	if wantsJSON(r) || !errors.As(err, &e) || e.Kind != authcore.Unauthenticated && e.Kind != authcore.TooMany {
+		return err
+	}
+	prob := describe(err, p.Client.RequestID)
+	prob.headers(w.Header())
+	return h.show(w, r, p, prob.Status, "factor", View{Error: errorView(prob), Data: factorData{way: h.wayOf(p, r.PostForm), Factor: sealed, RetryAfter: prob.retryAfter}})
+}
+
+// factorsData is what the account page says of second factors.
+type factorsData struct {
+	On    bool
+	Since string
+	Codes int // recovery codes that are left
+}
+
+func (h *Handler) addFactors(r *http.Request, live *authcore.Live, d *factorsData) error {
+	f, err := h.Accounts.Factors(r.Context(), live.Session.UserID)
+	if err != nil || !f.Has() {
+		return err
+	}
+	*d = factorsData{On: true, Since: ago(h.Accounts.Now(), f.TOTP.CreatedAt), Codes: f.Codes}
+	return nil
+}
+
+// enrolData is the Data of the page on which a second factor is set up.
+type enrolData struct {
+	way
+	QR          template.HTML
+	Secret      string // for those who type it
+	Enrol       string // sealed
+	Fresh       bool
+	HasPassword bool
+	Confirm     []providerButton
+	Proof       string
+	Replaces    bool // there is one already
+}
+
+// enrolment is a secret that is not in force yet, as it travels: sealed, for one session.
+type enrolment struct {
+	Root   authcore.SessionID
+	Secret string
+}
+
+const enrolLife = 15 * time.Minute
+
+// enrolPage shows a new secret, to be read by an app.
+func (h *Handler) enrolPage(w http.ResponseWriter, r *http.Request, p Place) error {
+	live, err := h.live(r, p)
+	if err != nil {
+		return err
+	}
+	if live == nil {
+		redirect(w, Prefix+"login?return_to="+Prefix+"account")
+		return nil
+	}
+	return h.showEnrol(w, r, p, live, r.URL.Query(), h.Accounts.NewTOTP(), http.StatusOK, nil)
+}
+
+func (h *Handler) showEnrol(w http.ResponseWriter, r *http.Request, p Place, live *authcore.Live, form url.Values, secret totp.Secret, status int, e *ErrorView) error {
+	d := enrolData{way: h.wayOf(p, form), Proof: form.Get("proof")}
+	text, err := json.Marshal(enrolment{live.Session.Root, secret.Base32()})
+	if err != nil {
+		return err
+	}
+	issuer := h.Brand
+	if p.Host != "" {
+		issuer += " " + p.Host
+	}
+	qr, err := totp.QR(totp.URI(issuer, live.User().Username, secret))
+	if err != nil {
+		return err
+	}
+	d.QR, d.Secret, d.Enrol = template.HTML(qr), secret.Grouped(), h.Enrols.Seal(text) // QR is made of numbers alone
+	var providers providersData
+	if err := h.addProviders(r, live, &providers); err != nil {
+		return err
+	}
+	factors, err := h.Accounts.Factors(r.Context(), live.Session.UserID)
+	if err != nil {
+		return err
+	}
+	if d.HasPassword, err = h.Accounts.HasPassword(r.Context(), live.Session.UserID); err != nil {
+		return err
+	}
+	d.Confirm, d.Replaces = providers.Confirm, factors.Has()
+	d.Fresh = h.fresh(p, live) || h.proofHolds(live, d.Proof)
+	return h.show(w, r, p, status, "enrol", View{User: userView(live), Error: e, Data: d})
+}
+
+// enrol makes a secret the second factor of the user, and shows the recovery codes, this
+// once.
+func (h *Handler) enrol(w http.ResponseWriter, r *http.Request, p Place) error {
+	live, err := h.signedIn(r, p)
+	if err != nil {
+		return err
+	}
+	var e enrolment
+	text, err := h.Enrols.Open(r.PostForm.Get("enrol"), enrolLife)
+	if err != nil || json.Unmarshal(text, &e) != nil || e.Root != live.Session.Root {
+		return authcore.ErrFactorOld
+	}
+	secret, err := totp.ParseSecret(e.Secret)
+	if err != nil {
+		return err
+	}
+	factors, err := h.Accounts.Factors(r.Context(), live.Session.UserID)
+	if err != nil {
+		return err
+	}
+	actor := actorOf(live, p)
+	var codes []authcore.Secret
+	if err = h.proven(r, p, live, false); err == nil && factors.Has() {
+		err = inField(h.Accounts.CheckFactor(r.Context(), actor, r.PostForm.Get("old_code")), "code", "old_code")
+	}
+	if err == nil {
+		codes, err = h.Accounts.EnrolTOTP(r.Context(), actor, live.Session.AMR, secret, r.PostForm.Get("code"))
+	}
+	if err == nil {
+		return h.showCodes(w, r, p, live, codes)
+	}
+	prob := describe(err, p.Client.RequestID)
+	if wantsJSON(r) || prob.Status >= 500 {
+		return err
+	}
+	prob.headers(w.Header())
+	return h.showEnrol(w, r, p, live, r.PostForm, secret, prob.Status, errorView(prob))
+}
+
+// codesData is the Data of the page with new recovery codes.
+type codesData struct {
+	Codes []string
+	Next  string // where to go on to
+}
+
+// showCodes shows recovery codes, this once: there is no redirect that could carry them.
+func (h *Handler) showCodes(w http.ResponseWriter, r *http.Request, p Place, live *authcore.Live, codes []authcore.Secret) error {
+	var d codesData
+	for _, c := range codes {
+		d.Codes = append(d.Codes, c.Reveal())
+	}
+	if isJSON(r) {
+		writeJSON(w, http.StatusOK, map[string]any{"recovery_codes": d.Codes})
+		return nil
+	}
+	d.Next = Prefix + "account"
+	if on := h.wayOf(p, r.PostForm); on.Flow != "" {
+		d.Next = Prefix + "confirm?" + on.query().Encode()
+	}
+	return h.show(w, r, p, http.StatusOK, "codes", View{User: userView(live), Data: d})
+}
+
+// newCodes replaces the recovery codes.
+func (h *Handler) newCodes(w http.ResponseWriter, r *http.Request, p Place) error {
+	live, err := h.signedIn(r, p)
+	if err != nil {
+		return err
+	}
+	return h.changingThen(w, r, p, "factor", false, func(actor authcore.Actor) (func() error, error) {
+		if err := h.Accounts.CheckFactor(r.Context(), actor, r.PostForm.Get("code")); err != nil {
+			return nil, err
+		}
+		codes, err := h.Accounts.RenewRecoveryCodes(r.Context(), actor)
+		return func() error { return h.showCodes(w, r, p, live, codes) }, err
+	})
+}
+
+// removeFactor takes the second factor away, for who shows a code of it.
+func (h *Handler) removeFactor(w http.ResponseWriter, r *http.Request, p Place) error {
+	return h.changing(w, r, p, "factor", false, func(actor authcore.Actor) error {
+		if err := h.Accounts.CheckFactor(r.Context(), actor, strings.TrimSpace(r.PostForm.Get("code"))); err != nil {
+			return err
+		}
+		return h.Accounts.RemoveFactors(r.Context(), actor, actor.User)
+	})
+}

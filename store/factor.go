@@ -1,0 +1,177 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/authcore"
+)
+
+var _ authcore.FactorStore = (*DB)(nil)
+
+// Factors implements authcore.FactorStore.
+func (db *DB) Factors(ctx context.Context, user authcore.UserID) (authcore.Factors, error) {
+	var f authcore.Factors
+	var t authcore.TOTP
+	var created int64
+	found, err := db.first(ctx, "SELECT t.sealed, t.last_step, t.created_at, (SELECT count(*) FROM recovery_codes r WHERE r.user_id = t.user_id) FROM totps t WHERE t.user_id = ?",
+		[]any{user}, &t.Sealed, &t.LastStep, &created, &f.Codes)
+	if err != nil || !found {
+		return authcore.Factors{}, err
+	}
+	t.CreatedAt = fromMicros(created)
+	f.TOTP = &t
+	return f, nil
+}
+
+// SetTOTP implements authcore.FactorStore.
+func (db *DB) SetTOTP(ctx context.Context, user authcore.UserID, t authcore.TOTP, codes []authcore.TokenHash, root authcore.SessionID, amr []string, ev authcore.Event) error {
+	return db.command(ctx, durable, func(tx *tx) error {
+		if err := db.lockUser(tx, user); err != nil {
+			return err
+		}
+		if _, err := tx.exec("DELETE FROM totps WHERE user_id = ?", user); err != nil {
+			return err
+		}
+		if _, err := tx.exec("INSERT INTO totps (user_id, sealed, last_step, created_at) VALUES (?, ?, ?, ?)", user, t.Sealed, t.LastStep, micros(t.CreatedAt)); err != nil {
+			return err
+		}
+		if err := replaceCodes(tx, user, codes, ev); err != nil {
+			return err
+		}
+		if _, err := proveRoot(tx, root, user, amr); err != nil {
+			return err
+		}
+		return noteUser(tx, user, ev)
+	})
+}
+
+func replaceCodes(tx *tx, user authcore.UserID, codes []authcore.TokenHash, ev authcore.Event) error {
+	if _, err := tx.exec("DELETE FROM recovery_codes WHERE user_id = ?", user); err != nil {
+		return err
+	}
+	for _, code := range codes {
+		if _, err := tx.exec("INSERT INTO recovery_codes (user_id, hash, created_at) VALUES (?, ?, ?)", user, code.Hex(), micros(ev.Time)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lockTOTP locks a user who has a TOTP, or returns ErrNoFactor.
+func (db *DB) lockTOTP(tx *tx, user authcore.UserID) error {
+	if err := db.lockUser(tx, user); err != nil {
+		return err
+	}
+	var one int
+	err := tx.scan("SELECT 1 FROM totps WHERE user_id = ?", []any{user}, &one)
+	if errors.Is(err, sql.ErrNoRows) {
+		return authcore.ErrNoFactor
+	}
+	return err
+}
+
+// ReplaceRecoveryCodes implements authcore.FactorStore.
+func (db *DB) ReplaceRecoveryCodes(ctx context.Context, user authcore.UserID, codes []authcore.TokenHash, ev authcore.Event) error {
+	return db.command(ctx, durable, func(tx *tx) error {
+		if err := db.lockTOTP(tx, user); err != nil {
+			return err
+		}
+		if err := replaceCodes(tx, user, codes, ev); err != nil {
+			return err
+		}
+		return insertEvents(tx, ev)
+	})
+}
+
+// RemoveFactors implements authcore.FactorStore.
+func (db *DB) RemoveFactors(ctx context.Context, user authcore.UserID, ev authcore.Event) error {
+	return db.command(ctx, durable, func(tx *tx) error {
+		if err := db.lockTOTP(tx, user); err != nil {
+			return err
+		}
+		for _, table := range []string{"DELETE FROM totps WHERE user_id = ?", "DELETE FROM recovery_codes WHERE user_id = ?"} {
+			if _, err := tx.exec(table, user); err != nil {
+				return err
+			}
+		}
+		return noteUser(tx, user, ev)
+	})
+}
+
+// useFactor uses a second factor up: whoever's statement finds it unused has won.
+func useFactor(tx *tx, user authcore.UserID, use authcore.FactorUse) error {
+	query, args := "UPDATE totps SET last_step = ? WHERE user_id = ? AND last_step < ?", []any{use.Step, user, use.Step}
+	if use.Code != nil {
+		query, args = "DELETE FROM recovery_codes WHERE user_id = ? AND hash = ?", []any{user, use.Code.Hex()}
+	}
+	ok, err := affected(tx.exec(query, args...))
+	if err == nil && !ok {
+		err = authcore.ErrFactorWrong
+	}
+	return err
+}
+
+// UseFactor implements authcore.FactorStore.
+func (db *DB) UseFactor(ctx context.Context, user authcore.UserID, use authcore.FactorUse, ev authcore.Event) error {
+	return db.command(ctx, durable, func(tx *tx) error {
+		if err := useFactor(tx, user, use); err != nil {
+			return err
+		}
+		return insertEvents(tx, ev)
+	})
+}
+
+// CreateProvenSession implements authcore.FactorStore.
+func (db *DB) CreateProvenSession(ctx context.Context, s authcore.Session, token authcore.TokenHash, since time.Time, use authcore.FactorUse, ev authcore.Event) error {
+	return db.command(ctx, durable, func(tx *tx) error {
+		if err := db.lockActive(tx, s.UserID); err != nil {
+			return err
+		}
+		query, args := "SELECT 1 FROM passwords WHERE user_id = ? AND updated_at = ?", []any{s.UserID, micros(since)}
+		if s.Identity != "" {
+			query, args = "SELECT 1 FROM identities WHERE user_id = ? AND id = ?", []any{s.UserID, s.Identity}
+		}
+		var one int
+		if err := tx.scan(query, args, &one); errors.Is(err, sql.ErrNoRows) {
+			return authcore.ErrLoginFailed
+		} else if err != nil {
+			return err
+		}
+		if err := useFactor(tx, s.UserID, use); err != nil {
+			return err
+		}
+		if err := insertSession(tx, s, token); err != nil {
+			return err
+		}
+		return insertEvents(tx, ev)
+	})
+}
+
+// proveRoot says how the sessions of a root of the user were proven.
+func proveRoot(tx *tx, root authcore.SessionID, user authcore.UserID, amr []string) (bool, error) {
+	return affected(tx.exec("UPDATE sessions SET amr = ? WHERE root_id = ? AND user_id = ?", strings.Join(amr, " "), root, user))
+}
+
+// ProveFactor implements authcore.FactorStore.
+func (db *DB) ProveFactor(ctx context.Context, root authcore.SessionID, user authcore.UserID, amr []string, use authcore.FactorUse, ev authcore.Event) error {
+	return db.command(ctx, durable, func(tx *tx) error {
+		if err := asSession(db.lockActive(tx, user)); err != nil {
+			return err
+		}
+		if err := useFactor(tx, user, use); err != nil {
+			return err
+		}
+		ok, err := proveRoot(tx, root, user, amr)
+		if err == nil && !ok {
+			err = authcore.ErrSessionNotFound
+		}
+		if err != nil {
+			return err
+		}
+		return note(tx, authcore.ChangeSession, string(root), ev)
+	})
+}
