@@ -73,15 +73,15 @@ func (a *Accounts) HolderOf(ctx context.Context, email string) (Holder, error) {
 	return h, err
 }
 
-// Unlink takes an identity from the user who acts: ErrLastWayIn where there would be
-// no way in any more.
-func (a *Accounts) Unlink(ctx context.Context, actor Actor, id IdentityID) error {
+// Unlink takes an identity from a user: ErrLastWayIn where there would be no way in any
+// more. The sessions that began with it end, but for that of the actor.
+func (a *Accounts) Unlink(ctx context.Context, actor Actor, user UserID, id IdentityID) error {
 	if !id.plausible() {
 		return ErrIdentityNotFound
 	}
-	err := a.Store.UnlinkIdentity(ctx, actor.User, id, actor.Session, !a.PasswordOff, a.event(actor, IdentityUnlink, TargetUser(actor.User), Success, "identity "+string(id)))
+	err := a.Store.UnlinkIdentity(ctx, user, id, actor.Session, !a.PasswordOff, a.event(actor, IdentityUnlink, TargetUser(user), Success, "identity "+string(id)))
 	if err == nil {
-		a.changed(ChangeUser, string(actor.User))
+		a.changed(ChangeUser, string(user))
 	}
 	return err
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
+	"github.com/gatehouse-auth/gatehouse/authcore/access"
 	"github.com/gatehouse-auth/gatehouse/authcore/web"
 	"github.com/gatehouse-auth/gatehouse/store"
 )
@@ -290,6 +291,9 @@ func parseGate(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 				return nil, err
 			}
 		default:
+			if access.IsWord(h.Val()) {
+				return nil, h.Errf("%q belongs in a policy: write \"policy NAME { … }\" in the global option gate, and \"gate NAME\" here", h.Val())
+			}
 			return nil, h.Errf("unknown word %q; known here: headers, pass_token", h.Val())
 		}
 	}

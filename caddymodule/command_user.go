@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"text/tabwriter"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -19,7 +20,7 @@ import (
 
 func userCommand() *cobra.Command {
 	return parent(&cobra.Command{Use: "user", Short: "Adds, lists and changes users"},
-		userAdd(), userList(), userPassword(), userGroup(), userEmail(), userResetFactor(), userOwner(), userInvite(),
+		userAdd(), userList(), userShow(), userUnlink(), userPassword(), userGroup(), userEmail(), userResetFactor(), userOwner(), userInvite(),
 		userStatus("disable", authcore.Disabled, "Disables a user and ends the sessions"),
 		userStatus("enable", authcore.Active, "Enables a user that was disabled"))
 }
@@ -109,6 +110,68 @@ func userList() *cobra.Command {
 	return listing("Lists the users", "USERNAME\tEMAIL\tNAME\tSTATUS\tOWNER\tGROUPS", next, func(u userLine) []string {
 		return []string{u.Username, u.Email, u.Name, string(u.Status), yes(u.Owner), strings.Join(u.Groups, ",")}
 	})
+}
+
+func userShow() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "show NAME",
+		Short: "Shows a user, the second factor and the linked accounts at providers",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return connected(cmd, false, func(c *connection) error {
+				var u userDetails
+				if err := c.do("user.show", userArgs{User: args[0]}, &u); err != nil {
+					return err
+				}
+				if asJSON {
+					return printJSON(cmd.OutOrStdout(), []userDetails{u})
+				}
+				return u.print(cmd.OutOrStdout())
+			})
+		},
+	}
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}
+
+func (u userDetails) print(w io.Writer) error {
+	email, factor := u.Email, "none"
+	if email != "" && !u.Verified {
+		email += " (not verified)"
+	}
+	if u.Factor != nil {
+		factor = fmt.Sprintf("app since %s, %d recovery codes left", u.Factor.Created.Format(time.DateOnly), u.RecoveryCodes)
+	}
+	table := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
+	for _, row := range [][2]string{{"Username", u.Username}, {"Name", u.Name}, {"Email", email}, {"Status", string(u.Status)}, {"Owner", cmp.Or(yes(u.Owner), "no")},
+		{"Groups", strings.Join(u.Groups, ", ")}, {"Since", u.Created.Format(time.DateOnly)}, {"Second factor", factor}} {
+		fmt.Fprintf(table, "%s:\t%s\n", row[0], cmp.Or(row[1], "-"))
+	}
+	if len(u.Identities) == 0 {
+		fmt.Fprintln(table, "Linked accounts:\tnone")
+		return table.Flush()
+	}
+	fmt.Fprintln(table, "Linked accounts:")
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintln(table, "  PROVIDER\tACCOUNT\tLINKED\tLAST USED\tID")
+	for _, i := range u.Identities {
+		fmt.Fprintf(table, "  %s\t%s\t%s\t%s\t%s\n", i.Provider, cmp.Or(i.Username, i.Email, i.Subject), i.Linked.Format(time.DateOnly), i.Used.Format(time.DateOnly), i.ID)
+	}
+	return table.Flush()
+}
+
+func userUnlink() *cobra.Command {
+	return &cobra.Command{
+		Use:   "unlink NAME ID",
+		Short: "Unlinks an account at a provider from a user, by the ID that \"user show\" gives",
+		Args:  cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return change(cmd, "user.unlink", userArgs{User: args[0], Identity: authcore.IdentityID(args[1])}, "The account was unlinked from %s, and the sessions that began with it have ended.")
+		},
+	}
 }
 
 func yes(b bool) string {

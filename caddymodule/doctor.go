@@ -88,6 +88,13 @@ func (c *console) examineOwner(ctx context.Context) finding {
 	if err != nil {
 		return wrong("owner", "cannot be looked up: %v", err)
 	}
+	if ok && c.accounts.PasswordOff {
+		if ok, err = c.db.LinkedOwnerExists(ctx); err != nil {
+			return wrong("owner", "cannot be looked up: %v", err)
+		} else if !ok {
+			return warn("owner", "no platform owner can sign in: \"password off\", and none has linked a provider; take that line away until one has, on the account page")
+		}
+	}
 	if ok {
 		return fine("owner", "there is an active platform owner")
 	}

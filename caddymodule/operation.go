@@ -32,6 +32,8 @@ var operations = map[string]operation{
 	"user.add":       with(addUser),
 	"user.import":    with(importUsers),
 	"user.list":      with(listUsers),
+	"user.show":      with(showUser),
+	"user.unlink":    with(unlinkUser),
 	"user.status":    with(setStatus),
 	"user.password":  with(setPassword),
 	"user.owner":     with(setOwner),
@@ -106,7 +108,65 @@ func listUsers(ctx context.Context, c *console, a pageArgs) (any, error) {
 	return lines, err
 }
 
+// userDetails is what else the command line shows of one user.
+type userDetails struct {
+	userLine
+	Verified      bool           `json:"email_verified"`
+	Factor        *factorLine    `json:"second_factor"`
+	RecoveryCodes int            `json:"recovery_codes"`
+	Identities    []identityLine `json:"identities"`
+}
+
+type factorLine struct {
+	Kind    string    `json:"kind"`
+	Created time.Time `json:"created_at"`
+}
+
+// identityLine is a linked account at a provider.
+type identityLine struct {
+	ID       authcore.IdentityID `json:"id"`
+	Provider string              `json:"provider"`
+	Issuer   string              `json:"issuer"`
+	Subject  string              `json:"subject"`
+	Username string              `json:"username"`
+	Email    string              `json:"email"`
+	Linked   time.Time           `json:"linked_at"`
+	Used     time.Time           `json:"last_used_at"`
+}
+
+func showUser(ctx context.Context, c *console, a userArgs) (any, error) {
+	u, err := c.accounts.FindUser(ctx, a.User)
+	if err != nil {
+		return nil, err
+	}
+	d := userDetails{userLine: lineOf(u), Verified: u.EmailVerified, Identities: []identityLine{}}
+	factors, err := c.accounts.Factors(ctx, u.ID)
+	if err != nil {
+		return nil, err
+	}
+	if factors.Has() {
+		d.Factor, d.RecoveryCodes = &factorLine{"totp", factors.TOTP.CreatedAt}, factors.Codes
+	}
+	linked, err := c.accounts.Identities(ctx, u.ID)
+	for _, i := range linked {
+		d.Identities = append(d.Identities, identityLine{i.ID, i.Provider, i.Issuer, i.Subject, i.Username, i.Email, i.CreatedAt, i.UsedAt})
+	}
+	return d, err
+}
+
+func unlinkUser(ctx context.Context, c *console, a userArgs) (any, error) {
+	u, err := c.accounts.FindUser(ctx, a.User)
+	if err == nil {
+		err = c.accounts.Unlink(ctx, authcore.CommandLine(), u.ID, a.Identity)
+	}
+	if errors.Is(err, authcore.ErrIdentityNotFound) {
+		err = fmt.Errorf("no account with the ID %q is linked to %s; list them with: caddy gate user show %s", a.Identity, u.Username, u.Username)
+	}
+	return lineOf(u), err
+}
+
 type userArgs struct {
+	Identity       authcore.IdentityID
 	User, Password string
 	Email          string
 	Add, Remove    []string // groups

@@ -32,6 +32,10 @@ func (p *Portal) Provision(ctx caddy.Context) error {
 	return err
 }
 
+// changePassword is where password managers find the page to change a password (W3C, A
+// Well-Known URL for Changing Passwords).
+const changePassword = "/.well-known/change-password"
+
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
 	rt, err := p.app.running()
@@ -40,7 +44,8 @@ func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.H
 		return nil
 	}
 	_, u := original(r)
-	if u.Path == "/" || u.Path == "" {
+	switch u.Path {
+	case "/", "", changePassword:
 		w.Header().Set("Cache-Control", "no-store")
 		http.Redirect(w, r, web.Prefix+"account", http.StatusFound)
 		return nil

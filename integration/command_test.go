@@ -90,7 +90,7 @@ var steps = []step{
 	{long, "user password bob --password-stdin", 0, `The password of bob was changed\.\n`},
 	{"short\n", "user password bob --password-stdin", 1, `Error: .*at least \d+ characters.*\n`},
 	{long, "user password nobody --password-stdin", 1, `Error: There is no such user\.\n`},
-	{"", "user invite", 1, `Error: Invitations need "register invite" in the gate's configuration\.\n`},
+	{"", "user invite", 1, `Error: Invitations need "register invite", or a provider with "new_users invite", in the gate's configuration\.\n`},
 	{"", "user invite --valid nonsense", 1, `Error: "nonsense" is not a duration such as 12h or 7d\n`},
 	{"", "session list", 0, `ID +USERNAME +HOST +DEVICE +ADDRESS +SIGNED IN +LAST SEEN\n[0-9a-f-]{36} +alice +app\.localhost +A program +127\.0\.0\.1 +\S+ \S+ +\S+ \S+\n`},
 	{"", "session list --user bob", 0, `ID +USERNAME +HOST +DEVICE +ADDRESS +SIGNED IN +LAST SEEN\n`},
@@ -373,6 +373,7 @@ func TestCommandConfiguration(t *testing.T) {
 	unset := write("unset", strings.Replace(cottage, "{{.Gate}}", "{{.Gate}}\n\t\tsecret_key {env.GATE_NOT_SET}", 1))
 	broken := write("broken", strings.Replace(cottage, "{{.Gate}}", "{{.Gate}}\n\t\tnonsense", 1))
 	open := write("open", "{\n\tgate {\n\t\tdatabase sqlite {{.Dir}}/open.db\n\t}\n}\nhttp://app.example.com {\n\tgate\n}\n")
+	policyWord := write("policyword", "app.example.com {\n\tgate {\n\t\tallow everyone\n\t}\n}\n")
 	out, _, exit := s.caddy(t, "", "adapt", "--config", s.config(), "--adapter", "caddyfile")
 	if exit != 0 {
 		t.Fatal(exit)
@@ -387,6 +388,7 @@ func TestCommandConfiguration(t *testing.T) {
 		{"which has its own users", other, "", "user list", 0, "root"},
 		{"the server's, as JSON", asJSON, "", "user list", 0, "alice"},
 		{"with a mistake", broken, "", "user list", 1, "broken:"},
+		{"with a word of policies at a gate", policyWord, "", "user list", 1, `"allow" belongs in a policy: write "policy NAME { … }" in the global option gate, and "gate NAME" here`},
 		{"with a mistake, to the doctor", broken, "", "doctor", 1, "error"},
 		{"with a variable that is not set", unset, "", "user list", 1, "secret_key: "},
 		{"with a variable that is not set, as to why", unset, "", "user list", 1, "commands need the same environment as the service"},

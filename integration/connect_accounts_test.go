@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"encoding/json"
 	"html"
 	"net/http"
 	"net/url"
@@ -218,6 +219,58 @@ func TestConnectWithoutPasswords(t *testing.T) {
 	s.older(t, "rosa", 20*time.Minute)
 	if got := other.post(account+"/profile", url.Values{"name": {"R"}, "email": {"r@example.com"}, "proof": {proof[1]}}); got.StatusCode != http.StatusForbidden {
 		t.Errorf("a change with the proof of another: %s\n%s", got.Status, got.Body)
+	}
+
+	const shut = "no platform owner can sign in"
+	if out, _, _ := s.CLI(t, "", "doctor"); strings.Contains(out, shut) || !strings.Contains(out, "an active platform owner") {
+		t.Errorf("the doctor: %s", out)
+	}
+	s.must(t, "", "user", "owner", "pat")
+	s.must(t, "", "user", "owner", "olga", "--remove")
+	if out, _, _ := s.CLI(t, "", "doctor"); !strings.Contains(out, shut) {
+		t.Errorf("the doctor, of an owner who has a password alone: %s", out)
+	}
+	if _, errs, exit := s.CLI(t, "", "user", "unlink", "olga", linkedAs(t, s, "olga").ID); exit == 0 || !strings.Contains(errs, "only way to sign in") {
+		t.Errorf("unlink the last way in: exit %d %s", exit, errs)
+	}
+}
+
+// linked is what the command line says of an account at a provider.
+type linked struct{ ID, Provider, Username string }
+
+// linkedAs gives the only account that a user has linked.
+func linkedAs(t testing.TB, s *server, user string) linked {
+	t.Helper()
+	var shown struct{ Identities []linked }
+	if err := json.Unmarshal([]byte(s.must(t, "", "user", "show", user, "--json")), &shown); err != nil || len(shown.Identities) != 1 {
+		t.Fatalf("%s has %v, %v", user, shown.Identities, err)
+	}
+	return shown.Identities[0]
+}
+
+// An operator sees what is linked, and takes it away.
+func TestUnlinkCommand(t *testing.T) {
+	t.Parallel()
+	c := startConnected(t, nil)
+	b := c.Client(t)
+	c.visit(b, "", "una")
+	c.signedInAs(t, b, "una")
+	if out := c.must(t, "", "user", "show", "una"); !regexp.MustCompile(`(?m)^Second factor: +none\n(.*\n)*  corp +una `).MatchString(out) {
+		t.Errorf("user show: %s", out)
+	}
+	c.must(t, "another long password\n", "user", "password", "una", "--password-stdin")
+	c.visit(b, "", "una")
+	c.signedInAs(t, b, "una")
+	c.must(t, "", "user", "unlink", "una", linkedAs(t, c.server, "una").ID)
+	c.signedInAs(t, b, "")
+	if out := c.must(t, "", "user", "show", "una"); !strings.Contains(out, "Linked accounts:  none") {
+		t.Errorf("user show: %s", out)
+	}
+	if _, errs, exit := c.CLI(t, "", "user", "unlink", "una", "x"); exit == 0 || !strings.Contains(errs, "no account with the ID") {
+		t.Errorf("unlink what is not there: exit %d %s", exit, errs)
+	}
+	if got := c.Client(t).get(c.portal + "/.well-known/change-password"); got.StatusCode != http.StatusFound || !strings.HasSuffix(got.location(), "/.gate/account") {
+		t.Errorf("where passwords are changed: %s %s", got.Status, got.location())
 	}
 }
 

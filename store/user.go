@@ -365,3 +365,9 @@ func (db *DB) OwnerExists(ctx context.Context) (bool, error) {
 	var id string
 	return db.first(ctx, "SELECT id FROM users WHERE owner = 1 AND status = ? LIMIT 1", []any{authcore.Active}, &id)
 }
+
+// LinkedOwnerExists tells whether an active platform owner can sign in with a provider.
+func (db *DB) LinkedOwnerExists(ctx context.Context) (bool, error) {
+	var id string
+	return db.first(ctx, "SELECT u.id FROM users u JOIN identities i ON i.user_id = u.id WHERE u.owner = 1 AND u.status = ? LIMIT 1", []any{authcore.Active}, &id)
+}

@@ -109,6 +109,9 @@ var (
 	inMethod = []string{"allow", "deny", "network", "require"}
 )
 
+// IsWord tells whether a line of a policy can begin with a word.
+func IsWord(word string) bool { return slices.Contains(outer, word) }
+
 // compiler makes a policy of its lines.
 type compiler struct {
 	policy *Policy

@@ -116,6 +116,6 @@ func (h *Handler) linkProvider(w http.ResponseWriter, r *http.Request, p Place) 
 
 func (h *Handler) unlinkProvider(w http.ResponseWriter, r *http.Request, p Place) error {
 	return h.changing(w, r, p, "provider", false, func(actor authcore.Actor) error {
-		return h.Accounts.Unlink(r.Context(), actor, authcore.IdentityID(r.PostForm.Get("id")))
+		return h.Accounts.Unlink(r.Context(), actor, actor.User, authcore.IdentityID(r.PostForm.Get("id")))
 	})
 }

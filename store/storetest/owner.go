@@ -8,6 +8,7 @@ import (
 
 var ownerTests = map[string]func(*world){
 	"first owner":                   firstOwner,
+	"linked owner":                  linkedOwner,
 	"an owner closes the setup":     ownerClosesSetup,
 	"making one closes the setup":   makingOwnerClosesSetup,
 	"the last owner stays":          lastOwner,
@@ -56,6 +57,23 @@ func firstOwner(w *world) {
 	_, _, err := w.db().UserByLogin(w.Context(), "mallory", false)
 	w.is("who was refused", err, authcore.ErrUserNotFound)
 	w.happened("user.create taken", "setup.close alice")
+}
+
+func linkedOwner(w *world) {
+	owner := w.add("alice", func(u *authcore.User) { u.Owner = true })
+	linked := func(what string, want bool) {
+		w.Helper()
+		got, err := w.db().LinkedOwnerExists(w.Context())
+		w.must(err)
+		w.same(what, want, got)
+	}
+	w.link(w.add("bob", nil), "b")
+	linked("another's account", false)
+	w.link(owner, "a")
+	linked("the owner's", true)
+	w.add("carol", func(u *authcore.User) { u.Owner = true })
+	w.must(w.db().SetStatus(w.Context(), owner.ID, authcore.Disabled, w.event(authcore.UserDisable, "alice")))
+	linked("of an owner who is disabled", false)
 }
 
 func ownerClosesSetup(w *world) {

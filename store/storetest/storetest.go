@@ -25,6 +25,7 @@ type Store interface {
 	DeleteEnded(ctx context.Context, now, idleBefore time.Time, after string) (next string, more bool, err error)
 	RootSessions(ctx context.Context, user authcore.UserID, after string, now, idleBefore time.Time, limit int) ([]store.RootSession, error)
 	OwnerExists(ctx context.Context) (bool, error)
+	LinkedOwnerExists(ctx context.Context) (bool, error)
 	BindKey(ctx context.Context, id string) error
 	TakeLease(ctx context.Context, name, holder string, d time.Duration) (bool, error)
 	DropLease(ctx context.Context, name, holder string) error
