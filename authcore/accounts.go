@@ -147,6 +147,7 @@ type Accounts struct {
 	ByAddress    *limit.Limiter // failed proofs per client address
 	ByAccount    *limit.Limiter // failed proofs per account, known or not
 	ByFactor     *limit.Limiter // failed second factors per account
+	Spread       *limit.Spread  // wrong sign-ins by client address
 	Notices      *limit.Limiter // audit events about refusals per client address
 	Tally        *Tally         // may be nil
 	Now          func() time.Time

@@ -12,6 +12,7 @@ type Action string
 // The catalogue of actions.
 const (
 	UserLogin        Action = "user.login"
+	LoginAlarm       Action = "login.alarm" // one address tries many accounts
 	UserLogout       Action = "user.logout"
 	UserConfirm      Action = "user.confirm" // a signed-in user proved it again
 	UserCreate       Action = "user.create"

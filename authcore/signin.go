@@ -3,6 +3,7 @@ package authcore
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -47,6 +48,7 @@ func (a *Accounts) signIn(ctx context.Context, actor Actor, in SignIn) (Secret, 
 			giveBack() // our trouble is not a failed attempt
 		}
 		if ErrLoginFailed.is(err) {
+			a.noticeSpread(actor, key)
 			a.Audit.Record(a.event(actor, UserLogin, TargetUser(user.ID), Failure, reason(err)))
 		} else {
 			a.refused(actor, UserLogin, TargetUser(user.ID), reason(err))
@@ -58,6 +60,21 @@ func (a *Accounts) signIn(ctx context.Context, actor Actor, in SignIn) (Secret, 
 		return "", Session{}, err
 	}
 	return a.startSession(ctx, actor, user, hash, in.Host)
+}
+
+// The wrong sign-ins of one address at so many different accounts, in so much time, are
+// an alarm: that is how passwords that were stolen elsewhere are tried.
+const (
+	AlarmAccounts = 20
+	AlarmWithin   = 10 * time.Minute
+)
+
+// noticeSpread takes down a wrong sign-in at an account, whether there is one or not.
+func (a *Accounts) noticeSpread(actor Actor, account string) {
+	if a.Spread.Try(caller(actor).Address, account) {
+		a.Tally.alarm()
+		a.Audit.Record(a.event(actor, LoginAlarm, "", Failure, fmt.Sprintf("%d different accounts, all with wrong passwords, within %s: somebody tries stolen ones", AlarmAccounts, AlarmWithin)))
+	}
 }
 
 // admitSignIn is admit for a sign-in, and gives the context to hash with. A device

@@ -8,6 +8,7 @@ type Tally struct {
 	signedIn, wrong, tooMany, busy, trouble atomic.Uint64
 
 	refused [2]atomic.Uint64 // by limit
+	alarms  atomic.Uint64
 }
 
 // The limits that a Tally tells apart.
@@ -26,12 +27,14 @@ type TallyStats struct {
 
 	ByAddress uint64 // attempts, other than sign-ins too, that the limit of the address refused
 	ByAccount uint64 // those that the limit of the account refused
+
+	Alarms uint64 // addresses that tried many accounts
 }
 
 // Stats gives the counters as they are now.
 func (t *Tally) Stats() TallyStats {
 	return TallyStats{SignedIn: t.signedIn.Load(), Wrong: t.wrong.Load(), TooMany: t.tooMany.Load(), Busy: t.busy.Load(),
-		Trouble: t.trouble.Load(), ByAddress: t.refused[byAddress].Load(), ByAccount: t.refused[byAccount].Load()}
+		Trouble: t.trouble.Load(), ByAddress: t.refused[byAddress].Load(), ByAccount: t.refused[byAccount].Load(), Alarms: t.alarms.Load()}
 }
 
 // signIn counts a sign-in by how it ended.
@@ -49,6 +52,13 @@ func (t *Tally) signIn(err error) {
 		t.busy.Add(1)
 	default:
 		t.trouble.Add(1)
+	}
+}
+
+// alarm counts an address that tried many accounts.
+func (t *Tally) alarm() {
+	if t != nil {
+		t.alarms.Add(1)
 	}
 }
 

@@ -2,6 +2,7 @@ package authcore_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -37,7 +38,15 @@ func TestTally(t *testing.T) {
 	gone, leave := context.WithCancel(t.Context())
 	leave()
 	try(gone, "192.0.2.5", "carol", "wrong")
-	want := authcore.TallyStats{SignedIn: 1, Wrong: 4, TooMany: 2, Busy: 1, Trouble: 1, ByAddress: 1, ByAccount: 1}
+	b.ByAddress, b.Spread = limit.New(0, 0, now), limit.NewSpread(authcore.AlarmAccounts, authcore.AlarmWithin, now)
+	for i := range authcore.AlarmAccounts {
+		if got := b.Tally.Stats().Alarms; got != 0 {
+			t.Fatalf("an alarm after %d accounts", i)
+		}
+		try(t.Context(), "192.0.2.6", fmt.Sprint("user", i), "wrong")
+		try(t.Context(), "192.0.2.6", fmt.Sprint("user", i), "wrong")
+	}
+	want := authcore.TallyStats{Alarms: 1, SignedIn: 1, Wrong: 44, TooMany: 2, Busy: 1, Trouble: 1, ByAddress: 1, ByAccount: 1}
 	if diff := cmp.Diff(want, b.Tally.Stats()); diff != "" {
 		t.Errorf("tally (-want +got):\n%s", diff)
 	}

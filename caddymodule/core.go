@@ -46,6 +46,7 @@ type core struct {
 	account   *limit.Limiter
 	factor    *limit.Limiter
 	notices   *limit.Limiter
+	spread    *limit.Spread
 	tally     authcore.Tally
 	measures  measures
 	attached  []attached
@@ -122,6 +123,7 @@ func (c *core) open(ctx context.Context, v values) error {
 	})
 	c.address = limit.New(v.address.burst, v.address.every, time.Now)
 	c.notices = limit.New(5, time.Minute, time.Now)
+	c.spread = limit.NewSpread(authcore.AlarmAccounts, authcore.AlarmWithin, time.Now)
 	c.factor = limit.New(factorBurst, factorEvery, time.Now)
 	c.account = limit.New(v.account.burst, v.account.every, time.Now)
 	c.apply(v)
@@ -202,7 +204,7 @@ func (c *core) accounts(v values) (*authcore.Accounts, error) {
 		return nil, err
 	}
 	return &authcore.Accounts{Store: c.db, Sessions: c.sessions, Passwords: hasher, Rules: password.DefaultRules,
-		Register: v.register, Invites: v.invites(), PasswordOff: v.passwordOff, TokenSealer: c.key.NewSealer("provider tokens", time.Now), FactorSealer: c.key.NewSealer("second factor", time.Now), Lifetime: v.lifetime, Audit: c.audit, ByAddress: c.address, ByAccount: c.account, ByFactor: c.factor, Notices: c.notices, Tally: &c.tally, Now: time.Now}, nil
+		Register: v.register, Invites: v.invites(), PasswordOff: v.passwordOff, TokenSealer: c.key.NewSealer("provider tokens", time.Now), FactorSealer: c.key.NewSealer("second factor", time.Now), Lifetime: v.lifetime, Audit: c.audit, ByAddress: c.address, ByAccount: c.account, ByFactor: c.factor, Spread: c.spread, Notices: c.notices, Tally: &c.tally, Now: time.Now}, nil
 }
 
 func sleep(ctx context.Context, d time.Duration) bool {

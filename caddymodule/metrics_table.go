@@ -99,6 +99,8 @@ var metrics = []metric{
 	figures("gate_limit_refused_total", "Attempts, at sign-in and elsewhere, that a limit refused.", "limit",
 		value{"address", func(s *snapshot) float64 { return float64(s.tally.ByAddress) }},
 		value{"account", func(s *snapshot) float64 { return float64(s.tally.ByAccount) }}),
+	figure("gate_sign_in_alarms_total", "Times that one address had tried many accounts with wrong passwords.",
+		func(s *snapshot) float64 { return float64(s.tally.Alarms) }),
 
 	figure("gate_database_silence_seconds", "Time since the database was last heard.",
 		func(s *snapshot) float64 { return s.sessions.Silence.Seconds() }),
