@@ -108,14 +108,22 @@ func (a *Accounts) knownAs(ctx context.Context, d Device, key string, isEmail bo
 		return ""
 	}
 	user, _, err := a.Store.UserByLogin(ctx, key, isEmail)
-	if err != nil || !slices.ContainsFunc(d, func(p Proof) bool { return p.User == user.ID }) {
-		return ""
-	}
-	since, err := a.Store.ProofSince(ctx, user.ID)
 	if err != nil {
 		return ""
 	}
-	if p, known := d.proof(user.ID, since, a.Now()); known {
+	return a.knownTo(ctx, d, user.ID)
+}
+
+// knownTo is knownAs for a user.
+func (a *Accounts) knownTo(ctx context.Context, d Device, user UserID) string {
+	if !slices.ContainsFunc(d, func(p Proof) bool { return p.User == user }) {
+		return ""
+	}
+	since, err := a.Store.ProofSince(ctx, user)
+	if err != nil {
+		return ""
+	}
+	if p, known := d.proof(user, since, a.Now()); known {
 		return p.key()
 	}
 	return ""

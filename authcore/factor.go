@@ -25,30 +25,39 @@ func (f Factors) Has() bool { return f.TOTP != nil }
 // FactorUse is a proof of a second factor: a step of the TOTP, or a recovery code. Each
 // counts once.
 type FactorUse struct {
-	Step int64      // 0 for a recovery code
-	Code *TokenHash // nil for a step
+	Step   int64      // 0 for a recovery code
+	Sealed string     // the TOTP that the step is of
+	Code   *TokenHash // nil for a step
+}
+
+// FirstProof is what a sign-in that waits for the second factor has proven, and what must
+// still be so at its end.
+type FirstProof struct {
+	Since  time.Time // of a password, as ProofSince has it
+	Tokens bool      // the identity had tokens: without them the provider vouches no more
 }
 
 // FactorStore keeps second factors.
 type FactorStore interface {
 	// Factors gives the second factors of a user.
 	Factors(ctx context.Context, user UserID) (Factors, error)
-	// SetTOTP gives a user a TOTP and recovery codes in place of those there were, or
-	// returns ErrUserNotFound. The sessions of a root of the user are as if they had been
-	// proven so from then on.
-	SetTOTP(ctx context.Context, user UserID, t TOTP, codes []TokenHash, root SessionID, amr []string, ev Event) error
+	// SetTOTP gives an active user a TOTP and recovery codes in place of the TOTP that is
+	// sealed so, empty for none: else ErrFactorExists. The sessions of a root of the user,
+	// else ErrSessionNotFound, are as if they had been proven so from then on; all others
+	// of the user end.
+	SetTOTP(ctx context.Context, user UserID, t TOTP, replaces string, codes []TokenHash, root SessionID, amr []string, ev Event) error
 	// ReplaceRecoveryCodes replaces the recovery codes of a user who has a TOTP, else
 	// ErrNoFactor.
 	ReplaceRecoveryCodes(ctx context.Context, user UserID, codes []TokenHash, ev Event) error
-	// RemoveFactors takes all second factors from a user, or returns ErrNoFactor.
-	RemoveFactors(ctx context.Context, user UserID, ev Event) error
+	// RemoveFactors takes all second factors from a user, or returns ErrNoFactor. The
+	// sessions of a root are as if they had been proven without; all others end.
+	RemoveFactors(ctx context.Context, user UserID, keep SessionID, ev Event) error
 	// UseFactor uses a second factor up: ErrFactorWrong where it was used, or is none.
 	UseFactor(ctx context.Context, user UserID, use FactorUse, ev Event) error
 	// CreateProvenSession adds a root session of an active user and uses the second
-	// factor up. The first proof must still be good: of a password that it is of since,
-	// as ProofSince has it, of an identity that the user has it. Else ErrLoginFailed, or
+	// factor up. The first proof must still be good, else ErrLoginFailed; or
 	// ErrFactorWrong.
-	CreateProvenSession(ctx context.Context, s Session, token TokenHash, since time.Time, use FactorUse, ev Event) error
+	CreateProvenSession(ctx context.Context, s Session, token TokenHash, first FirstProof, use FactorUse, ev Event) error
 	// ProveFactor uses a second factor up and makes all sessions of a root of the user
 	// as if they were proven with it: ErrSessionNotFound, ErrFactorWrong.
 	ProveFactor(ctx context.Context, root SessionID, user UserID, amr []string, use FactorUse, ev Event) error
@@ -59,15 +68,16 @@ var (
 	ErrFactorRequired = &Error{Kind: Unauthenticated, Code: "factor_required", Message: "Please enter the code of your second factor."}
 	ErrFactorWrong    = &Error{Kind: Unauthenticated, Code: "factor_wrong", Field: "code",
 		Message: "This code is not right, or was used already. Wait for the next one in your app."}
-	ErrNoFactor  = &Error{Kind: NotFound, Code: "factor_not_found", Message: "There is no second factor on this account."}
-	ErrFactorOld = &Error{Kind: Unauthenticated, Code: "factor_too_late", Message: "That took too long. Please sign in again."}
+	ErrNoFactor     = &Error{Kind: NotFound, Code: "factor_not_found", Message: "There is no second factor on this account."}
+	ErrFactorExists = &Error{Kind: Conflict, Code: "factor_exists", Message: "The second factor of this account was changed meanwhile. Load the page again."}
+	ErrFactorOld    = &Error{Kind: Unauthenticated, Code: "factor_too_late", Message: "That took too long. Please sign in again."}
 )
 
 // Awaited is a sign-in whose first proof was good, and that waits for the second factor.
 // It is kept nowhere: whoever shows it to the browser seals it.
 type Awaited struct {
 	User            UserID
-	Since           time.Time // of the password, as ProofSince has it; zero for a provider
+	First           FirstProof
 	Identity        IdentityID
 	Provider        string
 	ProviderSession string

@@ -29,8 +29,11 @@ func (a *Accounts) NewTOTP() totp.Secret { return totp.NewSecret() }
 // of it, and gives the recovery codes, which nothing can show again. What there was
 // before is replaced. amr is how the session was proven so far: it counts as proven with
 // the factor from then on. ErrFactorWrong for another code.
-func (a *Accounts) EnrolTOTP(ctx context.Context, actor Actor, amr []string, secret totp.Secret, code string) ([]Secret, error) {
-	giveBack, err := a.admitFactor(actor, actor.User)
+//
+// Where there is a second factor already, old must be a code of it: ErrFactorWrong with
+// the field old_code. All other sessions of the user end.
+func (a *Accounts) EnrolTOTP(ctx context.Context, actor Actor, amr []string, secret totp.Secret, code, old string) ([]Secret, error) {
+	giveBack, err := a.admitFactor(actor, actor.User, code, "")
 	if err != nil {
 		return nil, err
 	}
@@ -40,9 +43,24 @@ func (a *Accounts) EnrolTOTP(ctx context.Context, actor Actor, amr []string, sec
 		return nil, ErrFactorWrong
 	}
 	giveBack()
+	present, err := a.Store.Factors(ctx, actor.User)
+	if err != nil {
+		return nil, err
+	}
+	var replaces string
+	if present.Has() {
+		replaces = present.TOTP.Sealed
+		if err := a.CheckFactor(ctx, actor, old); ErrFactorWrong.is(err) {
+			e := *ErrFactorWrong
+			e.Field = "old_code"
+			return nil, &e
+		} else if err != nil {
+			return nil, err
+		}
+	}
 	texts, hashes := newRecoveryCodes(actor.User)
 	t := TOTP{Sealed: a.FactorSealer.Seal([]byte(string(actor.User) + secret.Base32())), LastStep: step, CreatedAt: now}
-	if err := a.Store.SetTOTP(ctx, actor.User, t, hashes, actor.Session, withFactor(amr), a.event(actor, FactorSet, TargetUser(actor.User), Success, "TOTP")); err != nil {
+	if err := a.Store.SetTOTP(ctx, actor.User, t, replaces, hashes, actor.Session, withFactor(amr), a.event(actor, FactorSet, TargetUser(actor.User), Success, "TOTP")); err != nil {
 		return nil, err
 	}
 	a.changed(ChangeUser, string(actor.User))
@@ -52,7 +70,7 @@ func (a *Accounts) EnrolTOTP(ctx context.Context, actor Actor, amr []string, sec
 
 // CheckFactor takes a second factor of the user who acts, for a change of second factors.
 func (a *Accounts) CheckFactor(ctx context.Context, actor Actor, typed string) error {
-	giveBack, err := a.admitFactor(actor, actor.User)
+	giveBack, err := a.admitFactor(actor, actor.User, typed, "")
 	if err != nil {
 		return err
 	}
@@ -78,9 +96,10 @@ func (a *Accounts) RenewRecoveryCodes(ctx context.Context, actor Actor) ([]Secre
 	return texts, a.Store.ReplaceRecoveryCodes(ctx, actor.User, hashes, a.event(actor, FactorCodes, TargetUser(actor.User), Success, ""))
 }
 
-// RemoveFactors takes all second factors from a user.
+// RemoveFactors takes all second factors from a user, and ends all sessions but that of
+// the actor: they were proven by what is gone.
 func (a *Accounts) RemoveFactors(ctx context.Context, actor Actor, user UserID) error {
-	err := a.Store.RemoveFactors(ctx, user, a.event(actor, FactorRemove, TargetUser(user), Success, ""))
+	err := a.Store.RemoveFactors(ctx, user, actor.Session, a.event(actor, FactorRemove, TargetUser(user), Success, ""))
 	if err == nil {
 		a.changed(ChangeUser, string(user))
 	}
@@ -111,17 +130,21 @@ func newRecoveryCodes(user UserID) (texts []Secret, hashes []TokenHash) {
 // recoveryHash hashes a recovery code of a user as it was typed. Nobody else's has the
 // same.
 func recoveryHash(user UserID, typed string) TokenHash {
-	typed = strings.Map(func(r rune) rune {
+	return HashToken(string(user) + ":" + strings.ToLower(plainCode(typed)))
+}
+
+// plainCode is a code as it was typed without what people put in between.
+func plainCode(typed string) string {
+	return strings.Map(func(r rune) rune {
 		if r == '-' || r == ' ' {
 			return -1
 		}
 		return r
-	}, strings.ToLower(typed))
-	return HashToken(string(user) + ":" + typed)
+	}, typed)
 }
 
 // isRecoveryCode tells a recovery code from a code of a TOTP, by its length.
-func isRecoveryCode(typed string) bool { return len(strings.Trim(typed, " ")) > 8 }
+func isRecoveryCode(typed string) bool { return len(plainCode(typed)) > 8 }
 
 // maxTypedCode is the longest code that is looked at, in bytes.
 const maxTypedCode = 64
@@ -151,16 +174,28 @@ func (a *Accounts) factorUse(user UserID, f Factors, typed string) (FactorUse, e
 	if !ok {
 		return FactorUse{}, ErrFactorWrong
 	}
-	return FactorUse{Step: step}, nil
+	return FactorUse{Step: step, Sealed: f.TOTP.Sealed}, nil
 }
 
 var errForeignFactor = errors.New("the second factor that is kept is of another user")
 
 // admitFactor takes one attempt from the limits of the address and of the user's second
-// factor, and returns how to give it back. A device that knows the user has no limit of
-// its own here: who comes to be asked has proven the first factor already.
-func (a *Accounts) admitFactor(actor Actor, user UserID) (giveBack func(), err error) {
-	address, factor := caller(actor).Address, "factor:"+string(user)
+// factor, and returns how to give it back. So that somebody who knows the first factor
+// alone, or has stolen one session, does not use up the attempts of others, those of
+// sign-ins, of sessions, of recovery codes, which nobody can guess, and of each device
+// that knows the user are counted apart.
+func (a *Accounts) admitFactor(actor Actor, user UserID, typed, device string) (giveBack func(), err error) {
+	if device != "" {
+		if ok, _ := a.ByFactor.Take(device); ok {
+			return func() { a.ByFactor.GiveBack(device) }, nil
+		}
+	}
+	address, factor := caller(actor).Address, "sign-in:"+string(user)
+	if isRecoveryCode(typed) {
+		factor = "recovery:" + string(user)
+	} else if actor.Kind == ActorUser {
+		factor = "session:" + string(user)
+	}
 	if ok, after := a.ByAddress.Take(address); !ok {
 		a.Tally.limited(byAddress)
 		return nil, ErrTooManyAttempts.After(after)
@@ -178,8 +213,8 @@ func (a *Accounts) admitFactor(actor Actor, user UserID) (giveBack func(), err e
 // FinishSignIn takes the second factor of a sign-in that waits for it, and makes the
 // session. ErrFactorWrong for a code that is not right, or was used; ErrTooManyAttempts;
 // ErrLoginFailed where the first proof is not good any more.
-func (a *Accounts) FinishSignIn(ctx context.Context, actor Actor, w Awaited, typed string) (Secret, Session, error) {
-	token, s, err := a.finishSignIn(ctx, actor, w, typed)
+func (a *Accounts) FinishSignIn(ctx context.Context, actor Actor, w Awaited, device Device, typed string) (Secret, Session, error) {
+	token, s, err := a.finishSignIn(ctx, actor, w, device, typed)
 	a.Tally.signIn(err)
 	if err == nil && w.Also != nil {
 		return a.alsoLink(ctx, actor, token, s, w.Also)
@@ -187,8 +222,8 @@ func (a *Accounts) FinishSignIn(ctx context.Context, actor Actor, w Awaited, typ
 	return token, s, err
 }
 
-func (a *Accounts) finishSignIn(ctx context.Context, actor Actor, w Awaited, typed string) (Secret, Session, error) {
-	giveBack, err := a.admitFactor(actor, w.User)
+func (a *Accounts) finishSignIn(ctx context.Context, actor Actor, w Awaited, device Device, typed string) (Secret, Session, error) {
+	giveBack, err := a.admitFactor(actor, w.User, typed, a.knownTo(ctx, device, w.User))
 	if err != nil {
 		return "", Session{}, err
 	}
@@ -205,7 +240,7 @@ func (a *Accounts) finishSignIn(ctx context.Context, actor Actor, w Awaited, typ
 	s, token, hash := a.newSession(actor, &w)
 	if err == nil {
 		by := Actor{Kind: ActorUser, User: w.User, Session: s.ID, Client: actor.Client}
-		err = a.Store.CreateProvenSession(ctx, s, hash, w.Since, use, a.event(by, UserLogin, TargetUser(w.User), Success, w.how()+", "+use.how()))
+		err = a.Store.CreateProvenSession(ctx, s, hash, w.First, use, a.event(by, UserLogin, TargetUser(w.User), Success, w.how()+", "+use.how()))
 	}
 	if err != nil {
 		a.Audit.Record(a.event(actor, UserLogin, TargetUser(w.User), Failure, "second factor: "+coded(err)))
@@ -258,7 +293,7 @@ func withFactor(amr []string) []string {
 // ProveFactor takes the second factor of the user of a session, which counts for all
 // sessions of its root from then on.
 func (a *Accounts) ProveFactor(ctx context.Context, actor Actor, amr []string, typed string) error {
-	giveBack, err := a.admitFactor(actor, actor.User)
+	giveBack, err := a.admitFactor(actor, actor.User, typed, "")
 	if err != nil {
 		return err
 	}
@@ -286,7 +321,7 @@ func (a *Accounts) awaitsAfter(ctx context.Context, user UserID, proven password
 	if err != nil {
 		return err
 	}
-	err = a.awaits(ctx, Awaited{User: user, Since: since, AMR: []string{"pwd"}, Host: host})
+	err = a.awaits(ctx, Awaited{User: user, First: FirstProof{Since: since}, AMR: []string{"pwd"}, Host: host})
 	if !ErrFactorRequired.is(err) {
 		return err
 	}

@@ -233,7 +233,7 @@ func (a *Accounts) renewable(i *Identity, w *Vouched) error {
 func (a *Accounts) begin(ctx context.Context, actor Actor, in *ProviderSignIn, cmd *IdentitySignIn) (token Secret, waits, err error) {
 	user, by := cmd.Identity.User, "provider "+in.Who.Provider
 	who := Actor{Kind: ActorUser, User: user, Client: actor.Client}
-	awaited := Awaited{User: user, Identity: cmd.Identity.ID, Provider: in.Who.Provider, ProviderSession: in.Who.Session,
+	awaited := Awaited{User: user, Identity: cmd.Identity.ID, First: FirstProof{Tokens: cmd.Identity.Tokens != ""}, Provider: in.Who.Provider, ProviderSession: in.Who.Session,
 		AuthTime: in.Who.AuthTime, AMR: []string{"fed"}, Host: in.Host, Also: in.Also}
 	if u := cmd.NewUser; u != nil {
 		cmd.Events = append(cmd.Events, a.welcome(who, by, &in.Who, cmd))

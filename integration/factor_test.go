@@ -345,3 +345,74 @@ func TestSecondFactorAfterProvider(t *testing.T) {
 		t.Errorf("the provider's site: %s", got.Status)
 	}
 }
+
+// A second factor stays the only way: sessions of before end, it is not replaced without
+// a code, and nobody keeps its user out.
+func TestSecondFactorHolds(t *testing.T) {
+	t.Parallel()
+	s := start(t, factorGate)
+	withOwner(t, s)
+	portal := s.URL("HTTPS", "auth.example.org")
+	gus := someone("gus")
+	s.addUser(t, gus)
+	alive := func(b *browser) bool { return b.fetch(portal+"/.gate/whoami").StatusCode == http.StatusOK }
+
+	// Two set one up at the same time: one has it, and the other is signed out.
+	both := []*browser{s.Client(t), s.Client(t)}
+	forms := make([]url.Values, 2)
+	for n, b := range both {
+		b.signIn(portal, gus)
+		page := b.get(portal + "/.gate/account/factor")
+		forms[n] = hiddenOf(page)
+		forms[n].Set("code", newPhone(t, page.Body).code(t))
+	}
+	won := make([]bool, 2)
+	var all sync.WaitGroup
+	for n, b := range both {
+		all.Go(func() {
+			won[n] = strings.Contains(b.post(portal+"/.gate/account/factor", forms[n]).Body, "Keep these recovery codes")
+		})
+	}
+	all.Wait()
+	if won[0] == won[1] || alive(both[0]) != won[0] || alive(both[1]) != won[1] {
+		t.Fatalf("who has set it up: %v, who is signed in: %v %v", won, alive(both[0]), alive(both[1]))
+	}
+
+	// An operator takes it away: what was proven with it is over.
+	s.must(t, "", "user", "reset-factor", "gus")
+	if alive(both[0]) || alive(both[1]) {
+		t.Error("a session outlives the second factor that it was proven with")
+	}
+
+	// Somebody with the password uses up the guesses; the user comes in with a browser of
+	// before, and with a recovery code from anywhere.
+	b := s.Client(t)
+	b.signIn(portal, gus)
+	app, codes := b.enrol(portal)
+	mallory := s.Client(t)
+	_, form := mallory.first(portal, gus)
+	refused := false
+	for n := 0; n < 20 && !refused; n++ {
+		form.Set("code", fmt.Sprintf("%06d", n))
+		refused = mallory.post(portal+"/.gate/factor", form).StatusCode == http.StatusTooManyRequests
+	}
+	if !refused {
+		t.Error("20 wrong codes are taken")
+	}
+	enter := func(what string, b *browser, code string, want int) {
+		t.Helper()
+		_, form := b.first(portal, gus)
+		form.Set("code", code)
+		if got := b.post(portal+"/.gate/factor", form); got.StatusCode != want {
+			t.Errorf("%s: %s", what, got.Status)
+		}
+	}
+	enter("a code from elsewhere", s.Client(t), app.code(t), http.StatusTooManyRequests)
+	b.post(portal+"/.gate/logout", url.Values{})
+	enter("a code in a known browser", b, app.code(t), http.StatusSeeOther)
+	enter("a recovery code from elsewhere", s.Client(t), codes[0], http.StatusSeeOther)
+
+	// Spaces within a code are none of it.
+	code := app.code(t)
+	enter("with spaces", b, strings.Join(strings.Split(code, ""), " "), http.StatusSeeOther)
+}

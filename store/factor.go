@@ -4,8 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"strings"
-	"time"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
 )
@@ -28,13 +28,17 @@ func (db *DB) Factors(ctx context.Context, user authcore.UserID) (authcore.Facto
 }
 
 // SetTOTP implements authcore.FactorStore.
-func (db *DB) SetTOTP(ctx context.Context, user authcore.UserID, t authcore.TOTP, codes []authcore.TokenHash, root authcore.SessionID, amr []string, ev authcore.Event) error {
+func (db *DB) SetTOTP(ctx context.Context, user authcore.UserID, t authcore.TOTP, replaces string, codes []authcore.TokenHash, root authcore.SessionID, amr []string, ev authcore.Event) error {
 	return db.command(ctx, durable, func(tx *tx) error {
-		if err := db.lockUser(tx, user); err != nil {
+		if err := asSession(db.lockActive(tx, user)); err != nil {
 			return err
 		}
-		if _, err := tx.exec("DELETE FROM totps WHERE user_id = ?", user); err != nil {
+		if replaced, err := affected(tx.exec("DELETE FROM totps WHERE user_id = ? AND sealed = ?", user, replaces)); err != nil {
 			return err
+		} else if has, err := hasTOTP(tx, user); err != nil {
+			return err
+		} else if has || replaced != (replaces != "") {
+			return authcore.ErrFactorExists
 		}
 		if _, err := tx.exec("INSERT INTO totps (user_id, sealed, last_step, created_at) VALUES (?, ?, ?, ?)", user, t.Sealed, t.LastStep, micros(t.CreatedAt)); err != nil {
 			return err
@@ -42,7 +46,10 @@ func (db *DB) SetTOTP(ctx context.Context, user authcore.UserID, t authcore.TOTP
 		if err := replaceCodes(tx, user, codes, ev); err != nil {
 			return err
 		}
-		if _, err := proveRoot(tx, root, user, amr); err != nil {
+		if err := proveRoot(tx, root, user, amr); err != nil {
+			return err
+		}
+		if _, err := deleteSessions(tx, user, root); err != nil {
 			return err
 		}
 		return noteUser(tx, user, ev)
@@ -66,12 +73,17 @@ func (db *DB) lockTOTP(tx *tx, user authcore.UserID) error {
 	if err := db.lockUser(tx, user); err != nil {
 		return err
 	}
-	var one int
-	err := tx.scan("SELECT 1 FROM totps WHERE user_id = ?", []any{user}, &one)
-	if errors.Is(err, sql.ErrNoRows) {
-		return authcore.ErrNoFactor
+	has, err := hasTOTP(tx, user)
+	if err == nil && !has {
+		err = authcore.ErrNoFactor
 	}
 	return err
+}
+
+func hasTOTP(tx *tx, user authcore.UserID) (bool, error) {
+	var n int
+	err := tx.scan("SELECT count(*) FROM totps WHERE user_id = ?", []any{user}, &n)
+	return n > 0, err
 }
 
 // ReplaceRecoveryCodes implements authcore.FactorStore.
@@ -88,7 +100,7 @@ func (db *DB) ReplaceRecoveryCodes(ctx context.Context, user authcore.UserID, co
 }
 
 // RemoveFactors implements authcore.FactorStore.
-func (db *DB) RemoveFactors(ctx context.Context, user authcore.UserID, ev authcore.Event) error {
+func (db *DB) RemoveFactors(ctx context.Context, user authcore.UserID, keep authcore.SessionID, ev authcore.Event) error {
 	return db.command(ctx, durable, func(tx *tx) error {
 		if err := db.lockTOTP(tx, user); err != nil {
 			return err
@@ -98,13 +110,36 @@ func (db *DB) RemoveFactors(ctx context.Context, user authcore.UserID, ev authco
 				return err
 			}
 		}
+		if _, err := deleteSessions(tx, user, keep); err != nil {
+			return err
+		}
+		if err := forgetProof(tx, keep); err != nil {
+			return err
+		}
 		return noteUser(tx, user, ev)
 	})
 }
 
+// forgetProof makes the sessions of a root, if there is one, as if they had been proven
+// without a second factor of ours.
+func forgetProof(tx *tx, root authcore.SessionID) error {
+	var text string
+	err := tx.scan("SELECT amr FROM sessions WHERE id = ?", []any{root}, &text)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	amr := strings.Fields(text)
+	if err != nil || !slices.Contains(amr, "otp") {
+		return err
+	}
+	amr = slices.DeleteFunc(amr, func(m string) bool { return m == "otp" || m == "mfa" })
+	_, err = tx.exec("UPDATE sessions SET amr = ? WHERE root_id = ?", strings.Join(amr, " "), root)
+	return err
+}
+
 // useFactor uses a second factor up: whoever's statement finds it unused has won.
 func useFactor(tx *tx, user authcore.UserID, use authcore.FactorUse) error {
-	query, args := "UPDATE totps SET last_step = ? WHERE user_id = ? AND last_step < ?", []any{use.Step, user, use.Step}
+	query, args := "UPDATE totps SET last_step = ? WHERE user_id = ? AND sealed = ? AND last_step < ?", []any{use.Step, user, use.Sealed, use.Step}
 	if use.Code != nil {
 		query, args = "DELETE FROM recovery_codes WHERE user_id = ? AND hash = ?", []any{user, use.Code.Hex()}
 	}
@@ -126,14 +161,17 @@ func (db *DB) UseFactor(ctx context.Context, user authcore.UserID, use authcore.
 }
 
 // CreateProvenSession implements authcore.FactorStore.
-func (db *DB) CreateProvenSession(ctx context.Context, s authcore.Session, token authcore.TokenHash, since time.Time, use authcore.FactorUse, ev authcore.Event) error {
+func (db *DB) CreateProvenSession(ctx context.Context, s authcore.Session, token authcore.TokenHash, first authcore.FirstProof, use authcore.FactorUse, ev authcore.Event) error {
 	return db.command(ctx, durable, func(tx *tx) error {
 		if err := db.lockActive(tx, s.UserID); err != nil {
 			return err
 		}
-		query, args := "SELECT 1 FROM passwords WHERE user_id = ? AND updated_at = ?", []any{s.UserID, micros(since)}
+		query, args := "SELECT 1 FROM passwords WHERE user_id = ? AND updated_at = ?", []any{s.UserID, micros(first.Since)}
 		if s.Identity != "" {
 			query, args = "SELECT 1 FROM identities WHERE user_id = ? AND id = ?", []any{s.UserID, s.Identity}
+			if first.Tokens {
+				query += " AND tokens <> ''"
+			}
 		}
 		var one int
 		if err := tx.scan(query, args, &one); errors.Is(err, sql.ErrNoRows) {
@@ -151,9 +189,18 @@ func (db *DB) CreateProvenSession(ctx context.Context, s authcore.Session, token
 	})
 }
 
-// proveRoot says how the sessions of a root of the user were proven.
-func proveRoot(tx *tx, root authcore.SessionID, user authcore.UserID, amr []string) (bool, error) {
-	return affected(tx.exec("UPDATE sessions SET amr = ? WHERE root_id = ? AND user_id = ?", strings.Join(amr, " "), root, user))
+// proveRoot says how the sessions of a root of the user were proven, or returns
+// ErrSessionNotFound.
+func proveRoot(tx *tx, root authcore.SessionID, user authcore.UserID, amr []string) error {
+	var one int
+	err := tx.scan("SELECT 1 FROM sessions WHERE id = ? AND user_id = ?", []any{root, user}, &one)
+	if errors.Is(err, sql.ErrNoRows) {
+		return authcore.ErrSessionNotFound
+	}
+	if err == nil {
+		_, err = tx.exec("UPDATE sessions SET amr = ? WHERE root_id = ?", strings.Join(amr, " "), root)
+	}
+	return err
 }
 
 // ProveFactor implements authcore.FactorStore.
@@ -165,11 +212,7 @@ func (db *DB) ProveFactor(ctx context.Context, root authcore.SessionID, user aut
 		if err := useFactor(tx, user, use); err != nil {
 			return err
 		}
-		ok, err := proveRoot(tx, root, user, amr)
-		if err == nil && !ok {
-			err = authcore.ErrSessionNotFound
-		}
-		if err != nil {
+		if err := proveRoot(tx, root, user, amr); err != nil {
 			return err
 		}
 		return note(tx, authcore.ChangeSession, string(root), ev)

@@ -56,7 +56,7 @@ func (h *Handler) factor(w http.ResponseWriter, r *http.Request, p Place) error 
 		redirect(w, Prefix+"login?"+form.Encode())
 		return nil
 	}
-	token, session, err := h.Accounts.FinishSignIn(r.Context(), authcore.Anonymous(p.Client), a.Awaited, r.PostForm.Get("code"))
+	token, session, err := h.Accounts.FinishSignIn(r.Context(), authcore.Anonymous(p.Client), a.Awaited, h.device(r, p), r.PostForm.Get("code"))
 	if err == nil {
 		return h.enter(w, r, p, token, session)
 	}
@@ -116,15 +116,16 @@ func (h *Handler) enrolPage(w http.ResponseWriter, r *http.Request, p Place) err
 		redirect(w, Prefix+"login?return_to="+Prefix+"account")
 		return nil
 	}
-	return h.showEnrol(w, r, p, live, r.URL.Query(), h.Accounts.NewTOTP(), http.StatusOK, nil)
-}
-
-func (h *Handler) showEnrol(w http.ResponseWriter, r *http.Request, p Place, live *authcore.Live, form url.Values, secret totp.Secret, status int, e *ErrorView) error {
-	d := enrolData{way: h.wayOf(p, form), Proof: form.Get("proof")}
+	secret := h.Accounts.NewTOTP()
 	text, err := json.Marshal(enrolment{live.Session.Root, secret.Base32()})
 	if err != nil {
 		return err
 	}
+	return h.showEnrol(w, r, p, live, r.URL.Query(), secret, h.Enrols.Seal(text), http.StatusOK, nil)
+}
+
+func (h *Handler) showEnrol(w http.ResponseWriter, r *http.Request, p Place, live *authcore.Live, form url.Values, secret totp.Secret, sealed string, status int, e *ErrorView) error {
+	d := enrolData{way: h.wayOf(p, form), Enrol: sealed, Proof: form.Get("proof")}
 	issuer := h.Brand
 	if p.Host != "" {
 		issuer += " " + p.Host
@@ -133,7 +134,7 @@ func (h *Handler) showEnrol(w http.ResponseWriter, r *http.Request, p Place, liv
 	if err != nil {
 		return err
 	}
-	d.QR, d.Secret, d.Enrol = template.HTML(qr), secret.Grouped(), h.Enrols.Seal(text) // QR is made of numbers alone
+	d.QR, d.Secret = template.HTML(qr), secret.Grouped() // QR is made of numbers alone
 	var providers providersData
 	if err := h.addProviders(r, live, &providers); err != nil {
 		return err
@@ -166,17 +167,9 @@ func (h *Handler) enrol(w http.ResponseWriter, r *http.Request, p Place) error {
 	if err != nil {
 		return err
 	}
-	factors, err := h.Accounts.Factors(r.Context(), live.Session.UserID)
-	if err != nil {
-		return err
-	}
-	actor := actorOf(live, p)
 	var codes []authcore.Secret
-	if err = h.proven(r, p, live, false); err == nil && factors.Has() {
-		err = inField(h.Accounts.CheckFactor(r.Context(), actor, r.PostForm.Get("old_code")), "code", "old_code")
-	}
-	if err == nil {
-		codes, err = h.Accounts.EnrolTOTP(r.Context(), actor, live.Session.AMR, secret, r.PostForm.Get("code"))
+	if err = h.proven(r, p, live, false); err == nil {
+		codes, err = h.Accounts.EnrolTOTP(r.Context(), actorOf(live, p), live.Session.AMR, secret, r.PostForm.Get("code"), r.PostForm.Get("old_code"))
 	}
 	if err == nil {
 		return h.showCodes(w, r, p, live, codes)
@@ -186,7 +179,7 @@ func (h *Handler) enrol(w http.ResponseWriter, r *http.Request, p Place) error {
 		return err
 	}
 	prob.headers(w.Header())
-	return h.showEnrol(w, r, p, live, r.PostForm, secret, prob.Status, errorView(prob))
+	return h.showEnrol(w, r, p, live, r.PostForm, secret, r.PostForm.Get("enrol"), prob.Status, errorView(prob))
 }
 
 // codesData is the Data of the page with new recovery codes.
