@@ -21,6 +21,7 @@ type Code struct {
 	Hash      TokenHash
 	Purpose   Purpose
 	Session   SessionID // handoff: the portal session that vouches
+	User      UserID    // recover, verify: whose it is
 	Host      string    // handoff: the host it is for
 	Browser   string    // handoff: hash of the flow cookie of the browser it is for
 	Data      string    // handoff: the path and query to return to

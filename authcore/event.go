@@ -32,6 +32,7 @@ const (
 	IdentityExpel    Action = "identity.expel"  // the provider vouches for somebody no more
 	AccessDenied     Action = "access.denied"   // a policy refused a request
 	AccessObserved   Action = "access.observed" // a policy that observes would have
+	MailLost         Action = "mail.lost"       // a message that could not be sent
 	SetupOpen        Action = "setup.open"
 	SetupClose       Action = "setup.close"
 	AuditDelete      Action = "audit.delete" // old events, for their age

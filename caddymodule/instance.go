@@ -15,6 +15,9 @@ import (
 	"github.com/gatehouse-auth/gatehouse/authcore/web"
 )
 
+// brand is shown on every page, and in every message.
+const brand = "Gatehouse"
+
 // instance is a configuration joined with its core: what requests use.
 type instance struct {
 	app      *App
@@ -45,7 +48,7 @@ func newInstance(a *App) (*instance, error) {
 	}
 	rt.broker = connect.NewBroker(a.providers, accounts)
 	rt.pages = &web.Handler{Accounts: accounts, Check: rt.check, Seals: web.NewSeals(a.core.key, time.Now), Providers: a.providers, Broker: rt.broker,
-		KnownOrigin: rt.knownOrigin, Apps: rt.apps, Tokens: a.acceptsTokens(), Keys: a.core.keys, Explain: rt.explain, Ready: a.core.db.Ping, Brand: "Gatehouse", Log: a.ctx.Slogger()}
+		KnownOrigin: rt.knownOrigin, Apps: rt.apps, Tokens: a.acceptsTokens(), Keys: a.core.keys, Explain: rt.explain, Ready: a.core.db.Ping, Brand: brand, Log: a.ctx.Slogger()}
 	return rt, nil
 }
 
