@@ -64,7 +64,11 @@ func (a *Accounts) SetPassword(ctx context.Context, actor Actor, id UserID, pw S
 	if actor.User == id {
 		keep = actor.Session
 	}
-	if err := a.Store.SetPassword(ctx, id, hash, keep, a.event(actor, PasswordChange, TargetUser(id), Success, "")); err != nil {
+	post, err := a.tell(u, Letter{Kind: MailPassword})
+	if err != nil {
+		return err
+	}
+	if err := a.Store.SetPassword(ctx, id, hash, keep, a.event(actor, PasswordChange, TargetUser(id), Success, ""), post...); err != nil {
 		return err
 	}
 	a.changed(ChangeUser, string(id))

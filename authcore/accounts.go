@@ -40,7 +40,7 @@ type UserStore interface {
 	ChangeGroups(ctx context.Context, id UserID, add, remove []string, ev Event) error
 	// SetPassword replaces the hash and ends the user's sessions but for the
 	// root keep, which may be empty.
-	SetPassword(ctx context.Context, id UserID, hash password.Hash, keep SessionID, ev Event) error
+	SetPassword(ctx context.Context, id UserID, hash password.Hash, keep SessionID, ev Event, post ...Post) error
 	// Rehash replaces a hash by one of the same password, if it is still old.
 	Rehash(ctx context.Context, id UserID, old, fresh password.Hash) error
 	// SetStatus enables a user, or disables one and ends the sessions; not the
@@ -108,6 +108,7 @@ type Store interface {
 	AccessStore
 	CodeStore
 	KeyStore
+	MailStore
 	IdentityStore
 }
 
@@ -141,6 +142,7 @@ type Accounts struct {
 	PasswordOff bool
 	TokenSealer *Sealer // for what providers issued
 	Lifetime    Lifetime
+	Mail        *Mailing // nil where none is sent
 	Audit       Recorder
 	ByAddress   *limit.Limiter // failed proofs per client address
 	ByAccount   *limit.Limiter // failed proofs per account, known or not

@@ -10,6 +10,7 @@ const (
 	PurposeSetup   Purpose = "setup"
 	PurposeInvite  Purpose = "invite"
 	PurposeHandoff Purpose = "handoff"
+	PurposeRecover Purpose = "recover" // to choose a new password
 	// What was used once and must not be used again; nobody redeems these.
 	PurposeConnect Purpose = "connect" // a sign-in with a provider
 	PurposeSignOut Purpose = "signout" // a provider's word of a sign-out

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/gatehouse-auth/gatehouse/authcore/limit"
 )
 
 // MailKind says what a message is about. It names the templates of the message.
@@ -13,14 +15,55 @@ type MailKind string
 
 // The kinds of message.
 const (
-	MailTest MailKind = "test" // what the doctor sends
+	MailTest     MailKind = "test"     // what the doctor sends
+	MailRecover  MailKind = "recover"  // a link to choose a new password
+	MailPassword MailKind = "password" // the password was changed
 )
 
 // MailKinds are all of them.
-var MailKinds = []MailKind{MailTest}
+var MailKinds = []MailKind{MailTest, MailRecover, MailPassword}
 
 // MailLife is how long a message is tried to be sent.
 const MailLife = 48 * time.Hour
+
+// Mailing is what the accounts need to send mail.
+type Mailing struct {
+	Sealer    *Sealer        // of what waits
+	ByMailbox *limit.Limiter // messages that strangers can cause, per address
+	Later     *Later
+	Origin    string // of the pages, for messages that no page has caused; may be empty
+}
+
+// letter makes a letter of a user a message.
+func (a *Accounts) letter(user UserID, l Letter) (Post, error) {
+	m, err := SealLetter(a.Mail.Sealer, a.Now(), user, l)
+	return Post{Mail: m}, err
+}
+
+// tell makes a message to a user of what was done to the account: where mail is sent,
+// and the user has an address that is verified.
+func (a *Accounts) tell(u User, l Letter) ([]Post, error) {
+	if a.Mail == nil || !u.EmailVerified || u.Status != Active {
+		return nil, nil
+	}
+	l.To, l.Username, l.Origin = u.Email, u.Username, a.Mail.Origin
+	post, err := a.letter(u.ID, l)
+	return []Post{post}, err
+}
+
+// admitMail takes an attempt from the limit of the client's address, and one from that
+// of what strangers can cause at a mail address, known or not.
+func (a *Accounts) admitMail(actor Actor, action Action, email string) error {
+	ok, after := a.ByAddress.Take(caller(actor).Address)
+	if ok {
+		ok, after = a.Mail.ByMailbox.Take(string(action) + " " + EmailKey(email))
+	}
+	if !ok {
+		a.refused(actor, action, TargetUser(actor.User), "too many attempts")
+		return ErrTooManyMails.After(after)
+	}
+	return nil
+}
 
 // MailID is a UUIDv7 in its text form.
 type MailID string

@@ -93,7 +93,7 @@ func (a *Accounts) RegisterUser(ctx context.Context, actor Actor, n NewUser, inv
 		return "", Session{}, err
 	}
 	if n.Email == "" {
-		return "", Session{}, &Error{Kind: Invalid, Code: "email_required", Field: "email", Message: "Please give your email address."}
+		return "", Session{}, ErrEmailRequired
 	}
 	u, err := n.user(a.Now())
 	if err != nil {

@@ -41,6 +41,9 @@ func newInstance(a *App) (*instance, error) {
 	if err := rt.findSites(); err != nil {
 		return nil, err
 	}
+	if accounts.Mail != nil {
+		accounts.Mail.Origin = rt.pagesOrigin()
+	}
 	if rt.signs() {
 		if err := a.core.keys.Want(a.ctx); err != nil { // they are read again soon
 			a.core.log().Error("the signing keys cannot be read, and what needs a signature is refused", zap.Error(err))
@@ -129,7 +132,7 @@ func holdsSecret(u *url.URL) bool {
 	if u.RawQuery == "" {
 		return false
 	}
-	for _, page := range []string{"callback", "setup", "register", "connect/", "logout", "account"} {
+	for _, page := range []string{"callback", "setup", "register", "recover", "connect/", "logout", "account"} {
 		if strings.HasPrefix(u.Path, web.Prefix+page) {
 			return true
 		}

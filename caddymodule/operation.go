@@ -38,6 +38,7 @@ var operations = map[string]operation{
 	"user.groups":    with(setGroups),
 	"user.email":     with(setEmail),
 	"user.invite":    with(invite),
+	"user.recover":   with(recoverUser),
 	"session.list":   with(listSessions),
 	"session.revoke": with(revokeSessions),
 	"token.add":      with(addToken),
@@ -163,6 +164,16 @@ func invite(ctx context.Context, c *console, a inviteArgs) (any, error) {
 	}
 	path := web.Prefix + "register?invite=" + token.Reveal()
 	return map[string]string{"link": c.origin + path}, nil
+}
+
+// recoverUser makes a link to choose a new password, for whoever the operator gives it.
+func recoverUser(ctx context.Context, c *console, a userArgs) (any, error) {
+	u, err := c.accounts.FindUser(ctx, a.User)
+	if err != nil {
+		return nil, err
+	}
+	link, until, err := c.accounts.RecoverUser(ctx, authcore.CommandLine(), u.ID, c.origin)
+	return map[string]string{"link": link.Reveal(), "until": until.Format(time.RFC1123)}, err
 }
 
 type sessionArgs struct {

@@ -262,23 +262,31 @@ func (db *DB) ChangeGroups(ctx context.Context, id authcore.UserID, add, remove 
 }
 
 // SetPassword implements authcore.UserStore.
-func (db *DB) SetPassword(ctx context.Context, id authcore.UserID, hash password.Hash, keep authcore.SessionID, ev authcore.Event) error {
+func (db *DB) SetPassword(ctx context.Context, id authcore.UserID, hash password.Hash, keep authcore.SessionID, ev authcore.Event, mail ...authcore.Post) error {
 	return db.command(ctx, durable, func(tx *tx) error {
 		if err := db.lockUser(tx, id); err != nil {
 			return err
 		}
-		ok, err := affected(tx.exec("UPDATE passwords SET hash = ?, updated_at = ? WHERE user_id = ?", hash, micros(ev.Time), id))
-		if err == nil && !ok {
-			_, err = tx.exec("INSERT INTO passwords (user_id, hash, updated_at) VALUES (?, ?, ?)", id, hash, micros(ev.Time))
-		}
-		if err != nil {
-			return err
-		}
-		if _, err := deleteSessions(tx, id, keep); err != nil {
-			return err
-		}
-		return noteUser(tx, id, ev)
+		return setPassword(tx, id, hash, keep, ev, mail)
 	})
+}
+
+// setPassword is SetPassword of a user who is locked.
+func setPassword(tx *tx, id authcore.UserID, hash password.Hash, keep authcore.SessionID, ev authcore.Event, mail []authcore.Post) error {
+	ok, err := affected(tx.exec("UPDATE passwords SET hash = ?, updated_at = ? WHERE user_id = ?", hash, micros(ev.Time), id))
+	if err == nil && !ok {
+		_, err = tx.exec("INSERT INTO passwords (user_id, hash, updated_at) VALUES (?, ?, ?)", id, hash, micros(ev.Time))
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := deleteSessions(tx, id, keep); err != nil {
+		return err
+	}
+	if err := post(tx, mail); err != nil {
+		return err
+	}
+	return noteUser(tx, id, ev)
 }
 
 // lockUser makes sure the user exists and stays as it is until commit.

@@ -36,6 +36,9 @@ func TestWhatPeopleTypeIsInert(t *testing.T) {
 		m.ID, m.At = "id", time.Unix(1e9, 0)
 		for what, text := range map[string]string{"subject": m.Subject, "text": m.Text, "HTML": m.HTML} {
 			for _, bad := range []string{"<script", "<a href=https://evil", "evil.example", "\nBcc:", "\u202e"} {
+				if what == "text" && strings.HasPrefix(bad, "<") {
+					continue // which is nothing there
+				}
 				if strings.Contains(text, bad) {
 					t.Errorf("%s: the %s holds %q:\n%s", kind, what, bad, text)
 				}

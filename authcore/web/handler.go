@@ -78,6 +78,10 @@ func (h *Handler) route(path string) (route, bool) {
 		return route{get: h.confirmPage, post: h.confirm, modes: onAll}, true
 	case "register":
 		return route{get: h.registerPage, post: h.register, modes: onPages}, true
+	case "recover":
+		return route{get: h.recoverPage, post: h.recover, modes: onPages}, true
+	case "recover/password":
+		return route{get: h.newPasswordPage, post: h.newPassword, modes: onPages}, true
 	case "setup":
 		return route{get: h.setupPage, post: h.setup, modes: onPages}, true
 	case "account":

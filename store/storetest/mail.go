@@ -9,9 +9,12 @@ import (
 )
 
 var mailTests = map[string]func(*world){
-	"mail":             mail,
-	"mail with a code": mailWithCode,
-	"race: one sends":  raceToSend,
+	"mail":               mail,
+	"mail with a code":   mailWithCode,
+	"race: one sends":    raceToSend,
+	"recover a password": recoverPassword,
+	"recovery, outdated": recoverOutdated,
+	"race: one recovery": raceToRecover,
 }
 
 // mailOf makes up a message of a user.
@@ -109,4 +112,96 @@ func raceToSend(w *world) {
 		w.must(err)
 	}
 	w.same("who may send it", int32(1), won.Load())
+}
+
+// recovery makes a recovery code of a user as that user is now.
+func (w *world) recovery(u authcore.User) authcore.TokenHash {
+	w.Helper()
+	since, err := w.db().ProofSince(w.Context(), u.ID)
+	w.must(err)
+	_, hash := authcore.NewToken()
+	w.must(w.db().PostMail(w.Context(), nil, authcore.Post{Code: &authcore.Code{Hash: hash, Purpose: authcore.PurposeRecover, User: u.ID,
+		Data: authcore.RecoveryState(since, u.Email), CreatedAt: w.now, ExpiresAt: w.now.Add(time.Hour)}}))
+	return hash
+}
+
+// recovers redeems a recovery code after a time, for the password "new".
+func (w *world) recovers(db Store, code authcore.TokenHash, after time.Duration, mail ...authcore.Post) error {
+	ev := w.event(authcore.PasswordChange, "recovered")
+	ev.Time = ev.Time.Add(after)
+	return db.Recover(w.Context(), code, hashOf("new"), ev, mail...)
+}
+
+func recoverPassword(w *world) {
+	u, bob := w.add("alice", nil), w.add("bob", nil)
+	_, token := w.signIn(u, nil)
+	_, bobs := w.signIn(bob, nil)
+	code := w.recovery(u)
+	got, err := w.db().CodeOf(w.Context(), authcore.PurposeRecover, code, w.now)
+	w.must(err)
+	w.same("whose it is", u.ID, got.User)
+	wrong := code
+	wrong[31] ^= 1
+	w.is("one bit changed", w.recovers(w.db(), wrong, time.Minute), authcore.ErrCodeInvalid)
+	w.is("too late", w.recovers(w.db(), code, time.Hour), authcore.ErrCodeInvalid)
+	w.alive("until then", true, token, bobs)
+	m := w.mailOf(u.ID, 0)
+	w.is("in time", w.recovers(w.db(), code, time.Minute, authcore.Post{Mail: m}), nil)
+	w.same("told", []authcore.Mail{m}, w.due(0, 10))
+	_, hash := w.read(u.ID)
+	w.same("the password", hashOf("new"), hash)
+	w.alive("afterwards", false, token)
+	w.alive("another user's", true, bobs)
+	w.is("a second time", w.recovers(w.db(), code, time.Minute), authcore.ErrCodeInvalid)
+	_, err = w.db().CodeOf(w.Context(), authcore.PurposeRecover, code, w.now)
+	w.is("looked at when it was used", err, authcore.ErrCodeInvalid)
+	w.changed("user " + string(u.ID))
+	w.happened("user.create alice", "user.create bob", "user.login alice", "user.login bob", "password.change recovered")
+}
+
+// A code is good for the user as that user was when it was made.
+func recoverOutdated(w *world) {
+	for name, change := range map[string]func(u authcore.User) error{
+		"password": func(u authcore.User) error {
+			ev := w.event(authcore.PasswordChange, u.Username)
+			ev.Time = ev.Time.Add(time.Second)
+			return w.db().SetPassword(w.Context(), u.ID, hashOf("other"), "", ev)
+		},
+		"everywhere": func(u authcore.User) error {
+			ev := w.event(authcore.SessionRevoke, u.Username)
+			ev.Time = ev.Time.Add(time.Second)
+			_, err := w.db().RevokeSessionsOf(w.Context(), u.ID, "", ev)
+			return err
+		},
+		"address": func(u authcore.User) error {
+			return w.db().SetEmail(w.Context(), u.ID, "else@example.com", w.event(authcore.UserUpdate, u.Username))
+		},
+		"disabled": func(u authcore.User) error {
+			return w.db().SetStatus(w.Context(), u.ID, authcore.Disabled, w.event(authcore.UserDisable, u.Username))
+		},
+		"again": func(u authcore.User) error { w.recovery(u); return nil },
+	} {
+		u := w.add(name, nil)
+		code := w.recovery(u)
+		w.must(change(u))
+		w.is(name, w.recovers(w.db(), code, time.Minute), authcore.ErrCodeInvalid)
+		if _, hash := w.read(u.ID); hash == hashOf("new") {
+			w.Errorf("%s: the password was set", name)
+		}
+	}
+	// A name that is shown changes nothing, nor does a hash of the same password.
+	u := w.add("profile", nil)
+	code := w.recovery(u)
+	w.must(w.db().UpdateProfile(w.Context(), u.ID, "Other", u.Email, w.event(authcore.UserUpdate, "profile")))
+	w.must(w.db().Rehash(w.Context(), u.ID, hashOf("old"), hashOf("same")))
+	w.is("profile", w.recovers(w.db(), code, time.Minute), nil)
+	none := w.user("none")
+	w.must(w.db().CreateUser(w.Context(), none, "", nil, w.event(authcore.UserCreate, "none")))
+	w.is("who had no password", w.recovers(w.db(), w.recovery(none), time.Minute), nil)
+}
+
+func raceToRecover(w *world) {
+	u := w.add("alice", nil)
+	code := w.recovery(u)
+	w.oneWon(w.atOnce(20, func(_ int, db Store) error { return w.recovers(db, code, time.Minute) }), authcore.ErrCodeInvalid)
 }
