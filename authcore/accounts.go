@@ -14,7 +14,7 @@ type UserStore interface {
 	// CreateUser adds a user. It returns ErrUsernameTaken or ErrEmailTaken, and
 	// where invite is not nil redeems that code or returns ErrInviteInvalid.
 	// The first owner closes the setup for good.
-	CreateUser(ctx context.Context, u User, hash password.Hash, invite *TokenHash, ev Event) error
+	CreateUser(ctx context.Context, u User, hash password.Hash, invite *TokenHash, ev Event, post ...Post) error
 	// CreateFirstOwner adds the first owner if the setup is open and the code is
 	// good; else ErrSetupClosed or ErrSetupToken.
 	CreateFirstOwner(ctx context.Context, u User, hash password.Hash, code TokenHash, ev Event) error
@@ -31,10 +31,10 @@ type UserStore interface {
 	Users(ctx context.Context, after string, limit int) ([]User, error)
 	// UpdateProfile changes name and address. Another address than the user has
 	// by then, whatever its case, is unverified. It returns ErrEmailTaken.
-	UpdateProfile(ctx context.Context, id UserID, name, email string, ev Event) error
-	// SetEmail changes the address alone, verified unless it is empty. It
-	// returns ErrEmailTaken.
-	SetEmail(ctx context.Context, id UserID, email string, ev Event) error
+	UpdateProfile(ctx context.Context, id UserID, name, email string, ev Event, post ...Post) error
+	// SetEmail changes the address alone, verified unless it is empty, and ends what
+	// would verify another one. It returns ErrEmailTaken.
+	SetEmail(ctx context.Context, id UserID, email string, ev Event, post ...Post) error
 	// ChangeGroups puts a user into groups and takes the user out of others,
 	// whatever else changes the user's groups meanwhile.
 	ChangeGroups(ctx context.Context, id UserID, add, remove []string, ev Event) error

@@ -11,6 +11,7 @@ const (
 	PurposeInvite  Purpose = "invite"
 	PurposeHandoff Purpose = "handoff"
 	PurposeRecover Purpose = "recover" // to choose a new password
+	PurposeVerify  Purpose = "verify"  // to prove an address, which is its Data
 	// What was used once and must not be used again; nobody redeems these.
 	PurposeConnect Purpose = "connect" // a sign-in with a provider
 	PurposeSignOut Purpose = "signout" // a provider's word of a sign-out

@@ -22,6 +22,7 @@ const (
 	UserGroups       Action = "user.groups"
 	UserOwner        Action = "user.owner"
 	PasswordChange   Action = "password.change"
+	EmailVerify      Action = "email.verify"
 	PasswordRecover  Action = "password.recover" // a link to choose a new one was asked for
 	SessionCreate    Action = "session.create"
 	SessionRevoke    Action = "session.revoke"

@@ -18,10 +18,14 @@ const (
 	MailTest     MailKind = "test"     // what the doctor sends
 	MailRecover  MailKind = "recover"  // a link to choose a new password
 	MailPassword MailKind = "password" // the password was changed
+	MailVerify   MailKind = "verify"   // a link that proves an address
+	// The address that is in force is told: another one was given, or has taken its place.
+	MailAddressAsked MailKind = "address-asked"
+	MailAddress      MailKind = "address"
 )
 
 // MailKinds are all of them.
-var MailKinds = []MailKind{MailTest, MailRecover, MailPassword}
+var MailKinds = []MailKind{MailTest, MailRecover, MailPassword, MailVerify, MailAddressAsked, MailAddress}
 
 // MailLife is how long a message is tried to be sent.
 const MailLife = 48 * time.Hour

@@ -32,6 +32,13 @@ type MailStore interface {
 	// does, if the user is active and what RecoveryState says of the user is what the
 	// code holds; else ErrCodeInvalid.
 	Recover(ctx context.Context, code TokenHash, hash password.Hash, ev Event, post ...Post) error
+	// PendingEmail is the address of the newest verification code of a user; empty for
+	// none.
+	PendingEmail(ctx context.Context, user UserID, now time.Time) (string, error)
+	// VerifyEmail redeems a verification code of a user who is active, and makes its
+	// address the user's, verified; it is taken from a user who has it unverified.
+	// ErrCodeInvalid, and ErrEmailTaken where another user has verified it.
+	VerifyEmail(ctx context.Context, code TokenHash, user UserID, ev Event, post ...Post) error
 }
 
 // RecoveryState is what a recovery code is bound to: with another password, or another

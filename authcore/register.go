@@ -85,8 +85,9 @@ func (a *Accounts) ImportUser(ctx context.Context, actor Actor, n NewUser, hash 
 
 // RegisterUser makes an account for somebody who registers, with a code where
 // registration is by invitation, and signs in. Nothing that a person types makes
-// an owner, a group or a verified address.
-func (a *Accounts) RegisterUser(ctx context.Context, actor Actor, n NewUser, invite Secret, host string) (Secret, Session, error) {
+// an owner, a group or a verified address; where mail is sent, a link that verifies it
+// is, which leads to origin.
+func (a *Accounts) RegisterUser(ctx context.Context, actor Actor, n NewUser, invite Secret, host, origin string) (Secret, Session, error) {
 	n.Owner, n.Groups, n.EmailVerified = false, nil, false
 	code, err := a.mayRegister(ctx, invite)
 	if err != nil {
@@ -108,8 +109,16 @@ func (a *Accounts) RegisterUser(ctx context.Context, actor Actor, n NewUser, inv
 	if err != nil {
 		return "", Session{}, err
 	}
+	var post []Post
+	if a.Mail != nil {
+		link, err := a.verification(u, u.Email, origin)
+		if err != nil {
+			return "", Session{}, err
+		}
+		post = append(post, link)
+	}
 	by := Actor{Kind: ActorUser, User: u.ID, Client: actor.Client}
-	if err := a.Store.CreateUser(ctx, u, hash, code, a.event(by, UserCreate, TargetUser(u.ID), Success, "registered")); err != nil {
+	if err := a.Store.CreateUser(ctx, u, hash, code, a.event(by, UserCreate, TargetUser(u.ID), Success, "registered"), post...); err != nil {
 		return "", Session{}, err
 	}
 	return a.startSession(ctx, actor, u, hash, host)

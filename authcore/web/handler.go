@@ -88,6 +88,10 @@ func (h *Handler) route(path string) (route, bool) {
 		return route{get: h.accountPage, modes: onAll}, true
 	case "account/profile":
 		return route{post: h.changeProfile, modes: onPages}, true
+	case "account/verify":
+		return route{post: h.sendVerification, modes: onPages}, true
+	case "verify-email":
+		return route{get: h.verifyPage, post: h.verifyEmail, modes: onPages}, true
 	case "account/password":
 		return route{post: h.changePassword, modes: onPages}, true
 	case "account/sessions/revoke":

@@ -54,7 +54,7 @@ func (h *Handler) registerPage(w http.ResponseWriter, r *http.Request, p Place) 
 
 // register makes an account and signs in.
 func (h *Handler) register(w http.ResponseWriter, r *http.Request, p Place) error {
-	token, session, err := h.Accounts.RegisterUser(r.Context(), authcore.Anonymous(p.Client), newUser(r.PostForm), secret(r, "invite"), p.Host)
+	token, session, err := h.Accounts.RegisterUser(r.Context(), authcore.Anonymous(p.Client), newUser(r.PostForm), secret(r, "invite"), p.Host, p.Origin)
 	if err != nil {
 		return h.formFailed(w, r, p, "register", err)
 	}

@@ -9,6 +9,8 @@ import (
 )
 
 var mailTests = map[string]func(*world){
+	"verify an address":  verifyEmail,
+	"race: one address":  raceToVerify,
 	"mail":               mail,
 	"mail with a code":   mailWithCode,
 	"race: one sends":    raceToSend,
@@ -204,4 +206,69 @@ func raceToRecover(w *world) {
 	u := w.add("alice", nil)
 	code := w.recovery(u)
 	w.oneWon(w.atOnce(20, func(_ int, db Store) error { return w.recovers(db, code, time.Minute) }), authcore.ErrCodeInvalid)
+}
+
+// verification makes a code that verifies an address of a user.
+func (w *world) verification(u authcore.User, email string) authcore.TokenHash {
+	w.Helper()
+	_, hash := authcore.NewToken()
+	w.must(w.db().PostMail(w.Context(), nil, authcore.Post{Code: &authcore.Code{Hash: hash, Purpose: authcore.PurposeVerify, User: u.ID, Data: email,
+		CreatedAt: w.now, ExpiresAt: w.now.Add(time.Hour)}}))
+	return hash
+}
+
+func (w *world) verifies(db Store, code authcore.TokenHash, u authcore.User, after time.Duration) error {
+	ev := w.event(authcore.EmailVerify, u.Username)
+	ev.Time = ev.Time.Add(after)
+	return db.VerifyEmail(w.Context(), code, u.ID, ev)
+}
+
+func verifyEmail(w *world) {
+	u, bob := w.add("alice", nil), w.add("bob", nil)
+	pending := func(what, want string, after time.Duration) {
+		w.Helper()
+		got, err := w.db().PendingEmail(w.Context(), u.ID, w.now.Add(after))
+		w.must(err)
+		w.same(what, want, got)
+	}
+	pending("at first", "", 0)
+	older := w.verification(u, "older@example.net")
+	code := w.verification(u, "Alice@Example.net")
+	pending("the newest", "Alice@Example.net", 0)
+	pending("when it has ended", "", time.Hour)
+	w.is("an older one", w.verifies(w.db(), older, u, 0), authcore.ErrCodeInvalid)
+	w.is("another user's", w.verifies(w.db(), code, bob, 0), authcore.ErrCodeInvalid)
+	w.is("too late", w.verifies(w.db(), code, u, time.Hour), authcore.ErrCodeInvalid)
+	w.is("as something else", w.recovers(w.db(), code, 0), authcore.ErrCodeInvalid)
+	w.is("in time", w.verifies(w.db(), code, u, 0), nil)
+	w.is("a second time", w.verifies(w.db(), code, u, 0), authcore.ErrCodeInvalid)
+	pending("afterwards", "", 0)
+	u.Email = "Alice@Example.net"
+	got, _ := w.read(u.ID)
+	w.same("the user", u, got)
+	w.changed("user " + string(u.ID))
+
+	w.is("of another who proved it", w.verifies(w.db(), w.verification(bob, "alice@example.net"), bob, 0), authcore.ErrEmailTaken)
+	squatter := w.add("squatter", func(u *authcore.User) { u.EmailVerified, u.Email = false, "bob@example.net" })
+	w.is("of another who did not", w.verifies(w.db(), w.verification(bob, "bob@example.net"), bob, 0), nil)
+	got, _ = w.read(squatter.ID)
+	w.same("who never proved it", "", got.Email)
+	w.changed("user "+string(u.ID), "user "+string(bob.ID), "user "+string(squatter.ID))
+
+	ends := w.verification(bob, "third@example.net")
+	w.must(w.db().SetEmail(w.Context(), bob.ID, "fourth@example.net", w.event(authcore.UserUpdate, "bob")))
+	w.is("after an operator's word", w.verifies(w.db(), ends, bob, 0), authcore.ErrCodeInvalid)
+	off := w.verification(u, "off@example.net")
+	w.must(w.db().SetStatus(w.Context(), u.ID, authcore.Disabled, w.event(authcore.UserDisable, "alice")))
+	w.is("when disabled", w.verifies(w.db(), off, u, 0), authcore.ErrCodeInvalid)
+}
+
+func raceToVerify(w *world) {
+	var users []authcore.User
+	var codes []authcore.TokenHash
+	for i := range 10 {
+		u := w.add(fmt.Sprint("user", i), nil)
+		users, codes = append(users, u), append(codes, w.verification(u, "one@example.net"))
+	}
+	w.oneWon(w.atOnce(20, func(i int, db Store) error { return w.verifies(db, codes[i/2], users[i/2], 0) }), authcore.ErrEmailTaken, authcore.ErrCodeInvalid)
 }
