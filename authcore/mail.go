@@ -1,6 +1,7 @@
 package authcore
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -22,10 +23,13 @@ const (
 	// The address that is in force is told: another one was given, or has taken its place.
 	MailAddressAsked MailKind = "address-asked"
 	MailAddress      MailKind = "address"
+	MailLinked       MailKind = "linked"   // a provider was linked
+	MailUnlinked     MailKind = "unlinked" // or unlinked
+	MailInvite       MailKind = "invite"   // a link to make an account
 )
 
 // MailKinds are all of them.
-var MailKinds = []MailKind{MailTest, MailRecover, MailPassword, MailVerify, MailAddressAsked, MailAddress}
+var MailKinds = []MailKind{MailTest, MailRecover, MailPassword, MailVerify, MailAddressAsked, MailAddress, MailLinked, MailUnlinked, MailInvite}
 
 // MailLife is how long a message is tried to be sent.
 const MailLife = 48 * time.Hour
@@ -53,6 +57,18 @@ func (a *Accounts) tell(u User, l Letter) ([]Post, error) {
 	l.To, l.Username, l.Origin = u.Email, u.Username, a.Mail.Origin
 	post, err := a.letter(u.ID, l)
 	return []Post{post}, err
+}
+
+// tellOf is tell for a user by the id.
+func (a *Accounts) tellOf(ctx context.Context, user UserID, l Letter) ([]Post, error) {
+	if a.Mail == nil {
+		return nil, nil
+	}
+	u, _, err := a.Store.UserByID(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	return a.tell(u, l)
 }
 
 // admitMail takes an attempt from the limit of the client's address, and one from that

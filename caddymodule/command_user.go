@@ -205,7 +205,7 @@ func userOwner() *cobra.Command {
 }
 
 func userInvite() *cobra.Command {
-	valid := "7d"
+	valid, to := "7d", ""
 	cmd := &cobra.Command{
 		Use:   "invite",
 		Short: "Makes a link with which one person may register (register invite), or sign in with a provider (new_users invite)",
@@ -215,12 +215,16 @@ func userInvite() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("%q is not a duration such as 12h or 7d", valid)
 			}
-			return once(cmd, false, "user.invite", inviteArgs{Valid: d}, func(made map[string]string) string {
+			return once(cmd, false, "user.invite", inviteArgs{Valid: d, Mail: to}, func(made map[string]string) string {
+				if to != "" {
+					return fmt.Sprintf("An invitation is on its way to %s, good for one account until %s.", to, time.Now().Add(d).Format(time.RFC1123))
+				}
 				return fmt.Sprintf("%s\n%sGood for one account until %s.", made["link"], howToUse(made["link"]), time.Now().Add(d).Format(time.RFC1123))
 			})
 		},
 	}
 	cmd.Flags().StringVar(&valid, "valid", valid, "how long the link is good")
+	cmd.Flags().StringVar(&to, "mail", "", "send the link to this address, which it verifies")
 	return cmd
 }
 

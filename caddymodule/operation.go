@@ -152,11 +152,20 @@ var (
 	})
 )
 
-type inviteArgs struct{ Valid time.Duration }
+type inviteArgs struct {
+	Valid time.Duration
+	Mail  string // to be sent to; empty: the link is printed
+}
 
 func invite(ctx context.Context, c *console, a inviteArgs) (any, error) {
 	if a.Valid <= 0 || a.Valid > 90*24*time.Hour {
 		return nil, errors.New("an invitation is good for up to 90 days")
+	}
+	if a.Mail != "" {
+		if c.origin == "" {
+			return nil, errors.New("where the link leads is known to a server that runs, or with a portal: start Caddy first")
+		}
+		return map[string]string{"mail": a.Mail}, c.accounts.InviteByMail(ctx, authcore.CommandLine(), a.Mail, c.origin, a.Valid)
 	}
 	token, err := c.accounts.Invite(ctx, authcore.CommandLine(), a.Valid)
 	if err != nil {

@@ -49,6 +49,11 @@ func (h *Handler) registerPage(w http.ResponseWriter, r *http.Request, p Place) 
 	}
 	d := h.registerData(p, q)
 	d.PasswordOff = !withPassword
+	if d.Email == "" && d.Invite != "" {
+		if d.Email, err = h.Accounts.InvitedAt(r.Context(), authcore.Secret(d.Invite)); err != nil {
+			return err
+		}
+	}
 	return h.show(w, r, p, http.StatusOK, "register", View{Data: d})
 }
 
