@@ -42,7 +42,17 @@ func (a *Accounts) SetEmail(ctx context.Context, actor Actor, id UserID, email s
 	if err := CheckEmail(email); err != nil {
 		return err
 	}
-	err := a.Store.SetEmail(ctx, id, email, a.event(actor, UserUpdate, TargetUser(id), Success, "email"))
+	u, _, err := a.Store.UserByID(ctx, id)
+	if err != nil {
+		return err
+	}
+	var post []Post
+	if EmailKey(u.Email) != EmailKey(email) {
+		if post, err = a.tell(u, Letter{Kind: MailAddress, Address: email}); err != nil {
+			return err
+		}
+	}
+	err = a.Store.SetEmail(ctx, id, email, a.event(actor, UserUpdate, TargetUser(id), Success, "email"), post...)
 	if err == nil {
 		a.changed(ChangeUser, string(id))
 	}
@@ -64,7 +74,11 @@ func (a *Accounts) SetPassword(ctx context.Context, actor Actor, id UserID, pw S
 	if actor.User == id {
 		keep = actor.Session
 	}
-	if err := a.Store.SetPassword(ctx, id, hash, keep, a.event(actor, PasswordChange, TargetUser(id), Success, "")); err != nil {
+	post, err := a.tell(u, Letter{Kind: MailPassword})
+	if err != nil {
+		return err
+	}
+	if err := a.Store.SetPassword(ctx, id, hash, keep, a.event(actor, PasswordChange, TargetUser(id), Success, ""), post...); err != nil {
 		return err
 	}
 	a.changed(ChangeUser, string(id))

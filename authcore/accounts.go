@@ -14,7 +14,7 @@ type UserStore interface {
 	// CreateUser adds a user. It returns ErrUsernameTaken or ErrEmailTaken, and
 	// where invite is not nil redeems that code or returns ErrInviteInvalid.
 	// The first owner closes the setup for good.
-	CreateUser(ctx context.Context, u User, hash password.Hash, invite *TokenHash, ev Event) error
+	CreateUser(ctx context.Context, u User, hash password.Hash, invite *TokenHash, ev Event, post ...Post) error
 	// CreateFirstOwner adds the first owner if the setup is open and the code is
 	// good; else ErrSetupClosed or ErrSetupToken.
 	CreateFirstOwner(ctx context.Context, u User, hash password.Hash, code TokenHash, ev Event) error
@@ -31,16 +31,16 @@ type UserStore interface {
 	Users(ctx context.Context, after string, limit int) ([]User, error)
 	// UpdateProfile changes name and address. Another address than the user has
 	// by then, whatever its case, is unverified. It returns ErrEmailTaken.
-	UpdateProfile(ctx context.Context, id UserID, name, email string, ev Event) error
-	// SetEmail changes the address alone, verified unless it is empty. It
-	// returns ErrEmailTaken.
-	SetEmail(ctx context.Context, id UserID, email string, ev Event) error
+	UpdateProfile(ctx context.Context, id UserID, name, email string, ev Event, post ...Post) error
+	// SetEmail changes the address alone, verified unless it is empty, and ends what
+	// would verify another one. It returns ErrEmailTaken.
+	SetEmail(ctx context.Context, id UserID, email string, ev Event, post ...Post) error
 	// ChangeGroups puts a user into groups and takes the user out of others,
 	// whatever else changes the user's groups meanwhile.
 	ChangeGroups(ctx context.Context, id UserID, add, remove []string, ev Event) error
 	// SetPassword replaces the hash and ends the user's sessions but for the
 	// root keep, which may be empty.
-	SetPassword(ctx context.Context, id UserID, hash password.Hash, keep SessionID, ev Event) error
+	SetPassword(ctx context.Context, id UserID, hash password.Hash, keep SessionID, ev Event, post ...Post) error
 	// Rehash replaces a hash by one of the same password, if it is still old.
 	Rehash(ctx context.Context, id UserID, old, fresh password.Hash) error
 	// SetStatus enables a user, or disables one and ends the sessions; not the
@@ -108,6 +108,7 @@ type Store interface {
 	AccessStore
 	CodeStore
 	KeyStore
+	MailStore
 	IdentityStore
 	FactorStore
 }
@@ -143,6 +144,7 @@ type Accounts struct {
 	TokenSealer  *Sealer // for what providers issued
 	FactorSealer *Sealer // for second factors
 	Lifetime     Lifetime
+	Mail         *Mailing // nil where none is sent
 	Audit        Recorder
 	ByAddress    *limit.Limiter // failed proofs per client address
 	ByAccount    *limit.Limiter // failed proofs per account, known or not

@@ -10,6 +10,8 @@ const (
 	PurposeSetup   Purpose = "setup"
 	PurposeInvite  Purpose = "invite"
 	PurposeHandoff Purpose = "handoff"
+	PurposeRecover Purpose = "recover" // to choose a new password
+	PurposeVerify  Purpose = "verify"  // to prove an address, which is its Data
 	// What was used once and must not be used again; nobody redeems these.
 	PurposeConnect Purpose = "connect" // a sign-in with a provider
 	PurposeSignOut Purpose = "signout" // a provider's word of a sign-out
@@ -21,6 +23,7 @@ type Code struct {
 	Hash      TokenHash
 	Purpose   Purpose
 	Session   SessionID // handoff: the portal session that vouches
+	User      UserID    // recover, verify: whose it is
 	Host      string    // handoff: the host it is for
 	Browser   string    // handoff: hash of the flow cookie of the browser it is for
 	Data      string    // handoff: the path and query to return to

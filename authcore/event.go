@@ -23,6 +23,8 @@ const (
 	UserGroups       Action = "user.groups"
 	UserOwner        Action = "user.owner"
 	PasswordChange   Action = "password.change"
+	EmailVerify      Action = "email.verify"
+	PasswordRecover  Action = "password.recover" // a link to choose a new one was asked for
 	SessionCreate    Action = "session.create"
 	SessionRevoke    Action = "session.revoke"
 	TokenCreate      Action = "token.create" // an access token
@@ -37,6 +39,7 @@ const (
 	IdentityExpel    Action = "identity.expel"  // the provider vouches for somebody no more
 	AccessDenied     Action = "access.denied"   // a policy refused a request
 	AccessObserved   Action = "access.observed" // a policy that observes would have
+	MailLost         Action = "mail.lost"       // a message that could not be sent
 	SetupOpen        Action = "setup.open"
 	SetupClose       Action = "setup.close"
 	AuditDelete      Action = "audit.delete" // old events, for their age

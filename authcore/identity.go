@@ -99,7 +99,7 @@ type IdentityStore interface {
 	// LinkIdentity links an account to its user: ErrIdentityTaken where it belongs to
 	// somebody, ErrCodeInvalid where once was used, ErrLoginFailed where the user is not
 	// active.
-	LinkIdentity(ctx context.Context, i Identity, once Code, ev Event) error
+	LinkIdentity(ctx context.Context, i Identity, once Code, ev Event, post ...Post) error
 	// ConfirmIdentity takes over what the provider said when the user of a root session
 	// proved anew who that is, and makes all sessions of the root as if they were
 	// proven at i.UsedAt. ErrCodeInvalid where once was used, ErrSessionNotFound where
@@ -110,7 +110,7 @@ type IdentityStore interface {
 	// ErrIdentityNotFound, and
 	// ErrLastWayIn where the user could not sign in any more; a password counts only
 	// where passwords is true.
-	UnlinkIdentity(ctx context.Context, user UserID, id IdentityID, keep SessionID, passwords bool, ev Event) error
+	UnlinkIdentity(ctx context.Context, user UserID, id IdentityID, keep SessionID, passwords bool, ev Event, post ...Post) error
 	// LeaseIdentity makes holder the one who may renew the tokens of an identity, for a
 	// time by the database's clock, and gives the identity as it is then; ok is false
 	// while somebody else may. ErrIdentityNotFound.

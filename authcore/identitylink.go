@@ -29,7 +29,11 @@ func (a *Accounts) link(ctx context.Context, actor Actor, w Vouched, once Code) 
 	if i.Tokens == "" {
 		i.Groups = nil // nobody could ask again whether they still hold
 	}
-	if err := a.Store.LinkIdentity(ctx, i, once, a.event(actor, IdentityLink, TargetUser(actor.User), Success, "provider "+w.Provider)); err != nil {
+	post, err := a.tellOf(ctx, actor.User, Letter{Kind: MailLinked, Provider: w.Provider})
+	if err != nil {
+		return err
+	}
+	if err := a.Store.LinkIdentity(ctx, i, once, a.event(actor, IdentityLink, TargetUser(actor.User), Success, "provider "+w.Provider), post...); err != nil {
 		return err
 	}
 	a.changed(ChangeUser, string(actor.User))
@@ -79,9 +83,30 @@ func (a *Accounts) Unlink(ctx context.Context, actor Actor, user UserID, id Iden
 	if !id.plausible() {
 		return ErrIdentityNotFound
 	}
-	err := a.Store.UnlinkIdentity(ctx, user, id, actor.Session, !a.PasswordOff, a.event(actor, IdentityUnlink, TargetUser(user), Success, "identity "+string(id)))
+	post, err := a.tellUnlinked(ctx, user, id)
+	if err != nil {
+		return err
+	}
+	err = a.Store.UnlinkIdentity(ctx, user, id, actor.Session, !a.PasswordOff, a.event(actor, IdentityUnlink, TargetUser(user), Success, "identity "+string(id)), post...)
 	if err == nil {
 		a.changed(ChangeUser, string(user))
 	}
 	return err
+}
+
+// tellUnlinked is tell about an identity, by the name of its provider.
+func (a *Accounts) tellUnlinked(ctx context.Context, user UserID, id IdentityID) ([]Post, error) {
+	if a.Mail == nil {
+		return nil, nil
+	}
+	linked, err := a.Store.IdentitiesOf(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	for _, i := range linked {
+		if i.ID == id {
+			return a.tellOf(ctx, user, Letter{Kind: MailUnlinked, Provider: i.Provider})
+		}
+	}
+	return nil, ErrIdentityNotFound
 }

@@ -85,16 +85,22 @@ func (a *Accounts) ImportUser(ctx context.Context, actor Actor, n NewUser, hash 
 
 // RegisterUser makes an account for somebody who registers, with a code where
 // registration is by invitation, and signs in. Nothing that a person types makes
-// an owner, a group or a verified address.
-func (a *Accounts) RegisterUser(ctx context.Context, actor Actor, n NewUser, invite Secret, host string) (Secret, Session, error) {
+// an owner, a group or a verified address; an invitation that was sent to the address
+// verifies it. Where mail is sent, another address gets a link that leads to origin.
+func (a *Accounts) RegisterUser(ctx context.Context, actor Actor, n NewUser, invite Secret, host, origin string) (Secret, Session, error) {
 	n.Owner, n.Groups, n.EmailVerified = false, nil, false
 	code, err := a.mayRegister(ctx, invite)
 	if err != nil {
 		return "", Session{}, err
 	}
 	if n.Email == "" {
-		return "", Session{}, &Error{Kind: Invalid, Code: "email_required", Field: "email", Message: "Please give your email address."}
+		return "", Session{}, ErrEmailRequired
 	}
+	invited, err := a.invitedAt(ctx, code)
+	if err != nil {
+		return "", Session{}, err
+	}
+	n.EmailVerified = invited != "" && EmailKey(invited) == EmailKey(n.Email)
 	u, err := n.user(a.Now())
 	if err != nil {
 		return "", Session{}, err
@@ -108,8 +114,16 @@ func (a *Accounts) RegisterUser(ctx context.Context, actor Actor, n NewUser, inv
 	if err != nil {
 		return "", Session{}, err
 	}
+	var post []Post
+	if a.Mail != nil && !u.EmailVerified {
+		link, err := a.verification(u, u.Email, origin)
+		if err != nil {
+			return "", Session{}, err
+		}
+		post = append(post, link)
+	}
 	by := Actor{Kind: ActorUser, User: u.ID, Client: actor.Client}
-	if err := a.Store.CreateUser(ctx, u, hash, code, a.event(by, UserCreate, TargetUser(u.ID), Success, "registered")); err != nil {
+	if err := a.Store.CreateUser(ctx, u, hash, code, a.event(by, UserCreate, TargetUser(u.ID), Success, "registered"), post...); err != nil {
 		return "", Session{}, err
 	}
 	return a.startSession(ctx, actor, u, hash, host)
@@ -156,11 +170,69 @@ func (a *Accounts) MayRegister(ctx context.Context, invite Secret) (withPassword
 // Invite makes a link's code with which one person may register.
 func (a *Accounts) Invite(ctx context.Context, actor Actor, valid time.Duration) (Secret, error) {
 	if !a.Invites {
-		return "", &Error{Kind: Conflict, Code: "register_not_by_invite",
-			Message: "Invitations need \"register invite\", or a provider with \"new_users invite\", in the gate's configuration."}
+		return "", ErrNoInvites
 	}
 	token, hash := NewToken()
 	now := a.Now()
 	ev := a.event(actor, InvitationCreate, "", Success, "")
 	return token, a.Store.CreateCode(ctx, Code{Hash: hash, Purpose: PurposeInvite, CreatedAt: now, ExpiresAt: now.Add(valid)}, &ev)
 }
+
+// InvitePath is where an invitation leads, under the origin of the pages.
+const InvitePath = "/.gate/register"
+
+// InviteByMail sends an invitation to an address, which counts as verified if it is the
+// one that whoever was invited registers with: nobody else has the link.
+func (a *Accounts) InviteByMail(ctx context.Context, actor Actor, email, origin string, valid time.Duration) error {
+	switch {
+	case a.Mail == nil:
+		return ErrInviteMailOff
+	case !a.Invites:
+		return ErrNoInvites
+	case email == "":
+		return ErrEmailRequired
+	}
+	if err := CheckEmail(email); err != nil {
+		return err
+	}
+	token, hash := NewToken()
+	now := a.Now()
+	code := Code{Hash: hash, Purpose: PurposeInvite, Data: email, CreatedAt: now, ExpiresAt: now.Add(valid)}
+	post, err := a.letter("", Letter{Kind: MailInvite, To: email, Origin: origin, Link: Secret(origin + InvitePath + "?invite=" + token.Reveal()), Until: code.ExpiresAt})
+	if err != nil {
+		return err
+	}
+	post.Code = &code
+	ev := a.event(actor, InvitationCreate, "", Success, "by mail")
+	return a.Store.PostMail(ctx, &ev, post)
+}
+
+// invitedAt is the address that an invitation was sent to; empty where it was not.
+func (a *Accounts) invitedAt(ctx context.Context, code *TokenHash) (string, error) {
+	if code == nil {
+		return "", nil
+	}
+	c, err := a.Store.CodeOf(ctx, PurposeInvite, *code, a.Now())
+	if ErrCodeInvalid.is(err) {
+		return "", ErrInviteInvalid
+	}
+	return c.Data, err
+}
+
+// InvitedAt is the address that an invitation was sent to, for its form; empty where
+// it was not sent, or is not good.
+func (a *Accounts) InvitedAt(ctx context.Context, invite Secret) (string, error) {
+	hash := HashToken(invite.Reveal())
+	email, err := a.invitedAt(ctx, &hash)
+	if ErrInviteInvalid.is(err) {
+		err = nil
+	}
+	return email, err
+}
+
+// The errors of inviting.
+var (
+	ErrNoInvites = &Error{Kind: Conflict, Code: "register_not_by_invite",
+		Message: "Invitations need \"register invite\", or a provider with \"new_users invite\", in the gate's configuration."}
+	ErrInviteMailOff = &Error{Kind: Conflict, Code: "mail_disabled", Message: "To send an invitation, the gate's configuration needs a \"mail\" block."}
+)

@@ -18,6 +18,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/authcore"
 	"github.com/gatehouse-auth/gatehouse/authcore/access"
 	"github.com/gatehouse-auth/gatehouse/authcore/connect"
+	"github.com/gatehouse-auth/gatehouse/authcore/mail"
 	"github.com/gatehouse-auth/gatehouse/store"
 )
 
@@ -43,6 +44,8 @@ type App struct {
 	instance  atomic.Pointer[instance]
 	build     sync.Mutex
 	asking    asking
+	posting   posting
+	templates *mail.Templates // nil where no mail is sent
 }
 
 var (
@@ -70,6 +73,11 @@ func (a *App) Provision(ctx caddy.Context) error {
 	}
 	if a.providers, err = newProviders(a.values.providers); err != nil {
 		return err
+	}
+	if m := a.values.mail; m != nil {
+		if a.templates, err = mail.ParseTemplates(m.templates); err != nil {
+			return fmt.Errorf("mail: %w", err)
+		}
 	}
 	held, _, err := cores.LoadOrNew(a.values.database.Key(), func() (caddy.Destructor, error) {
 		return newCore(a.values.database), nil
@@ -150,6 +158,7 @@ func (a *App) Start() error {
 	}
 	a.core.attach(a, a.values)
 	a.asking.start(rt)
+	a.posting.start(rt)
 	return a.core.offerSetup(ctx, rt, a.log)
 }
 
@@ -181,6 +190,7 @@ func (a *App) Cleanup() error {
 		return nil // Provision had not come that far
 	}
 	a.asking.end()
+	a.posting.end()
 	a.core.detach(a)
 	_, err := cores.Delete(a.values.database.Key())
 	return err

@@ -67,6 +67,7 @@ var options = words{
 	}),
 	"password": one(func(s *Settings) *string { return &s.Password }),
 	"policy":   parsePolicy,
+	"mail":     parseMail,
 }
 
 func init() {

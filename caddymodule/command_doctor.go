@@ -11,12 +11,13 @@ import (
 
 func doctorCommand() *cobra.Command {
 	var asJSON bool
+	var mailTo string
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Checks configuration, database, clock and files",
+		Short: "Checks configuration, database, clock, mail and files",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			found := diagnose(cmd)
+			found := diagnose(cmd, mailTo)
 			if asJSON {
 				if err := printJSON(cmd.OutOrStdout(), found); err != nil {
 					return err
@@ -38,17 +39,19 @@ func doctorCommand() *cobra.Command {
 			return nil
 		},
 	}
+	cmd.Flags().StringVar(&mailTo, "mail", "", "send a test message to this address")
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }
 
 // diagnose gathers all findings; what cannot be looked at is one itself.
-func diagnose(cmd *cobra.Command) []finding {
+func diagnose(cmd *cobra.Command, mailTo string) []finding {
 	t, err := readTarget(cmd)
 	if err != nil {
 		return []finding{wrong("configuration", "%v", err)}
 	}
 	found := append(examineSettings(t.values), t.examineSites(cmd.Context())...)
+	found = append(found, t.values.mail.examine(cmd.Context(), mailTo, t.values.portalText()))
 	if path := t.values.database.Path; path != "" {
 		found = append(found, examineFiles(path)...)
 		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {

@@ -20,7 +20,7 @@ import (
 
 func userCommand() *cobra.Command {
 	return parent(&cobra.Command{Use: "user", Short: "Adds, lists and changes users"},
-		userAdd(), userList(), userShow(), userUnlink(), userPassword(), userGroup(), userEmail(), userResetFactor(), userOwner(), userInvite(),
+		userAdd(), userList(), userShow(), userUnlink(), userPassword(), userGroup(), userEmail(), userResetFactor(), userOwner(), userInvite(), userRecover(),
 		userStatus("disable", authcore.Disabled, "Disables a user and ends the sessions"),
 		userStatus("enable", authcore.Active, "Enables a user that was disabled"))
 }
@@ -279,7 +279,7 @@ func userOwner() *cobra.Command {
 }
 
 func userInvite() *cobra.Command {
-	valid := "7d"
+	valid, to := "7d", ""
 	cmd := &cobra.Command{
 		Use:   "invite",
 		Short: "Makes a link with which one person may register (register invite), or sign in with a provider (new_users invite)",
@@ -289,15 +289,40 @@ func userInvite() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("%q is not a duration such as 12h or 7d", valid)
 			}
-			return once(cmd, false, "user.invite", inviteArgs{Valid: d}, func(made map[string]string) string {
-				how := ""
-				if strings.HasPrefix(made["link"], "/") { // where the pages are is known to a server, or from a portal
-					how = "Put a host of yours that has gate before it, e.g. https://app.example.com.\n"
+			return once(cmd, false, "user.invite", inviteArgs{Valid: d, Mail: to}, func(made map[string]string) string {
+				if to != "" {
+					return fmt.Sprintf("An invitation is on its way to %s, good for one account until %s.", to, time.Now().Add(d).Format(time.RFC1123))
 				}
-				return fmt.Sprintf("%s\n%sGood for one account until %s.", made["link"], how, time.Now().Add(d).Format(time.RFC1123))
+				return fmt.Sprintf("%s\n%sGood for one account until %s.", made["link"], howToUse(made["link"]), time.Now().Add(d).Format(time.RFC1123))
 			})
 		},
 	}
 	cmd.Flags().StringVar(&valid, "valid", valid, "how long the link is good")
+	cmd.Flags().StringVar(&to, "mail", "", "send the link to this address, which it verifies")
 	return cmd
+}
+
+// howToUse says what is missing of a link: where the pages are is known to a server, or
+// from a portal.
+func howToUse(link string) string {
+	if !strings.HasPrefix(link, "/") {
+		return ""
+	}
+	return "Put a host of yours that has gate before it, e.g. https://app.example.com.\n"
+}
+
+func userRecover() *cobra.Command {
+	return &cobra.Command{
+		Use:   "recover NAME",
+		Short: "Makes a link with which a user can choose a new password",
+		Long: `Makes a link with which a user can choose a new password, once, within an hour. It
+needs no mail: give it to the user in a way that you trust. Sessions end, second
+factors stay.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return once(cmd, false, "user.recover", userArgs{User: args[0]}, func(made map[string]string) string {
+				return fmt.Sprintf("%s\n%sGood once, until %s.", made["link"], howToUse(made["link"]), made["until"])
+			})
+		},
+	}
 }

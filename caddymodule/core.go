@@ -48,6 +48,8 @@ type core struct {
 	notices   *limit.Limiter
 	spread    *limit.Spread
 	tally     authcore.Tally
+	mailbox   *limit.Limiter  // messages that strangers cause
+	later     *authcore.Later // what is done after an answer
 	measures  measures
 	attached  []attached
 	setup     authcore.Secret // the setup link's token, while there is no owner
@@ -125,6 +127,8 @@ func (c *core) open(ctx context.Context, v values) error {
 	c.notices = limit.New(5, time.Minute, time.Now)
 	c.spread = limit.NewSpread(authcore.AlarmAccounts, authcore.AlarmWithin, time.Now)
 	c.factor = limit.New(factorBurst, factorEvery, time.Now)
+	c.mailbox = limit.New(3, 10*time.Minute, time.Now)
+	c.later = authcore.NewLater(func(err error) { c.log().Error("what was to be done after an answer failed", zap.Error(err)) })
 	c.account = limit.New(v.account.burst, v.account.every, time.Now)
 	c.apply(v)
 	c.ready.Store(true)
@@ -144,6 +148,7 @@ func (c *core) serve() {
 	c.ended.Go(func() { c.sessions.Run(ctx, c.complaint("last-seen times wait: they cannot be written").report) })
 	c.ended.Go(func() { c.keys.Run(ctx, c.complaint("the signing keys cannot be read").report) })
 	c.ended.Go(func() { c.clean(ctx, cleanEvery) })
+	c.ended.Go(func() { c.later.Run(ctx) })
 }
 
 // attach makes a configuration's settings count from now on.
@@ -203,8 +208,12 @@ func (c *core) accounts(v values) (*authcore.Accounts, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &authcore.Accounts{Store: c.db, Sessions: c.sessions, Passwords: hasher, Rules: password.DefaultRules,
-		Register: v.register, Invites: v.invites(), PasswordOff: v.passwordOff, TokenSealer: c.key.NewSealer("provider tokens", time.Now), FactorSealer: c.key.NewSealer("second factor", time.Now), Lifetime: v.lifetime, Audit: c.audit, ByAddress: c.address, ByAccount: c.account, ByFactor: c.factor, Spread: c.spread, Notices: c.notices, Tally: &c.tally, Now: time.Now}, nil
+	accounts := &authcore.Accounts{Store: c.db, Sessions: c.sessions, Passwords: hasher, Rules: password.DefaultRules,
+		Register: v.register, Invites: v.invites(), PasswordOff: v.passwordOff, TokenSealer: c.key.NewSealer("provider tokens", time.Now), FactorSealer: c.key.NewSealer("second factor", time.Now), Lifetime: v.lifetime, Audit: c.audit, ByAddress: c.address, ByAccount: c.account, ByFactor: c.factor, Spread: c.spread, Notices: c.notices, Tally: &c.tally, Now: time.Now}
+	if v.mail != nil {
+		accounts.Mail = &authcore.Mailing{Sealer: c.mailSealer(), ByMailbox: c.mailbox, Later: c.later, Origin: v.portalText()}
+	}
+	return accounts, nil
 }
 
 func sleep(ctx context.Context, d time.Duration) bool {

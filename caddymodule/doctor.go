@@ -42,9 +42,9 @@ func wrong(check, format string, args ...any) finding {
 func examine(ctx context.Context, c *console, _ struct{}) (any, error) {
 	found := []finding{c.examineSchema(ctx)}
 	if found[0].State == "ok" {
-		found = append(found, c.examineConnection(ctx), c.examineIntegrity(ctx), c.examineOwner(ctx), c.examineClock(ctx))
+		found = append(found, c.examineConnection(ctx), c.examineIntegrity(ctx), c.examineOwner(ctx), c.examineClock(ctx), c.examineWaiting(ctx))
 	} else {
-		found = append(found, warn("database", "connection, integrity, owner and clock not looked at: the database does not answer"))
+		found = append(found, warn("database", "connection, integrity, owner, clock and mail not looked at: the database does not answer"))
 	}
 	return append(found, c.examineHashing(ctx)), nil
 }

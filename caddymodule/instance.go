@@ -15,6 +15,9 @@ import (
 	"github.com/gatehouse-auth/gatehouse/authcore/web"
 )
 
+// brand is shown on every page, and in every message.
+const brand = "Gatehouse"
+
 // instance is a configuration joined with its core: what requests use.
 type instance struct {
 	app      *App
@@ -38,6 +41,9 @@ func newInstance(a *App) (*instance, error) {
 	if err := rt.findSites(); err != nil {
 		return nil, err
 	}
+	if accounts.Mail != nil {
+		accounts.Mail.Origin = rt.pagesOrigin()
+	}
 	if rt.signs() {
 		if err := a.core.keys.Want(a.ctx); err != nil { // they are read again soon
 			a.core.log().Error("the signing keys cannot be read, and what needs a signature is refused", zap.Error(err))
@@ -45,7 +51,7 @@ func newInstance(a *App) (*instance, error) {
 	}
 	rt.broker = connect.NewBroker(a.providers, accounts)
 	rt.pages = &web.Handler{Accounts: accounts, Check: rt.check, Seals: web.NewSeals(a.core.key, time.Now), Providers: a.providers, Broker: rt.broker,
-		KnownOrigin: rt.knownOrigin, Apps: rt.apps, Tokens: a.acceptsTokens(), Keys: a.core.keys, Explain: rt.explain, Ready: a.core.db.Ping, Brand: "Gatehouse", Log: a.ctx.Slogger()}
+		KnownOrigin: rt.knownOrigin, Apps: rt.apps, Tokens: a.acceptsTokens(), Keys: a.core.keys, Explain: rt.explain, Ready: a.core.db.Ping, Brand: brand, Log: a.ctx.Slogger()}
 	return rt, nil
 }
 
@@ -126,7 +132,7 @@ func holdsSecret(u *url.URL) bool {
 	if u.RawQuery == "" {
 		return false
 	}
-	for _, page := range []string{"callback", "setup", "register", "connect/", "logout", "account"} {
+	for _, page := range []string{"callback", "setup", "register", "recover", "verify-email", "connect/", "logout", "account"} {
 		if strings.HasPrefix(u.Path, web.Prefix+page) {
 			return true
 		}

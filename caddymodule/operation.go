@@ -41,6 +41,7 @@ var operations = map[string]operation{
 	"user.email":     with(setEmail),
 	"user.factor":    with(removeFactor),
 	"user.invite":    with(invite),
+	"user.recover":   with(recoverUser),
 	"session.list":   with(listSessions),
 	"session.revoke": with(revokeSessions),
 	"token.add":      with(addToken),
@@ -215,11 +216,20 @@ var (
 	})
 )
 
-type inviteArgs struct{ Valid time.Duration }
+type inviteArgs struct {
+	Valid time.Duration
+	Mail  string // to be sent to; empty: the link is printed
+}
 
 func invite(ctx context.Context, c *console, a inviteArgs) (any, error) {
 	if a.Valid <= 0 || a.Valid > 90*24*time.Hour {
 		return nil, errors.New("an invitation is good for up to 90 days")
+	}
+	if a.Mail != "" {
+		if c.origin == "" {
+			return nil, errors.New("where the link leads is known to a server that runs, or with a portal: start Caddy first")
+		}
+		return map[string]string{"mail": a.Mail}, c.accounts.InviteByMail(ctx, authcore.CommandLine(), a.Mail, c.origin, a.Valid)
 	}
 	token, err := c.accounts.Invite(ctx, authcore.CommandLine(), a.Valid)
 	if err != nil {
@@ -227,6 +237,16 @@ func invite(ctx context.Context, c *console, a inviteArgs) (any, error) {
 	}
 	path := web.Prefix + "register?invite=" + token.Reveal()
 	return map[string]string{"link": c.origin + path}, nil
+}
+
+// recoverUser makes a link to choose a new password, for whoever the operator gives it.
+func recoverUser(ctx context.Context, c *console, a userArgs) (any, error) {
+	u, err := c.accounts.FindUser(ctx, a.User)
+	if err != nil {
+		return nil, err
+	}
+	link, until, err := c.accounts.RecoverUser(ctx, authcore.CommandLine(), u.ID, c.origin)
+	return map[string]string{"link": link.Reveal(), "until": until.Format(time.RFC1123)}, err
 }
 
 type sessionArgs struct {

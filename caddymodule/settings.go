@@ -45,6 +45,8 @@ type Settings struct {
 	WriteEvery string `json:"write_every,omitempty"`
 	// How many failed sign-ins are allowed at once, and how long until one more is.
 	Limits LimitSettings `json:"limits,omitzero"`
+	// How mail is sent. Default: none is.
+	Mail *MailSettings `json:"mail,omitempty"`
 	// Who may pass, by name.
 	Policies []PolicySettings `json:"policies,omitempty"`
 }
@@ -55,6 +57,9 @@ func (s *Settings) anchor(dir string) {
 		anchorPath(&s.Database.At, dir)
 	}
 	anchorPath(&s.Audit.Spill, dir)
+	if s.Mail != nil {
+		anchorPath(&s.Mail.Templates, dir)
+	}
 }
 
 func anchorPath(at *string, dir string) {
@@ -148,6 +153,7 @@ type values struct {
 	spill       string
 	address     bucket
 	account     bucket
+	mail        *mailValues // nil where none is sent
 }
 
 // bucket is a burst and the time after which one more is allowed.
@@ -179,6 +185,7 @@ func (s *Settings) resolve(expand func(string) (string, error)) (values, error) 
 		spill:       r.text("audit spill", s.Audit.Spill),
 		address:     r.bucket("limits address", s.Limits.Address, bucket{20, 10 * time.Second}),
 		account:     r.bucket("limits account", s.Limits.Account, bucket{60, 3 * time.Second}),
+		mail:        r.mail(s.Mail),
 	}
 	if v.silence > authcore.SilenceLimit {
 		r.fail("database silence can be %s at most: for as long, nobody can be signed out", authcore.SilenceLimit)

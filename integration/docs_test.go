@@ -130,10 +130,11 @@ func secretFiles(t *testing.T) map[string]string {
 		t.Fatal(err)
 	}
 	files := map[string]string{
-		"gate.key":   "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n",
-		"gate.dsn":   "postgres://gatehouse:choose-one@db.example.com:5432/gatehouse?sslmode=verify-full\n",
-		"gate.mysql": "mysql://gatehouse:choose-one@db.example.com:3306/gatehouse\n",
-		"apple.p8":   string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})),
+		"gate.key":    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n",
+		"gate.dsn":    "postgres://gatehouse:choose-one@db.example.com:5432/gatehouse?sslmode=verify-full\n",
+		"gate.mysql":  "mysql://gatehouse:choose-one@db.example.com:3306/gatehouse\n",
+		"smtp.secret": "choose-one\n",
+		"apple.p8":    string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})),
 	}
 	for _, client := range []string{"google", "microsoft", "github", "gitlab", "discord", "corp", "forge"} {
 		files[client+".secret"] = "choose-one\n"

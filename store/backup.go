@@ -112,7 +112,7 @@ func prepareRestored(ctx context.Context, path string) error {
 		return err
 	}
 	err = db.command(ctx, durable, func(tx *tx) error {
-		for _, table := range []string{"sessions", "codes", "changes", "leases"} {
+		for _, table := range []string{"sessions", "codes", "mails", "changes", "leases"} {
 			if _, err := tx.exec("DELETE FROM " + table); err != nil {
 				return err
 			}

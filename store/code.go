@@ -22,8 +22,8 @@ func (db *DB) CreateCode(ctx context.Context, c authcore.Code, ev *authcore.Even
 
 // insertCode adds a code.
 func insertCode(tx *tx, c authcore.Code) error {
-	_, err := tx.exec("INSERT INTO codes (hash, purpose, session_id, host, browser, data, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-		c.Hash.Hex(), c.Purpose, c.Session, c.Host, c.Browser, c.Data, micros(c.CreatedAt), micros(c.ExpiresAt))
+	_, err := tx.exec("INSERT INTO codes (hash, purpose, session_id, user_id, host, browser, data, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		c.Hash.Hex(), c.Purpose, c.Session, c.User, c.Host, c.Browser, c.Data, micros(c.CreatedAt), micros(c.ExpiresAt))
 	return err
 }
 

@@ -21,8 +21,8 @@ type Copied struct {
 
 // CopyOptions say how to copy.
 type CopyOptions struct {
-	// WithoutSessions leaves sessions and one-time codes behind: what was revoked
-	// or used since does not come back.
+	// WithoutSessions leaves sessions, one-time codes and mail behind: what was revoked,
+	// used or sent since does not come back.
 	WithoutSessions bool
 	// Report is told of each table.
 	Report func(Copied)
@@ -55,7 +55,7 @@ func Copy(ctx context.Context, from, to *DB, o CopyOptions) error {
 		return errors.New("the two databases have different tables, although both are up to date: do not use either before this is understood")
 	}
 	if o.WithoutSessions {
-		tables = slices.DeleteFunc(tables, func(t string) bool { return t == "sessions" || t == "codes" || t == "changes" })
+		tables = slices.DeleteFunc(tables, func(t string) bool { return t == "sessions" || t == "codes" || t == "mails" || t == "changes" })
 	}
 	if err := to.mark(ctx, "INSERT INTO settings (name, value) VALUES (?, '')"); err != nil {
 		return err

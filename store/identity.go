@@ -205,9 +205,12 @@ func giveGroups(tx *tx, i authcore.Identity, beside authcore.Event) (changed boo
 }
 
 // LinkIdentity implements authcore.IdentityStore.
-func (db *DB) LinkIdentity(ctx context.Context, i authcore.Identity, once authcore.Code, ev authcore.Event) error {
+func (db *DB) LinkIdentity(ctx context.Context, i authcore.Identity, once authcore.Code, ev authcore.Event, mail ...authcore.Post) error {
 	return db.command(ctx, durable, func(tx *tx) error {
 		if err := useOnce(tx, once); err != nil {
+			return err
+		}
+		if err := post(tx, mail); err != nil {
 			return err
 		}
 		if err := db.lockActive(tx, i.User); err != nil {
@@ -254,8 +257,11 @@ func asSession(err error) error {
 }
 
 // UnlinkIdentity implements authcore.IdentityStore.
-func (db *DB) UnlinkIdentity(ctx context.Context, user authcore.UserID, id authcore.IdentityID, keep authcore.SessionID, passwords bool, ev authcore.Event) error {
+func (db *DB) UnlinkIdentity(ctx context.Context, user authcore.UserID, id authcore.IdentityID, keep authcore.SessionID, passwords bool, ev authcore.Event, mail ...authcore.Post) error {
 	return db.command(ctx, durable, func(tx *tx) error {
+		if err := post(tx, mail); err != nil {
+			return err
+		}
 		if err := db.lockUser(tx, user); err != nil {
 			return err
 		}

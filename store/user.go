@@ -32,9 +32,12 @@ func (r *userRow) user() authcore.User {
 }
 
 // CreateUser implements authcore.UserStore.
-func (db *DB) CreateUser(ctx context.Context, u authcore.User, hash password.Hash, invite *authcore.TokenHash, ev authcore.Event) error {
+func (db *DB) CreateUser(ctx context.Context, u authcore.User, hash password.Hash, invite *authcore.TokenHash, ev authcore.Event, mail ...authcore.Post) error {
 	return db.command(ctx, durable, func(tx *tx) error {
 		if err := db.admitUser(tx, u, nil, invite); err != nil {
+			return err
+		}
+		if err := post(tx, mail); err != nil {
 			return err
 		}
 		return db.insertUser(tx, u, hash, ev)
@@ -204,20 +207,33 @@ func (db *DB) Users(ctx context.Context, after string, limit int) ([]authcore.Us
 }
 
 // UpdateProfile implements authcore.UserStore.
-func (db *DB) UpdateProfile(ctx context.Context, id authcore.UserID, name, email string, ev authcore.Event) error {
+func (db *DB) UpdateProfile(ctx context.Context, id authcore.UserID, name, email string, ev authcore.Event, mail ...authcore.Post) error {
 	key := emailKey(email)
-	return db.updateUser(ctx, id, ev, "name = ?, email = ?, email_verified = CASE WHEN email_key = ? THEN email_verified ELSE 0 END, email_key = ?",
+	return db.updateUser(ctx, id, ev, mail, "name = ?, email = ?, email_verified = CASE WHEN email_key = ? THEN email_verified ELSE 0 END, email_key = ?",
 		name, email, key, key) // MySQL assigns from left to right
 }
 
 // SetEmail implements authcore.UserStore.
-func (db *DB) SetEmail(ctx context.Context, id authcore.UserID, email string, ev authcore.Event) error {
-	return db.updateUser(ctx, id, ev, "email = ?, email_verified = ?, email_key = ?", email, flag(email != ""), emailKey(email))
+func (db *DB) SetEmail(ctx context.Context, id authcore.UserID, email string, ev authcore.Event, mail ...authcore.Post) error {
+	return db.command(ctx, durable, func(tx *tx) error {
+		if _, err := tx.exec("DELETE FROM codes WHERE user_id = ? AND purpose = ?", id, authcore.PurposeVerify); err != nil {
+			return err
+		}
+		if err := post(tx, mail); err != nil {
+			return err
+		}
+		return db.setUser(tx, id, ev, "email = ?, email_verified = ?, email_key = ?", email, flag(email != ""), emailKey(email))
+	})
 }
 
 // updateUser is a command that sets columns of a user.
-func (db *DB) updateUser(ctx context.Context, id authcore.UserID, ev authcore.Event, set string, values ...any) error {
-	return db.command(ctx, durable, func(tx *tx) error { return db.setUser(tx, id, ev, set, values...) })
+func (db *DB) updateUser(ctx context.Context, id authcore.UserID, ev authcore.Event, mail []authcore.Post, set string, values ...any) error {
+	return db.command(ctx, durable, func(tx *tx) error {
+		if err := post(tx, mail); err != nil {
+			return err
+		}
+		return db.setUser(tx, id, ev, set, values...)
+	})
 }
 
 // setUser sets columns of a user inside a command; what is set is a text of
@@ -262,23 +278,31 @@ func (db *DB) ChangeGroups(ctx context.Context, id authcore.UserID, add, remove 
 }
 
 // SetPassword implements authcore.UserStore.
-func (db *DB) SetPassword(ctx context.Context, id authcore.UserID, hash password.Hash, keep authcore.SessionID, ev authcore.Event) error {
+func (db *DB) SetPassword(ctx context.Context, id authcore.UserID, hash password.Hash, keep authcore.SessionID, ev authcore.Event, mail ...authcore.Post) error {
 	return db.command(ctx, durable, func(tx *tx) error {
 		if err := db.lockUser(tx, id); err != nil {
 			return err
 		}
-		ok, err := affected(tx.exec("UPDATE passwords SET hash = ?, updated_at = ? WHERE user_id = ?", hash, micros(ev.Time), id))
-		if err == nil && !ok {
-			_, err = tx.exec("INSERT INTO passwords (user_id, hash, updated_at) VALUES (?, ?, ?)", id, hash, micros(ev.Time))
-		}
-		if err != nil {
-			return err
-		}
-		if _, err := deleteSessions(tx, id, keep); err != nil {
-			return err
-		}
-		return noteUser(tx, id, ev)
+		return setPassword(tx, id, hash, keep, ev, mail)
 	})
+}
+
+// setPassword is SetPassword of a user who is locked.
+func setPassword(tx *tx, id authcore.UserID, hash password.Hash, keep authcore.SessionID, ev authcore.Event, mail []authcore.Post) error {
+	ok, err := affected(tx.exec("UPDATE passwords SET hash = ?, updated_at = ? WHERE user_id = ?", hash, micros(ev.Time), id))
+	if err == nil && !ok {
+		_, err = tx.exec("INSERT INTO passwords (user_id, hash, updated_at) VALUES (?, ?, ?)", id, hash, micros(ev.Time))
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := deleteSessions(tx, id, keep); err != nil {
+		return err
+	}
+	if err := post(tx, mail); err != nil {
+		return err
+	}
+	return noteUser(tx, id, ev)
 }
 
 // lockUser makes sure the user exists and stays as it is until commit.

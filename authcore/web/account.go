@@ -15,6 +15,8 @@ import (
 type accountData struct {
 	Name, Username, Email string
 	EmailVerified         bool
+	Pending               string // an address that waits to be verified
+	CanVerify             bool   // a link can be sent again
 	Groups                []string
 	Fresh                 bool   // changes need no proof just now
 	HasPassword           bool   // … or else the password
@@ -41,6 +43,8 @@ type sessionView struct {
 // address, so that it can only say what is here.
 var notices = map[string]string{
 	"profile":  "Your profile was saved.",
+	"asked":    "A link is on its way to that address. Open it here to verify the address.",
+	"verified": "Your address is verified.",
 	"password": "Your password was changed. Your other sessions have ended.",
 	"session":  "That session has ended.",
 	"token":    "That access token was revoked.",
@@ -91,6 +95,10 @@ func (h *Handler) showAccount(w http.ResponseWriter, r *http.Request, p Place, l
 		d.Proof = ""
 	}
 	u := live.User()
+	if d.Pending, err = h.Accounts.PendingEmail(r.Context(), *u); err != nil {
+		return err
+	}
+	d.CanVerify = h.Accounts.Mail != nil && (d.Pending != "" || u.Email != "" && !u.EmailVerified)
 	d.PasswordOff = h.Accounts.PasswordOff
 	d.Username, d.EmailVerified, d.Groups = u.Username, u.EmailVerified, u.Groups
 	if d.Form != "profile" {
@@ -170,12 +178,17 @@ func ago(now, t time.Time) string {
 // anew where that is needed, and the page shown again with the error.
 func (h *Handler) changing(w http.ResponseWriter, r *http.Request, p Place, form string, proof bool, change func(authcore.Actor) error) error {
 	return h.changingThen(w, r, p, form, proof, func(actor authcore.Actor) (func() error, error) {
-		to := Prefix + "account?done=" + form
-		if proof := r.PostForm.Get("proof"); proof != "" {
-			to += "&proof=" + url.QueryEscape(proof) // good for more changes, while it is young
-		}
-		return func() error { done(w, r, to, nil); return nil }, change(actor)
+		return func() error { done(w, r, h.accountAfter(r, form), nil); return nil }, change(actor)
 	})
+}
+
+// accountAfter is the account page that says what was done.
+func (h *Handler) accountAfter(r *http.Request, what string) string {
+	to := Prefix + "account?done=" + what
+	if proof := r.PostForm.Get("proof"); proof != "" {
+		to += "&proof=" + url.QueryEscape(proof) // good for more changes, while it is young
+	}
+	return to
 }
 
 // changingThen is changing for a change that says itself how it is answered.
@@ -203,8 +216,13 @@ func (h *Handler) changingThen(w http.ResponseWriter, r *http.Request, p Place, 
 }
 
 func (h *Handler) changeProfile(w http.ResponseWriter, r *http.Request, p Place) error {
-	return h.changing(w, r, p, "profile", false, func(actor authcore.Actor) error {
-		return h.Accounts.UpdateProfile(r.Context(), actor, r.PostForm.Get("name"), r.PostForm.Get("email"))
+	return h.changingThen(w, r, p, "profile", false, func(actor authcore.Actor) (func() error, error) {
+		asked, err := h.Accounts.ChangeProfile(r.Context(), actor, r.PostForm.Get("name"), r.PostForm.Get("email"), p.Origin)
+		said := "profile"
+		if asked {
+			said = "asked"
+		}
+		return func() error { done(w, r, h.accountAfter(r, said), nil); return nil }, err
 	})
 }
 

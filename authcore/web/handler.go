@@ -78,12 +78,20 @@ func (h *Handler) route(path string) (route, bool) {
 		return route{get: h.confirmPage, post: h.confirm, modes: onAll}, true
 	case "register":
 		return route{get: h.registerPage, post: h.register, modes: onPages}, true
+	case "recover":
+		return route{get: h.recoverPage, post: h.recover, modes: onPages}, true
+	case "recover/password":
+		return route{get: h.newPasswordPage, post: h.newPassword, modes: onPages}, true
 	case "setup":
 		return route{get: h.setupPage, post: h.setup, modes: onPages}, true
 	case "account":
 		return route{get: h.accountPage, modes: onAll}, true
 	case "account/profile":
 		return route{post: h.changeProfile, modes: onPages}, true
+	case "account/verify":
+		return route{post: h.sendVerification, modes: onPages}, true
+	case "verify-email":
+		return route{get: h.verifyPage, post: h.verifyEmail, modes: onPages}, true
 	case "account/password":
 		return route{post: h.changePassword, modes: onPages}, true
 	case "account/sessions/revoke":

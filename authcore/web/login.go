@@ -15,6 +15,7 @@ type loginData struct {
 	way
 	Username                       string
 	CanRegister, Busy, PasswordOff bool
+	CanRecover                     bool
 	RetryAfter                     int
 	Providers                      []providerButton
 }
@@ -22,7 +23,7 @@ type loginData struct {
 func (h *Handler) loginData(p Place, form url.Values) loginData {
 	on := h.wayOf(p, form)
 	return loginData{way: on, Username: form.Get("username"), CanRegister: h.Accounts.Register == authcore.RegisterOpen && !h.Accounts.PasswordOff,
-		PasswordOff: h.Accounts.PasswordOff, Providers: h.buttons(on.query())}
+		PasswordOff: h.Accounts.PasswordOff, CanRecover: h.Accounts.CanRecover(), Providers: h.buttons(on.query())}
 }
 
 // loginPage shows the sign-in form; somebody who is signed in already goes on to
@@ -57,7 +58,8 @@ func (h *Handler) loginPage(w http.ResponseWriter, r *http.Request, p Place) err
 // loginNotices are what the sign-in page says to somebody who was sent there. They are
 // named in the address, so that it can only say what is here.
 var loginNotices = map[string]string{
-	"again": "That sign-in took too long, or was used already. Please sign in again.",
+	"again":     "That sign-in took too long, or was used already. Please sign in again.",
+	"recovered": "Your new password counts from now on. Sign in with it.",
 }
 
 // way is where to go after sign-in, as forms and links carry it along.

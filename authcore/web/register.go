@@ -55,12 +55,17 @@ func (h *Handler) registerPage(w http.ResponseWriter, r *http.Request, p Place) 
 	}
 	d := h.registerData(p, q)
 	d.PasswordOff = !withPassword
+	if d.Email == "" && d.Invite != "" {
+		if d.Email, err = h.Accounts.InvitedAt(r.Context(), authcore.Secret(d.Invite)); err != nil {
+			return err
+		}
+	}
 	return h.show(w, r, p, http.StatusOK, "register", View{Data: d})
 }
 
 // register makes an account and signs in.
 func (h *Handler) register(w http.ResponseWriter, r *http.Request, p Place) error {
-	token, session, err := h.Accounts.RegisterUser(r.Context(), authcore.Anonymous(p.Client), newUser(r.PostForm), secret(r, "invite"), p.Host)
+	token, session, err := h.Accounts.RegisterUser(r.Context(), authcore.Anonymous(p.Client), newUser(r.PostForm), secret(r, "invite"), p.Host, p.Origin)
 	if err != nil {
 		return h.formFailed(w, r, p, "register", err)
 	}

@@ -29,6 +29,11 @@ type Store interface {
 	BindKey(ctx context.Context, id string) error
 	TakeLease(ctx context.Context, name, holder string, d time.Duration) (bool, error)
 	DropLease(ctx context.Context, name, holder string) error
+	PostMail(ctx context.Context, ev *authcore.Event, all ...authcore.Post) error
+	MailsDue(ctx context.Context, now time.Time, limit int) ([]authcore.Mail, error)
+	ClaimMail(ctx context.Context, m authcore.Mail, next time.Time) (ours bool, err error)
+	DeleteMail(ctx context.Context, id authcore.MailID, ev *authcore.Event) error
+	MailsWaiting(ctx context.Context) (n int, oldest time.Time, err error)
 	Ping(ctx context.Context) error
 }
 
@@ -37,7 +42,7 @@ var _ Store = (*store.DB)(nil)
 // Run runs the suite, and tells how many tests that are. open gives two connections of their own to one database
 // that is new and empty; it closes them when its test ends.
 func Run(t *testing.T, open func(t testing.TB) [2]Store) (n int) {
-	for _, tests := range []map[string]func(*world){userTests, ownerTests, sessionTests, codeTests, identityTests, factorTests, eventTests, leaseTests, keyTests, raceTests} {
+	for _, tests := range []map[string]func(*world){userTests, ownerTests, sessionTests, codeTests, identityTests, factorTests, eventTests, leaseTests, keyTests, mailTests, raceTests} {
 		for name, test := range tests {
 			n++
 			t.Run(name, func(t *testing.T) {

@@ -1,0 +1,158 @@
+package authcore
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/gatehouse-auth/gatehouse/authcore/limit"
+)
+
+// MailKind says what a message is about. It names the templates of the message.
+type MailKind string
+
+// The kinds of message.
+const (
+	MailTest     MailKind = "test"     // what the doctor sends
+	MailRecover  MailKind = "recover"  // a link to choose a new password
+	MailPassword MailKind = "password" // the password was changed
+	MailVerify   MailKind = "verify"   // a link that proves an address
+	// The address that is in force is told: another one was given, or has taken its place.
+	MailAddressAsked MailKind = "address-asked"
+	MailAddress      MailKind = "address"
+	MailLinked       MailKind = "linked"   // a provider was linked
+	MailUnlinked     MailKind = "unlinked" // or unlinked
+	MailInvite       MailKind = "invite"   // a link to make an account
+)
+
+// MailKinds are all of them.
+var MailKinds = []MailKind{MailTest, MailRecover, MailPassword, MailVerify, MailAddressAsked, MailAddress, MailLinked, MailUnlinked, MailInvite}
+
+// MailLife is how long a message is tried to be sent.
+const MailLife = 48 * time.Hour
+
+// Mailing is what the accounts need to send mail.
+type Mailing struct {
+	Sealer    *Sealer        // of what waits
+	ByMailbox *limit.Limiter // messages that strangers can cause, per address
+	Later     *Later
+	Origin    string // of the pages, for messages that no page has caused; may be empty
+}
+
+// letter makes a letter of a user a message.
+func (a *Accounts) letter(user UserID, l Letter) (Post, error) {
+	m, err := SealLetter(a.Mail.Sealer, a.Now(), user, l)
+	return Post{Mail: m}, err
+}
+
+// tell makes a message to a user of what was done to the account: where mail is sent,
+// and the user has an address that is verified.
+func (a *Accounts) tell(u User, l Letter) ([]Post, error) {
+	if a.Mail == nil || !u.EmailVerified || u.Status != Active {
+		return nil, nil
+	}
+	l.To, l.Username, l.Origin = u.Email, u.Username, a.Mail.Origin
+	post, err := a.letter(u.ID, l)
+	return []Post{post}, err
+}
+
+// tellOf is tell for a user by the id.
+func (a *Accounts) tellOf(ctx context.Context, user UserID, l Letter) ([]Post, error) {
+	if a.Mail == nil {
+		return nil, nil
+	}
+	u, _, err := a.Store.UserByID(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	return a.tell(u, l)
+}
+
+// admitMail takes an attempt from the limit of the client's address, and one from that
+// of what strangers can cause at a mail address, known or not.
+func (a *Accounts) admitMail(actor Actor, action Action, email string) error {
+	ok, after := a.ByAddress.Take(caller(actor).Address)
+	if ok {
+		ok, after = a.Mail.ByMailbox.Take(string(action) + " " + EmailKey(email))
+	}
+	if !ok {
+		a.refused(actor, action, TargetUser(actor.User), "too many attempts")
+		return ErrTooManyMails.After(after)
+	}
+	return nil
+}
+
+// MailID is a UUIDv7 in its text form.
+type MailID string
+
+// Letter is what a message says, and to whom. Every text in it but Origin may be of
+// somebody's choice.
+type Letter struct {
+	Kind     MailKind
+	To       string // the address
+	Username string
+	Origin   string    // of the pages, e.g. https://auth.example.com; may be empty
+	Link     Secret    `json:"-"` // with a one-time code; may be empty
+	Until    time.Time // when the link ends
+	Address  string    // another address that the message is about
+	Provider string
+}
+
+// sealedLetter is a letter as it is sealed.
+type sealedLetter struct {
+	Letter
+	Link string
+}
+
+// Mail is a message as it waits in the database. What it says is sealed, because it
+// may hold a link that lets somebody in.
+type Mail struct {
+	ID               MailID
+	Kind             MailKind
+	User             UserID // who it is about; may be empty
+	Sealed           string
+	Tries            int // how often somebody began to send it
+	CreatedAt, DueAt time.Time
+}
+
+// Post is what a command puts into the mail, in its own transaction: a message, and
+// the code of the link in it. A code of a user takes the place of those before it that
+// have its purpose. Either may be missing.
+type Post struct {
+	Mail Mail
+	Code *Code
+}
+
+// SealLetter makes a letter a message that is due at once.
+func SealLetter(sealer *Sealer, now time.Time, user UserID, l Letter) (Mail, error) {
+	text, err := json.Marshal(sealedLetter{Letter: l, Link: l.Link.Reveal()})
+	if err != nil {
+		return Mail{}, err
+	}
+	return Mail{ID: MailID(uuid.Must(uuid.NewV7()).String()), Kind: l.Kind, User: user, Sealed: sealer.Seal(text), CreatedAt: now, DueAt: now}, nil
+}
+
+// OpenLetter gives what a message says.
+func OpenLetter(sealer *Sealer, m Mail) (Letter, error) {
+	text, err := sealer.Open(m.Sealed, 2*MailLife)
+	if err != nil {
+		return Letter{}, fmt.Errorf("what the message says: %w", err)
+	}
+	var l sealedLetter
+	if err := json.Unmarshal(text, &l); err != nil {
+		return Letter{}, fmt.Errorf("what the message says: %w", err)
+	}
+	l.Letter.Link = Secret(l.Link)
+	return l.Letter, nil
+}
+
+// TargetMail is the target text for a message: the user whom it is about, or itself.
+func TargetMail(m Mail) string {
+	if m.User != "" {
+		return TargetUser(m.User)
+	}
+	return "mail:" + string(m.ID)
+}

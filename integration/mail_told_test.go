@@ -1,0 +1,94 @@
+package integration
+
+import (
+	"fmt"
+	"html"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// What matters is told: an account at a provider that was linked, and unlinked.
+func TestMailTellsOfProviders(t *testing.T) {
+	t.Parallel()
+	box := newLetterbox(t, nil)
+	c := startConnected(t, connectVars{"More": fmt.Sprintf("mail {\n\t\t\tsmtp 127.0.0.1:%d\n\t\t\ttls off\n\t\t\tfrom gate@example.org\n\t\t}", box.port)})
+	yael := someone("yael")
+	c.addUser(t, yael)
+	b := c.Client(t)
+	b.signIn(c.portal, yael)
+	got := b.post(c.portal+"/.gate/account/providers/link", url.Values{"provider": {"corp"}})
+	to := refresh.FindStringSubmatch(got.Body)
+	if to == nil {
+		t.Fatalf("linking leads nowhere: %s\n%s", got.Status, got.Body)
+	}
+	b.follow(b.handOver(b.atProvider(redirectTo(html.UnescapeString(to[1])), "yael-at-corp")))
+	linked := box.next(t, yael.Email, 1)
+	if linked.Subject != "A sign-in provider was linked to your account" || !strings.Contains(linked.Text, "corp was linked") {
+		t.Errorf("%+v", linked)
+	}
+	id := regexp.MustCompile(`providers/unlink">\s*<input type="hidden" name="id" value="([^"]+)"`).FindStringSubmatch(b.get(c.portal + "/.gate/account").Body)
+	if id == nil {
+		t.Fatal("nothing to unlink")
+	}
+	if got := b.post(c.portal+"/.gate/account/providers/unlink", url.Values{"id": {id[1]}}); got.StatusCode != http.StatusSeeOther {
+		t.Fatalf("%s\n%s", got.Status, got.Body)
+	}
+	if told := box.next(t, yael.Email, 2); told.Subject != "A sign-in provider was unlinked from your account" {
+		t.Errorf("%+v", told)
+	}
+	if got := b.post(c.portal+"/.gate/account/providers/unlink", url.Values{"id": {id[1]}}); got.StatusCode != http.StatusNotFound {
+		t.Errorf("a second time: %s", got.Status)
+	}
+}
+
+// An invitation that comes by mail verifies the address that it was sent to, and no
+// other.
+func TestMailInvitation(t *testing.T) {
+	t.Parallel()
+	box := newLetterbox(t, nil)
+	s := start(t, strings.Replace(mailedFile, "register open", "register invite", 1), func(s *server) { s.Vars["SMTP"] = box.port })
+	withOwner(t, s)
+	m := &mailed{server: s, box: box, portal: s.URL("HTTP", "auth.localhost")}
+	zoe, other := someone("zoe"), someone("other")
+	for n, p := range []person{zoe, other} {
+		out := m.must(t, "", "user", "invite", "--mail", zoe.Email)
+		if !strings.Contains(out, "on its way to zoe@example.com") || strings.Contains(out, "invite=") {
+			t.Errorf("user invite: %s", out)
+		}
+		l := box.next(t, zoe.Email, n+1)
+		link := l.link(t)
+		if l.Subject != "You are invited to "+strings.TrimPrefix(m.portal, "http://") || !strings.HasPrefix(link, m.portal+"/.gate/register?invite=") {
+			t.Errorf("%+v", l)
+		}
+		w := newBrowser(t)
+		w.open(link)
+		w.open(link)
+		if email := w.value("#email"); email != zoe.Email {
+			t.Errorf("the form holds %q", email)
+		}
+		w.fill("#name", p.Name)
+		w.fillAccount(p)
+		w.press("Create account")
+		w.at(m.portal + "/.gate/account")
+		if email, verified := m.email(t, p.Username); email != p.Email || verified != (p == zoe) {
+			t.Errorf("%s has %s %v", p.Username, email, verified)
+		}
+		w.open(link)
+		w.says("invitation")
+	}
+	box.next(t, other.Email, 1).link(t) // which verifies the other address
+	if n := len(box.all(zoe.Email)); n != 2 {
+		t.Errorf("%d letters to who was invited", n)
+	}
+	for _, c := range []struct {
+		s         *server
+		args, say string
+	}{{m.server, "nobody", "does not look like"}, {inviteGate.get(t), "zoe@example.com", "needs a \"mail\" block"}} {
+		if _, errs, exit := c.s.CLI(t, "", "user", "invite", "--mail", c.args); exit == 0 || !strings.Contains(errs, c.say) {
+			t.Errorf("user invite --mail %s: exit %d\n%s", c.args, exit, errs)
+		}
+	}
+}

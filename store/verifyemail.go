@@ -1,0 +1,45 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/authcore"
+)
+
+// PendingEmail implements authcore.MailStore.
+func (db *DB) PendingEmail(ctx context.Context, user authcore.UserID, now time.Time) (email string, err error) {
+	_, err = db.first(ctx, "SELECT data FROM codes WHERE user_id = ? AND purpose = ? AND expires_at > ? ORDER BY created_at DESC LIMIT 1",
+		[]any{user, authcore.PurposeVerify, micros(now)}, &email)
+	return email, err
+}
+
+// VerifyEmail implements authcore.MailStore.
+func (db *DB) VerifyEmail(ctx context.Context, code authcore.TokenHash, user authcore.UserID, ev authcore.Event, mail ...authcore.Post) error {
+	return db.command(ctx, durable, func(tx *tx) error {
+		of, email, err := redeemOf(tx, authcore.PurposeVerify, code, ev.Time)
+		if err != nil {
+			return err
+		}
+		if of != user {
+			return authcore.ErrCodeInvalid
+		}
+		if err := asCode(db.lockActive(tx, user)); err != nil {
+			return err
+		}
+		var holder authcore.UserID
+		err = tx.scan("SELECT id FROM users WHERE email_key = ? AND id <> ? AND email_verified = 0", []any{authcore.EmailKey(email), user}, (*string)(&holder))
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		if err := takeEmail(tx, holder, email, ev); err != nil {
+			return err
+		}
+		if err := post(tx, mail); err != nil {
+			return err
+		}
+		return db.setUser(tx, user, ev, "email = ?, email_verified = 1, email_key = ?", email, emailKey(email))
+	})
+}
