@@ -45,13 +45,13 @@ type FactorStore interface {
 	// sealed so, empty for none: else ErrFactorExists. The sessions of a root of the user,
 	// else ErrSessionNotFound, are as if they had been proven so from then on; all others
 	// of the user end.
-	SetTOTP(ctx context.Context, user UserID, t TOTP, replaces string, codes []TokenHash, root SessionID, amr []string, ev Event) error
+	SetTOTP(ctx context.Context, user UserID, t TOTP, replaces string, codes []TokenHash, root SessionID, amr []string, ev Event, post ...Post) error
 	// ReplaceRecoveryCodes replaces the recovery codes of a user who has a TOTP, else
 	// ErrNoFactor.
 	ReplaceRecoveryCodes(ctx context.Context, user UserID, codes []TokenHash, ev Event) error
 	// RemoveFactors takes all second factors from a user, or returns ErrNoFactor. The
 	// sessions of a root are as if they had been proven without; all others end.
-	RemoveFactors(ctx context.Context, user UserID, keep SessionID, ev Event) error
+	RemoveFactors(ctx context.Context, user UserID, keep SessionID, ev Event, post ...Post) error
 	// UseFactor uses a second factor up: ErrFactorWrong where it was used, or is none.
 	UseFactor(ctx context.Context, user UserID, use FactorUse, ev Event) error
 	// CreateProvenSession adds a root session of an active user and uses the second

@@ -60,7 +60,11 @@ func (a *Accounts) EnrolTOTP(ctx context.Context, actor Actor, amr []string, sec
 	}
 	texts, hashes := newRecoveryCodes(actor.User)
 	t := TOTP{Sealed: a.FactorSealer.Seal([]byte(string(actor.User) + secret.Base32())), LastStep: step, CreatedAt: now}
-	if err := a.Store.SetTOTP(ctx, actor.User, t, replaces, hashes, actor.Session, withFactor(amr), a.event(actor, FactorSet, TargetUser(actor.User), Success, "TOTP")); err != nil {
+	post, err := a.tellOf(ctx, actor.User, Letter{Kind: MailFactorSet})
+	if err != nil {
+		return nil, err
+	}
+	if err := a.Store.SetTOTP(ctx, actor.User, t, replaces, hashes, actor.Session, withFactor(amr), a.event(actor, FactorSet, TargetUser(actor.User), Success, "TOTP"), post...); err != nil {
 		return nil, err
 	}
 	a.changed(ChangeUser, string(actor.User))
@@ -99,7 +103,10 @@ func (a *Accounts) RenewRecoveryCodes(ctx context.Context, actor Actor) ([]Secre
 // RemoveFactors takes all second factors from a user, and ends all sessions but that of
 // the actor: they were proven by what is gone.
 func (a *Accounts) RemoveFactors(ctx context.Context, actor Actor, user UserID) error {
-	err := a.Store.RemoveFactors(ctx, user, actor.Session, a.event(actor, FactorRemove, TargetUser(user), Success, ""))
+	post, err := a.tellOf(ctx, user, Letter{Kind: MailFactorGone})
+	if err == nil {
+		err = a.Store.RemoveFactors(ctx, user, actor.Session, a.event(actor, FactorRemove, TargetUser(user), Success, ""), post...)
+	}
 	if err == nil {
 		a.changed(ChangeUser, string(user))
 	}

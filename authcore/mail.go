@@ -26,10 +26,12 @@ const (
 	MailLinked       MailKind = "linked"   // a provider was linked
 	MailUnlinked     MailKind = "unlinked" // or unlinked
 	MailInvite       MailKind = "invite"   // a link to make an account
+	MailFactorSet    MailKind = "factor"   // a second factor was set up
+	MailFactorGone   MailKind = "unfactor" // or removed
 )
 
 // MailKinds are all of them.
-var MailKinds = []MailKind{MailTest, MailRecover, MailPassword, MailVerify, MailAddressAsked, MailAddress, MailLinked, MailUnlinked, MailInvite}
+var MailKinds = []MailKind{MailTest, MailRecover, MailPassword, MailVerify, MailAddressAsked, MailAddress, MailLinked, MailUnlinked, MailInvite, MailFactorSet, MailFactorGone}
 
 // MailLife is how long a message is tried to be sent.
 const MailLife = 48 * time.Hour

@@ -44,6 +44,24 @@ func TestMailTellsOfProviders(t *testing.T) {
 	}
 }
 
+// And so is a second factor that was set up, and one that an operator took away.
+func TestMailTellsOfSecondFactors(t *testing.T) {
+	t.Parallel()
+	m := startMailed(t)
+	xena := someone("xena")
+	m.addUser(t, xena)
+	b := m.Client(t)
+	b.signIn(m.portal, xena)
+	b.enrol(m.portal)
+	if told := m.box.next(t, xena.Email, 1); told.Subject != "A second factor was set up" || !strings.Contains(told.Text, "tell whoever runs the site") {
+		t.Errorf("%+v", told)
+	}
+	m.must(t, "", "user", "reset-factor", "xena")
+	if told := m.box.next(t, xena.Email, 2); told.Subject != "Your second factor was removed" {
+		t.Errorf("%+v", told)
+	}
+}
+
 // An invitation that comes by mail verifies the address that it was sent to, and no
 // other.
 func TestMailInvitation(t *testing.T) {

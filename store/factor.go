@@ -28,8 +28,11 @@ func (db *DB) Factors(ctx context.Context, user authcore.UserID) (authcore.Facto
 }
 
 // SetTOTP implements authcore.FactorStore.
-func (db *DB) SetTOTP(ctx context.Context, user authcore.UserID, t authcore.TOTP, replaces string, codes []authcore.TokenHash, root authcore.SessionID, amr []string, ev authcore.Event) error {
+func (db *DB) SetTOTP(ctx context.Context, user authcore.UserID, t authcore.TOTP, replaces string, codes []authcore.TokenHash, root authcore.SessionID, amr []string, ev authcore.Event, mail ...authcore.Post) error {
 	return db.command(ctx, durable, func(tx *tx) error {
+		if err := post(tx, mail); err != nil {
+			return err
+		}
 		if err := asSession(db.lockActive(tx, user)); err != nil {
 			return err
 		}
@@ -100,8 +103,11 @@ func (db *DB) ReplaceRecoveryCodes(ctx context.Context, user authcore.UserID, co
 }
 
 // RemoveFactors implements authcore.FactorStore.
-func (db *DB) RemoveFactors(ctx context.Context, user authcore.UserID, keep authcore.SessionID, ev authcore.Event) error {
+func (db *DB) RemoveFactors(ctx context.Context, user authcore.UserID, keep authcore.SessionID, ev authcore.Event, mail ...authcore.Post) error {
 	return db.command(ctx, durable, func(tx *tx) error {
+		if err := post(tx, mail); err != nil {
+			return err
+		}
 		if err := db.lockTOTP(tx, user); err != nil {
 			return err
 		}
