@@ -176,6 +176,7 @@ func TestLater(t *testing.T) {
 		ended := make(chan struct{})
 		go func() { l.Run(ctx); close(ended) }()
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if len(did) != 1 || did[0] == 0 || len(failed) != 1 || failed[0].Error() != "no" {
 			t.Errorf("did %v, failed %v", did, failed)
 		}

@@ -53,7 +53,7 @@ const (
 	leaseName = "mail"
 	// leaseTime outlasts one message, so that a node that dies keeps the others from
 	// sending for that long.
-	leaseTime = sendTime + 30*time.Second
+	leaseTime = sendTime + 10*time.Second
 	// grace is how long a message that is on its way is waited for when the gate stops.
 	// A server that took it without a chance to say so gets it twice.
 	grace = 500 * time.Millisecond

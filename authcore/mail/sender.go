@@ -47,7 +47,7 @@ const (
 	// answerTime bounds how long each answer of the server is waited for.
 	answerTime = 20 * time.Second
 	// sendTime bounds one message.
-	sendTime = time.Minute
+	sendTime = 30 * time.Second
 )
 
 // Send hands a message over, and gives what the server said to that. An error that is
