@@ -73,12 +73,21 @@ func (a *Accounts) tellOf(ctx context.Context, user UserID, l Letter) ([]Post, e
 	return a.tell(u, l)
 }
 
+// mayMail takes one message from the limit of what strangers can cause at a mail
+// address, known or not.
+func (a *Accounts) mayMail(action Action, email string) bool {
+	ok, _ := a.Mail.ByMailbox.Take(mailbox(action, email))
+	return ok
+}
+
+func mailbox(action Action, email string) string { return string(action) + " " + EmailKey(email) }
+
 // admitMail takes an attempt from the limit of the client's address, and one from that
 // of what strangers can cause at a mail address, known or not.
 func (a *Accounts) admitMail(actor Actor, action Action, email string) error {
 	ok, after := a.ByAddress.Take(caller(actor).Address)
 	if ok {
-		ok, after = a.Mail.ByMailbox.Take(string(action) + " " + EmailKey(email))
+		ok, after = a.Mail.ByMailbox.Take(mailbox(action, email))
 	}
 	if !ok {
 		a.refused(actor, action, TargetUser(actor.User), "too many attempts")

@@ -29,14 +29,18 @@ func usernameFor(w *Vouched, try int) string {
 			break
 		}
 	}
-	switch {
-	case try == 0:
+	if try == 0 {
 		return base
-	case try < overtakenTries-2:
-		return fmt.Sprintf("%s-%d", base, try+1)
 	}
-	_, random := NewToken()
-	return base + "-" + random.Hex()[:6]
+	suffix := fmt.Sprint("-", try+1)
+	if try >= overtakenTries-2 {
+		_, random := NewToken()
+		suffix = "-" + random.Hex()[:6]
+	}
+	if CheckUsername(base+suffix) != nil { // a script from right to left takes no Latin letters after it
+		base = "user"
+	}
+	return base + suffix
 }
 
 // asUsername keeps of a text what a username can have, and leaves room for a number.

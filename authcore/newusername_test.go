@@ -38,6 +38,7 @@ func TestUsernameFor(t *testing.T) {
 
 func FuzzUsernameFor(f *testing.F) {
 	f.Add("Alice", "alice@example.com", "Alice", 0)
+	f.Add("\u071e", "", "", overtakenTries-1)
 	f.Add("\u202eadmin", "", "ﬁ", 3)
 	f.Fuzz(func(t *testing.T, username, email, name string, try int) {
 		got := usernameFor(&Vouched{Username: username, Email: email, Name: name}, int(uint(try)%overtakenTries))

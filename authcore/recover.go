@@ -51,17 +51,17 @@ func RecoveryState(since time.Time, email string) string {
 }
 
 // CanRecover tells whether people can get a new password by mail.
-func (a *Accounts) CanRecover() bool { return a.Mail != nil && !a.PasswordOff }
+func (a *Accounts) CanRecover() bool { return a.Mail != nil && a.Mail.Origin != "" && !a.PasswordOff }
 
 // AskRecovery has a link to choose a new password sent to an address, if that is the
 // verified address of an active user with a password. Whether it is, is looked up
-// later: neither the answer nor the time that it takes depends on it. origin is that of
-// the pages.
-func (a *Accounts) AskRecovery(ctx context.Context, actor Actor, email, origin string) error {
+// later: neither the answer nor the time that it takes depends on it. Where the link
+// leads is not for whoever asks to say: to where the configuration has the pages.
+func (a *Accounts) AskRecovery(ctx context.Context, actor Actor, email string) error {
 	switch email = strings.TrimSpace(email); {
 	case a.PasswordOff:
 		return ErrPasswordOff
-	case a.Mail == nil:
+	case !a.CanRecover():
 		return ErrRecoverOff
 	case email == "":
 		return ErrEmailRequired
@@ -72,7 +72,7 @@ func (a *Accounts) AskRecovery(ctx context.Context, actor Actor, email, origin s
 	if err := a.admitMail(actor, PasswordRecover, email); err != nil {
 		return err
 	}
-	if !a.Mail.Later.Do(func(ctx context.Context) error { return a.sendRecovery(ctx, actor, email, origin) }) {
+	if !a.Mail.Later.Do(func(ctx context.Context) error { return a.sendRecovery(ctx, actor, email, a.Mail.Origin) }) {
 		return ErrTooManyMails.After(time.Minute)
 	}
 	return nil

@@ -61,7 +61,7 @@ func TestAskRecoveryIsTheSame(t *testing.T) {
 	for _, email := range []string{"alice@example.com", "nobody@example.com"} {
 		b.Store = untouched{} // a nil interface inside: any call would panic
 		for n := range 5 {
-			err := b.AskRecovery(t.Context(), visitor("192.0.2.1"), email, "https://auth.example.com")
+			err := b.AskRecovery(t.Context(), visitor("192.0.2.1"), email)
 			if want := n >= 3; errors.Is(err, authcore.ErrTooManyMails) != want || !want && err != nil {
 				t.Errorf("%s, %d: %v", email, n, err)
 			}
@@ -80,12 +80,12 @@ func TestAskRecoveryIsTheSame(t *testing.T) {
 		email string
 		want  error
 	}{{"", authcore.ErrEmailRequired}, {"alice", &authcore.Error{Code: "email_invalid"}}, {"a@b\r\nBcc: c@d", &authcore.Error{Code: "email_invalid"}}} {
-		if err := b.AskRecovery(t.Context(), visitor("192.0.2.2"), c.email, ""); !errors.Is(err, c.want) {
+		if err := b.AskRecovery(t.Context(), visitor("192.0.2.2"), c.email); !errors.Is(err, c.want) {
 			t.Errorf("%q: %v", c.email, err)
 		}
 	}
 	b.Mail = nil
-	if err := b.AskRecovery(t.Context(), visitor("192.0.2.3"), "alice@example.com", ""); !errors.Is(err, authcore.ErrRecoverOff) {
+	if err := b.AskRecovery(t.Context(), visitor("192.0.2.3"), "alice@example.com"); !errors.Is(err, authcore.ErrRecoverOff) {
 		t.Errorf("without mail: %v", err)
 	}
 }
@@ -120,7 +120,7 @@ func TestRecoveryIsForVerifiedAddresses(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"Proven", "squatter", "machine", "disabled", "nobody"} {
-		if err := b.AskRecovery(ctx, visitor("192.0.2.1"), name+"@example.com", "https://auth.example.com"); err != nil {
+		if err := b.AskRecovery(ctx, visitor("192.0.2.1"), name+"@example.com"); err != nil {
 			t.Error(err)
 		}
 	}

@@ -93,7 +93,7 @@ func (a *Accounts) RegisterUser(ctx context.Context, actor Actor, n NewUser, inv
 	if err != nil {
 		return "", Session{}, err
 	}
-	if n.Email == "" {
+	if n.Email = strings.TrimSpace(n.Email); n.Email == "" {
 		return "", Session{}, ErrEmailRequired
 	}
 	invited, err := a.invitedAt(ctx, code)
@@ -115,7 +115,7 @@ func (a *Accounts) RegisterUser(ctx context.Context, actor Actor, n NewUser, inv
 		return "", Session{}, err
 	}
 	var post []Post
-	if a.Mail != nil && !u.EmailVerified {
+	if a.Mail != nil && !u.EmailVerified && a.mayMail(EmailVerify, u.Email) { // else the account page sends it later
 		link, err := a.verification(u, u.Email, origin)
 		if err != nil {
 			return "", Session{}, err

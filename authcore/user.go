@@ -132,14 +132,18 @@ func CheckEmail(email string) error {
 		return bad // folding makes another address of it
 	}
 	a, err := mail.ParseAddress(email)
+	if strings.ToLower(email) != access.FoldAddress(email) { // another domain, or another mailbox, may have the other form
+		return &Error{Kind: Invalid, Code: "email_invalid", Field: "email",
+			Message: "This address has letters that can be written in another way too, such as ß for ss. Please give another address."}
+	}
 	if err != nil || a.Address != email || a.Name != "" || strings.ContainsAny(email, notInEmail) {
 		return bad
 	}
 	return nil
 }
 
-// notInEmail separates addresses, or puts a name to one.
-const notInEmail = " \"<>,;"
+// notInEmail separates addresses, puts a name to one, or makes a domain of an IP address.
+const notInEmail = " \"<>,;["
 
 // CheckName accepts any text of at most 128 characters without control
 // characters: names are shown and sent in headers.

@@ -135,6 +135,7 @@ func TestCheckEmail(t *testing.T) {
 		"return": "alice@example.com\r", "NUL": "a\x00@example.com", "direction": "\u202ealice@example.com", "dots": "a..b@example.com",
 		"dot at the end": "alice.@example.com", "comment": "alice(x)@example.com", "not UTF-8": "a\xff@example.com",
 		"too long": strings.Repeat("a", 250) + "@example.com", "longer when folded": strings.Repeat("\ufdfa", 20) + "@example.com", "two ats": "alice@evil.example@example.com",
+		"another domain when folded": "alice@wa\u00dfer.example", "final sigma": "\u03b1\u03c2@example.com", "full width": "\uff41lice@example.com", "an IP address": "alice@[192.0.2.1]",
 		"full-width at": "alice\uff20evil.example@example.com",
 	}
 	for name, email := range bad {

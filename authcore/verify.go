@@ -22,6 +22,9 @@ var (
 
 // verification makes a message with a link that proves that an address is a user's.
 func (a *Accounts) verification(u User, email, origin string) (Post, error) {
+	if _, domain, _ := strings.Cut(email, "@"); !strings.Contains(domain, ".") {
+		return Post{}, &Error{Kind: Invalid, Code: "email_invalid", Field: "email", Message: "No mail can be sent to this address."}
+	}
 	token, hash := NewToken()
 	now := a.Now()
 	code := Code{Hash: hash, Purpose: PurposeVerify, User: u.ID, Data: email, CreatedAt: now, ExpiresAt: now.Add(verifyLife)}
@@ -59,8 +62,10 @@ func (a *Accounts) ChangeProfile(ctx context.Context, actor Actor, name, email, 
 		if err := a.admitMail(actor, EmailVerify, email); err != nil {
 			return false, err
 		}
-		if u.EmailVerified {
+		if u.EmailVerified || a.isTaken(ctx, email) { // who has not proven the address is not told whose it is
 			now = u.Email
+		}
+		if u.EmailVerified {
 			post, err = a.tell(u, Letter{Kind: MailAddressAsked, Address: email})
 		}
 		if err != nil {
@@ -78,6 +83,12 @@ func (a *Accounts) ChangeProfile(ctx context.Context, actor Actor, name, email, 
 	}
 	a.changed(ChangeUser, string(actor.User))
 	return asked, nil
+}
+
+// isTaken tells whether somebody has an address.
+func (a *Accounts) isTaken(ctx context.Context, email string) bool {
+	_, _, err := a.Store.UserByLogin(ctx, EmailKey(email), true)
+	return err == nil
 }
 
 // PendingEmail is the address that waits to be verified, to take the place of the one

@@ -65,7 +65,13 @@ func matches(pattern, host string) bool {
 		return strings.EqualFold(pattern, host)
 	}
 	label, rest, _ := strings.Cut(host, ".")
-	return label != "" && strings.EqualFold("."+rest, suffix)
+	return label != "" && !strings.ContainsFunc(label, notInLabel) && strings.EqualFold("."+rest, suffix)
+}
+
+// notInLabel tells what no label of a host has. HTTP/2 lets anything pass in :authority,
+// and a "/" in it would make another host of what is built from it.
+func notInLabel(r rune) bool {
+	return r != '-' && r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r)
 }
 
 // parseHost reads a host that gate_verify answers for: as parseOrigin, or with "*."

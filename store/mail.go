@@ -12,7 +12,7 @@ import (
 func post(tx *tx, all []authcore.Post) error {
 	for _, p := range all {
 		if c := p.Code; c != nil {
-			if c.User != "" {
+			if c.User != "" && c.Purpose != authcore.PurposeRecover { // strangers cause those: they must not end the link that somebody has
 				if _, err := tx.exec("DELETE FROM codes WHERE user_id = ? AND purpose = ?", c.User, c.Purpose); err != nil {
 					return err
 				}
@@ -41,14 +41,15 @@ func (db *DB) PostMail(ctx context.Context, ev *authcore.Event, all ...authcore.
 	})
 }
 
-// MailsDue lists messages that are due, those that have waited longest first.
+// MailsDue lists messages that are due, those that were tried least first: a server that is slow to take some must not keep
+// the others waiting.
 func (db *DB) MailsDue(ctx context.Context, now time.Time, limit int) ([]authcore.Mail, error) {
 	return collect(db, ctx, func(row scanner, m *authcore.Mail) error {
 		var created, due int64
 		err := row.Scan((*string)(&m.ID), (*string)(&m.Kind), (*string)(&m.User), &m.Sealed, &m.Tries, &created, &due)
 		m.CreatedAt, m.DueAt = fromMicros(created), fromMicros(due)
 		return err
-	}, "SELECT id, kind, user_id, sealed, tries, created_at, due_at FROM mails WHERE due_at <= ? ORDER BY due_at, id LIMIT ?", micros(now), limit)
+	}, "SELECT id, kind, user_id, sealed, tries, created_at, due_at FROM mails WHERE due_at <= ? ORDER BY tries, due_at, id LIMIT ?", micros(now), limit)
 }
 
 // ClaimMail counts a try to send a message, and puts the next one off until a time. It

@@ -172,6 +172,9 @@ func (db *DB) RevokeSessionsOf(ctx context.Context, user authcore.UserID, keep a
 		if _, err := tx.exec("UPDATE passwords SET updated_at = ? WHERE user_id = ?", micros(ev.Time), user); err != nil {
 			return err // see ProofSince
 		}
+		if err := dropLinks(tx, user); err != nil {
+			return err
+		}
 		return noteUser(tx, user, ev)
 	})
 	return n, err
@@ -301,7 +304,7 @@ func (db *DB) RevokeEverySession(ctx context.Context, ev authcore.Event) (int, e
 		}
 		if len(batch) == 0 {
 			return n, db.command(ctx, durable, func(tx *tx) error {
-				if _, err := tx.exec("DELETE FROM codes WHERE purpose = ?", authcore.PurposeHandoff); err != nil {
+				if _, err := tx.exec("DELETE FROM codes WHERE purpose = ? OR purpose = ?", authcore.PurposeHandoff, authcore.PurposeRecover); err != nil {
 					return err
 				}
 				return note(tx, authcore.ChangeAll, "", ev)

@@ -40,6 +40,11 @@ func (db *DB) CreateUser(ctx context.Context, u authcore.User, hash password.Has
 		if err := post(tx, mail); err != nil {
 			return err
 		}
+		if u.EmailVerified {
+			if err := takeUnproven(tx, u.Email, u.ID, ev); err != nil {
+				return err
+			}
+		}
 		return db.insertUser(tx, u, hash, ev)
 	})
 }
@@ -222,6 +227,11 @@ func (db *DB) SetEmail(ctx context.Context, id authcore.UserID, email string, ev
 		if err := post(tx, mail); err != nil {
 			return err
 		}
+		if email != "" {
+			if err := takeUnproven(tx, email, id, ev); err != nil {
+				return err
+			}
+		}
 		return db.setUser(tx, id, ev, "email = ?, email_verified = ?, email_key = ?", email, flag(email != ""), emailKey(email))
 	})
 }
@@ -299,6 +309,9 @@ func setPassword(tx *tx, id authcore.UserID, hash password.Hash, keep authcore.S
 	if _, err := deleteSessions(tx, id, keep); err != nil {
 		return err
 	}
+	if err := dropLinks(tx, id); err != nil {
+		return err
+	}
 	if err := post(tx, mail); err != nil {
 		return err
 	}
@@ -337,6 +350,9 @@ func (db *DB) SetStatus(ctx context.Context, id authcore.UserID, status authcore
 				return err
 			}
 			if _, err := deleteSessions(tx, id, ""); err != nil {
+				return err
+			}
+			if err := dropLinks(tx, id); err != nil {
 				return err
 			}
 		}

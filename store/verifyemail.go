@@ -29,12 +29,7 @@ func (db *DB) VerifyEmail(ctx context.Context, code authcore.TokenHash, user aut
 		if err := asCode(db.lockActive(tx, user)); err != nil {
 			return err
 		}
-		var holder authcore.UserID
-		err = tx.scan("SELECT id FROM users WHERE email_key = ? AND id <> ? AND email_verified = 0", []any{authcore.EmailKey(email), user}, (*string)(&holder))
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
-			return err
-		}
-		if err := takeEmail(tx, holder, email, ev); err != nil {
+		if err := takeUnproven(tx, email, user, ev); err != nil {
 			return err
 		}
 		if err := post(tx, mail); err != nil {
@@ -42,4 +37,22 @@ func (db *DB) VerifyEmail(ctx context.Context, code authcore.TokenHash, user aut
 		}
 		return db.setUser(tx, user, ev, "email = ?, email_verified = 1, email_key = ?", email, emailKey(email))
 	})
+}
+
+// takeUnproven takes an address from another user, if one has it who never proved it.
+func takeUnproven(tx *tx, email string, besides authcore.UserID, ev authcore.Event) error {
+	var holder authcore.UserID
+	err := tx.scan("SELECT id FROM users WHERE email_key = ? AND id <> ? AND email_verified = 0", []any{authcore.EmailKey(email), besides}, (*string)(&holder))
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	return takeEmail(tx, holder, email, ev)
+}
+
+// dropLinks deletes the codes of links in mails to a user, but for one that verifies the
+// address that the user has.
+func dropLinks(tx *tx, user authcore.UserID) error {
+	_, err := tx.exec("DELETE FROM codes WHERE user_id = ? AND (purpose = ? OR purpose = ? AND data <> (SELECT email FROM users WHERE id = ?))",
+		user, authcore.PurposeRecover, authcore.PurposeVerify, user)
+	return err
 }

@@ -38,7 +38,7 @@ func (h *Handler) recoverPage(w http.ResponseWriter, r *http.Request, p Place) e
 // recover sends a link, if there is somebody to send it to; it does not say so.
 func (h *Handler) recover(w http.ResponseWriter, r *http.Request, p Place) error {
 	email := r.PostForm.Get("email")
-	if err := h.Accounts.AskRecovery(r.Context(), authcore.Anonymous(p.Client), email, p.Origin); err != nil {
+	if err := h.Accounts.AskRecovery(r.Context(), authcore.Anonymous(p.Client), email); err != nil {
 		return h.recoverFailed(w, r, p, "recover", recoverData{Email: email}, err)
 	}
 	done(w, r, Prefix+"recover?done=sent", nil)

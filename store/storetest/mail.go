@@ -16,6 +16,8 @@ var mailTests = map[string]func(*world){
 	"race: one sends":    raceToSend,
 	"recover a password": recoverPassword,
 	"recovery, outdated": recoverOutdated,
+	"recovery, twice":    recoverTwice,
+	"address, proven":    provenAddress,
 	"race: one recovery": raceToRecover,
 }
 
@@ -73,13 +75,13 @@ func mail(w *world) {
 func mailWithCode(w *world) {
 	valid := func(what string, hash authcore.TokenHash, want bool) {
 		w.Helper()
-		ok, err := w.db().CodeValid(w.Context(), "recover", hash, w.now)
+		ok, err := w.db().CodeValid(w.Context(), authcore.PurposeVerify, hash, w.now)
 		w.must(err)
 		w.same(what, want, ok)
 	}
 	code := func(user authcore.UserID) *authcore.Code {
 		_, hash := authcore.NewToken()
-		return &authcore.Code{Hash: hash, Purpose: "recover", User: user, Data: "state", CreatedAt: w.now, ExpiresAt: w.now.Add(time.Hour)}
+		return &authcore.Code{Hash: hash, Purpose: authcore.PurposeVerify, User: user, Data: "state", CreatedAt: w.now, ExpiresAt: w.now.Add(time.Hour)}
 	}
 	of, again, other, nobodys, bare := code("alice"), code("alice"), code("bob"), code(""), code("")
 	for _, c := range []*authcore.Code{of, other, nobodys} {
@@ -161,6 +163,33 @@ func recoverPassword(w *world) {
 	w.happened("user.create alice", "user.create bob", "user.login alice", "user.login bob", "password.change recovered")
 }
 
+// Another link, which strangers can cause, ends none that somebody has; the first that is
+// used ends all.
+func recoverTwice(w *world) {
+	u := w.add("alice", nil)
+	first, second := w.recovery(u), w.recovery(u)
+	w.is("the earlier one", w.recovers(w.db(), first, time.Minute), nil)
+	w.is("the later one", w.recovers(w.db(), second, time.Minute), authcore.ErrCodeInvalid)
+}
+
+// Whoever has proven an address has it, although somebody else has given it as theirs.
+func provenAddress(w *world) {
+	const address = "dora@example.com"
+	squatter := w.add("mallory", func(u *authcore.User) { u.Email, u.EmailVerified = address, false })
+	dora := w.user("dora")
+	dora.Email, dora.EmailVerified = address, true
+	w.must(w.db().CreateUser(w.Context(), dora, "", nil, w.event(authcore.UserCreate, "dora")))
+	got, _ := w.read(squatter.ID)
+	w.same("who only gave it", "", got.Email)
+	second := w.add("oscar", func(u *authcore.User) { u.Email, u.EmailVerified = "else@example.com", false })
+	w.must(w.db().SetEmail(w.Context(), dora.ID, "else@example.com", w.event(authcore.UserUpdate, "dora")))
+	got, _ = w.read(second.ID)
+	w.same("who only gave another", "", got.Email)
+	unproven := w.user("eve")
+	unproven.Email, unproven.EmailVerified = "else@example.com", false
+	w.is("who proves nothing", w.db().CreateUser(w.Context(), unproven, "", nil, w.event(authcore.UserCreate, "eve")), authcore.ErrEmailTaken)
+}
+
 // A code is good for the user as that user was when it was made.
 func recoverOutdated(w *world) {
 	for name, change := range map[string]func(u authcore.User) error{
@@ -181,7 +210,14 @@ func recoverOutdated(w *world) {
 		"disabled": func(u authcore.User) error {
 			return w.db().SetStatus(w.Context(), u.ID, authcore.Disabled, w.event(authcore.UserDisable, u.Username))
 		},
-		"again": func(u authcore.User) error { w.recovery(u); return nil },
+		"enabled": func(u authcore.User) error {
+			w.must(w.db().SetStatus(w.Context(), u.ID, authcore.Disabled, w.event(authcore.UserDisable, u.Username)))
+			return w.db().SetStatus(w.Context(), u.ID, authcore.Active, w.event(authcore.UserEnable, u.Username))
+		},
+		"all": func(u authcore.User) error {
+			_, err := w.db().RevokeEverySession(w.Context(), w.event(authcore.SessionRevoke, ""))
+			return err
+		},
 	} {
 		u := w.add(name, nil)
 		code := w.recovery(u)
