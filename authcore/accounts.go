@@ -55,7 +55,8 @@ type UserStore interface {
 type SessionStore interface {
 	SessionReader
 	// CreateSession adds a root session if the user is active and still has the
-	// password hash that was proven; else ErrLoginFailed.
+	// password hash that was proven; else ErrLoginFailed. A user who has a second factor
+	// gets none without: ErrFactorRequired.
 	CreateSession(ctx context.Context, s Session, token TokenHash, proven password.Hash, ev Event) error
 	// RenewProof makes all sessions of a root of the user as if they were proven
 	// at a time, if the user still has the password hash that was; else

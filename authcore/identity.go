@@ -94,7 +94,8 @@ type IdentityStore interface {
 	// over groups and tokens. ErrCodeInvalid where Once was used, ErrIdentityTaken
 	// where the account is linked by now, ErrLoginFailed where the user is not active or
 	// has the identity no more, ErrInviteInvalid, ErrSetupClosed, ErrSetupToken,
-	// ErrUsernameTaken, ErrEmailTaken.
+	// ErrUsernameTaken, ErrEmailTaken; ErrFactorRequired where the user has a second
+	// factor and the session is not proven with one.
 	SignInIdentity(ctx context.Context, in IdentitySignIn) error
 	// LinkIdentity links an account to its user: ErrIdentityTaken where it belongs to
 	// somebody, ErrCodeInvalid where once was used, ErrLoginFailed where the user is not

@@ -130,6 +130,7 @@ const overtakenTries = 8
 
 func (a *Accounts) signInWith(ctx context.Context, actor Actor, in ProviderSignIn) (Secret, Session, error) {
 	var err error
+	var hasFactor bool // which the database says, as the session would begin without
 	for try := range overtakenTries {
 		var cmd IdentitySignIn
 		if cmd, err = a.arrival(ctx, &in, try); err == nil && in.Also != nil && cmd.Identity.User != in.Also.User {
@@ -140,14 +141,16 @@ func (a *Accounts) signInWith(ctx context.Context, actor Actor, in ProviderSignI
 		}
 		var token Secret
 		var waits error
-		if token, waits, err = a.begin(ctx, actor, &in, &cmd); err != nil {
-			break
-		}
+		token, waits = a.begin(actor, &in, &cmd, hasFactor)
 		if err = a.Store.SignInIdentity(ctx, cmd); err == nil {
 			if cmd.NewUser == nil {
 				a.changed(ChangeUser, string(cmd.Identity.User)) // the provider may give other groups now
 			}
 			return token, cmd.Session, waits
+		}
+		if ErrFactorRequired.is(err) && !hasFactor {
+			hasFactor = true
+			continue
 		}
 		if !ErrUsernameTaken.is(err) && !ErrEmailTaken.is(err) && !ErrIdentityTaken.is(err) {
 			break
@@ -230,7 +233,7 @@ func (a *Accounts) renewable(i *Identity, w *Vouched) error {
 
 // begin completes a command with its events and, unless the user has to wait for an owner
 // or for a second factor, its session.
-func (a *Accounts) begin(ctx context.Context, actor Actor, in *ProviderSignIn, cmd *IdentitySignIn) (token Secret, waits, err error) {
+func (a *Accounts) begin(actor Actor, in *ProviderSignIn, cmd *IdentitySignIn, hasFactor bool) (token Secret, waits error) {
 	user, by := cmd.Identity.User, "provider "+in.Who.Provider
 	who := Actor{Kind: ActorUser, User: user, Client: actor.Client}
 	awaited := Awaited{User: user, Identity: cmd.Identity.ID, First: FirstProof{Tokens: cmd.Identity.Tokens != ""}, Provider: in.Who.Provider, ProviderSession: in.Who.Session,
@@ -240,16 +243,12 @@ func (a *Accounts) begin(ctx context.Context, actor Actor, in *ProviderSignIn, c
 		if u.Status != Active {
 			waits, by = ErrAccountWaiting, by+": a new account that waits for an owner"
 		}
-	} else if !in.Who.SecondFactor {
-		if err := a.awaits(ctx, awaited); ErrFactorRequired.is(err) {
-			waits, by = err, by+": the second factor is asked for"
-		} else if err != nil {
-			return "", nil, err
-		}
+	} else if hasFactor {
+		waits, by = &AwaitsFactor{awaited}, by+": the second factor is asked for"
 	}
 	if waits != nil {
 		cmd.Events = append(cmd.Events, a.event(who, UserLogin, TargetUser(user), Refused, by))
-		return "", waits, nil
+		return "", waits
 	}
 	if in.Who.SecondFactor {
 		awaited.AMR = append(awaited.AMR, "mfa")
@@ -257,7 +256,7 @@ func (a *Accounts) begin(ctx context.Context, actor Actor, in *ProviderSignIn, c
 	cmd.Session, token, cmd.Token = a.newSession(actor, &awaited)
 	who.Session = cmd.Session.ID
 	cmd.Events = append(cmd.Events, a.event(who, UserLogin, TargetUser(user), Success, by))
-	return token, nil, nil
+	return token, nil
 }
 
 // welcome is the event of a new user.

@@ -90,7 +90,11 @@ func (db *DB) SignInIdentity(ctx context.Context, in authcore.IdentitySignIn) er
 		if in.Session.ID == "" {
 			return insertEvents(tx, events...)
 		}
-		if err := insertSession(tx, in.Session, in.Token); err != nil {
+		add := beginSession
+		if in.NewUser != nil { // who has no second factor yet
+			add = insertSession
+		}
+		if err := add(tx, in.Session, in.Token); err != nil {
 			return err
 		}
 		return insertEvents(tx, events...)

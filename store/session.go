@@ -64,7 +64,7 @@ func (db *DB) CreateSession(ctx context.Context, s authcore.Session, token authc
 		if err := db.lockProven(tx, s.UserID, proven); err != nil {
 			return err
 		}
-		if err := insertSession(tx, s, token); err != nil {
+		if err := beginSession(tx, s, token); err != nil {
 			return err
 		}
 		return insertEvents(tx, ev)
@@ -112,16 +112,20 @@ func (db *DB) renewRoot(tx *tx, root authcore.SessionID, user authcore.UserID, a
 	return err
 }
 
-// insertSession adds a session. Whoever has a second factor begins none without: one that
-// was set up meanwhile makes it ErrFactorRequired.
-func insertSession(tx *tx, s authcore.Session, token authcore.TokenHash) error {
-	if s.ID == s.Root && !slices.Contains(s.AMR, "mfa") {
+// beginSession adds the session of a sign-in of a user who is locked. Whoever has a second
+// factor begins none without it: ErrFactorRequired.
+func beginSession(tx *tx, s authcore.Session, token authcore.TokenHash) error {
+	if !slices.Contains(s.AMR, "mfa") {
 		if has, err := hasTOTP(tx, s.UserID); err != nil {
 			return err
 		} else if has {
 			return authcore.ErrFactorRequired
 		}
 	}
+	return insertSession(tx, s, token)
+}
+
+func insertSession(tx *tx, s authcore.Session, token authcore.TokenHash) error {
 	_, err := tx.exec("INSERT INTO sessions (id, root_id, user_id, token_hash, host, amr, auth_time, created_at, last_seen_at, expires_at, address, agent, identity_id, provider, provider_session)"+
 		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", s.ID, s.Root, s.UserID, token.Hex(), s.Host, strings.Join(s.AMR, " "),
 		micros(s.AuthTime), micros(s.CreatedAt), micros(s.LastSeen), micros(s.ExpiresAt), s.Address, s.Agent, s.Identity, s.Provider, s.ProviderSession)

@@ -140,6 +140,7 @@ func provenSessions(w *world) {
 	_, err = create(since, atStep(6), func(s *authcore.Session) { s.Identity = authcore.NewIdentityID() })
 	w.is("an identity that is not there", err, authcore.ErrLoginFailed)
 	i := w.link(u, "a")
+	w.is("by a provider alone", w.db().SignInIdentity(w.Context(), w.arrival(u, i)), authcore.ErrFactorRequired)
 	_, err = w.db().ExpelIdentity(w.Context(), i.ID, i.Version, true, w.event(authcore.IdentityExpel, u.Username))
 	w.must(err)
 	_, err = create(since, atStep(6), func(s *authcore.Session) { s.Identity = i.ID })
