@@ -74,6 +74,12 @@ func (a *Accounts) EnrolTOTP(ctx context.Context, actor Actor, amr []string, sec
 
 // CheckFactor takes a second factor of the user who acts, for a change of second factors.
 func (a *Accounts) CheckFactor(ctx context.Context, actor Actor, typed string) error {
+	return a.spendFactor(ctx, actor, typed, func(use FactorUse, ev Event) error { return a.Store.UseFactor(ctx, actor.User, use, ev) })
+}
+
+// spendFactor checks a typed second factor of the user who acts, under the limits, and
+// spends it. Both outcomes are in the audit log.
+func (a *Accounts) spendFactor(ctx context.Context, actor Actor, typed string, spend func(FactorUse, Event) error) error {
 	giveBack, err := a.admitFactor(actor, actor.User, typed, "")
 	if err != nil {
 		return err
@@ -85,10 +91,13 @@ func (a *Accounts) CheckFactor(ctx context.Context, actor Actor, typed string) e
 	}
 	use, err := a.factorUse(actor.User, f, typed)
 	if err == nil {
-		err = a.Store.UseFactor(ctx, actor.User, use, a.event(actor, UserConfirm, TargetUser(actor.User), Success, use.how()))
+		err = spend(use, a.event(actor, UserConfirm, TargetUser(actor.User), Success, use.how()))
 	}
 	if err == nil || ErrNoFactor.is(err) {
 		giveBack()
+	}
+	if err != nil {
+		a.Audit.Record(a.event(actor, UserConfirm, TargetUser(actor.User), Failure, "second factor: "+coded(err)))
 	}
 	return err
 }
@@ -300,26 +309,13 @@ func withFactor(amr []string) []string {
 // ProveFactor takes the second factor of the user of a session, which counts for all
 // sessions of its root from then on.
 func (a *Accounts) ProveFactor(ctx context.Context, actor Actor, amr []string, typed string) error {
-	giveBack, err := a.admitFactor(actor, actor.User, typed, "")
-	if err != nil {
-		return err
-	}
-	f, err := a.Store.Factors(ctx, actor.User)
-	if err != nil {
-		giveBack()
-		return err
-	}
-	use, err := a.factorUse(actor.User, f, typed)
+	err := a.spendFactor(ctx, actor, typed, func(use FactorUse, ev Event) error {
+		return a.Store.ProveFactor(ctx, actor.Session, actor.User, withFactor(amr), use, ev)
+	})
 	if err == nil {
-		err = a.Store.ProveFactor(ctx, actor.Session, actor.User, withFactor(amr), use, a.event(actor, UserConfirm, TargetUser(actor.User), Success, use.how()))
+		a.changed(ChangeSession, string(actor.Session))
 	}
-	if err != nil {
-		a.Audit.Record(a.event(actor, UserConfirm, TargetUser(actor.User), Failure, "second factor: "+coded(err)))
-		return err
-	}
-	giveBack()
-	a.changed(ChangeSession, string(actor.Session))
-	return nil
+	return err
 }
 
 // awaitsAfter is awaits for a password that was proven: it must still be the one.

@@ -293,7 +293,7 @@ func TestSecondFactorGuessed(t *testing.T) {
 	s.addUser(t, dan)
 	b := s.Client(t)
 	b.signIn(portal, dan)
-	app, _ := b.enrol(portal)
+	b.enrol(portal)
 	answers := make(map[int]int)
 	var mu sync.Mutex
 	var all sync.WaitGroup
@@ -320,7 +320,6 @@ func TestSecondFactorGuessed(t *testing.T) {
 	if got := b.fetch(portal + "/.gate/whoami"); got.StatusCode != http.StatusOK {
 		t.Errorf("who is signed in: %s", got.Status)
 	}
-	_ = app
 }
 
 // Who comes by a provider has the second factor asked for as well, unless the provider is
@@ -407,6 +406,10 @@ func TestSecondFactorHolds(t *testing.T) {
 			t.Errorf("%s: %s", what, got.Status)
 		}
 	}
+	b.post(portal+"/.gate/account/factor/remove", url.Values{"code": {"000000"}})
+	eventually(t, "the event of a wrong code at a change", func() bool {
+		return strings.Contains(strings.Join(s.audit(t, "user.confirm"), "\n"), "second factor: factor_wrong")
+	})
 	enter("a code from elsewhere", s.Client(t), app.code(t), http.StatusTooManyRequests)
 	b.post(portal+"/.gate/logout", url.Values{})
 	enter("a code in a known browser", b, app.code(t), http.StatusSeeOther)
