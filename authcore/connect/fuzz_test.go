@@ -133,6 +133,7 @@ func FuzzGitHub(f *testing.F) {
 	f.Add(`{"id":"1"}`, `[]`, `[{"state":"active","role":"admin","organization":{"login":"a/b"}},{"organization":null}]`, `[{"slug":"","organization":null},{"slug":"b","organization":{"login":"a"}}]`)
 	f.Add(`null`, `null`, `null`, `null`)
 	f.Add(`[]`, `{}`, `7`, ``)
+	f.Add(`{"id":1}`, `[{"primary":true,"verified":true},{"email":"a@example.com","primary":true}]`, `[]`, `[]`)
 	p, err := New(Settings{Name: "g", Kind: GitHub, Allow: []Rule{{"github", "acme/eng"}}}, nil, time.Now)
 	if err != nil {
 		f.Fatal(err)

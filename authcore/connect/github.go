@@ -23,7 +23,7 @@ func githubPerson(ctx context.Context, p *Provider, who *Person, t *authcore.Pro
 	}
 	who.Subject, who.Username, who.Name = text(who.Claims, "id"), text(who.Claims, "login"), text(who.Claims, "name")
 	err := pages(get, "/user/emails?", func(a githubEmail) {
-		if a.Primary && who.Email == "" {
+		if a.Primary && a.Email != "" && who.Email == "" {
 			who.Email, who.EmailVerified = a.Email, a.Verified
 		}
 	})
