@@ -112,6 +112,7 @@ type Store interface {
 	MailStore
 	IdentityStore
 	FactorStore
+	PasskeyStore
 }
 
 // Recorder takes audit events that need no transaction of their own. It never

@@ -15,6 +15,7 @@ const (
 	// What was used once and must not be used again; nobody redeems these.
 	PurposeConnect Purpose = "connect" // a sign-in with a provider
 	PurposeSignOut Purpose = "signout" // a provider's word of a sign-out
+	PurposePasskey Purpose = "passkey" // a challenge for a passkey
 )
 
 // Code is a one-time code. Only its hash is stored, and it is deleted by the

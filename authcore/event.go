@@ -33,6 +33,10 @@ const (
 	FactorSet        Action = "factor.set"   // a second factor
 	FactorCodes      Action = "factor.codes" // new recovery codes
 	FactorRemove     Action = "factor.remove"
+	PasskeyAdd       Action = "passkey.add"
+	PasskeyRename    Action = "passkey.rename"
+	PasskeyRemove    Action = "passkey.remove"
+	PasswordRemove   Action = "password.remove"
 	FactorAlarm      Action = "factor.alarm"  // somebody guesses codes
 	IdentityLink     Action = "identity.link" // an account at a provider
 	IdentityUnlink   Action = "identity.unlink"

@@ -22,12 +22,13 @@ type Factors struct {
 // none themselves.
 func (f Factors) Has() bool { return f.TOTP != nil }
 
-// FactorUse is a proof of a second factor: a step of the TOTP, or a recovery code. Each
-// counts once.
+// FactorUse is a proof of a second factor: a step of the TOTP, a recovery code or a
+// passkey. Each counts once.
 type FactorUse struct {
-	Step   int64      // 0 for a recovery code
-	Sealed string     // the TOTP that the step is of
-	Code   *TokenHash // nil for a step
+	Step    int64      // 0 for another one
+	Sealed  string     // the TOTP that the step is of
+	Code    *TokenHash // of a recovery code
+	Passkey *PasskeyUse
 }
 
 // FirstProof is what a sign-in that waits for the second factor has proven, and what must

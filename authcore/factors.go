@@ -31,8 +31,8 @@ func (a *Accounts) NewTOTP() totp.Secret { return totp.NewSecret() }
 // the factor from then on. ErrFactorWrong for another code.
 //
 // Where there is a second factor already, old must be a code of it: ErrFactorWrong with
-// the field old_code. All other sessions of the user end.
-func (a *Accounts) EnrolTOTP(ctx context.Context, actor Actor, amr []string, secret totp.Secret, code, old string) ([]Secret, error) {
+// the field old_code; unless the session was proven by a passkey just now. All other sessions of the user end.
+func (a *Accounts) EnrolTOTP(ctx context.Context, actor Actor, amr []string, secret totp.Secret, code, old string, byPasskey bool) ([]Secret, error) {
 	giveBack, err := a.admitFactor(actor, actor.User, code, "")
 	if err != nil {
 		return nil, err
@@ -50,11 +50,15 @@ func (a *Accounts) EnrolTOTP(ctx context.Context, actor Actor, amr []string, sec
 	var replaces string
 	if present.Has() {
 		replaces = present.TOTP.Sealed
-		if err := a.CheckFactor(ctx, actor, old); ErrFactorWrong.is(err) {
+		if !byPasskey {
+			err = a.CheckFactor(ctx, actor, old)
+		}
+		if ErrFactorWrong.is(err) {
 			e := *ErrFactorWrong
 			e.Field = "old_code"
 			return nil, &e
-		} else if err != nil {
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -253,10 +257,10 @@ func (a *Accounts) finishSignIn(ctx context.Context, actor Actor, w Awaited, dev
 		err = ErrLoginFailed
 	}
 	w.AMR = withFactor(w.AMR)
-	s, token, hash := a.newSession(actor, &w)
+	var token Secret
+	var s Session
 	if err == nil {
-		by := Actor{Kind: ActorUser, User: w.User, Session: s.ID, Client: actor.Client}
-		err = a.Store.CreateProvenSession(ctx, s, hash, w.First, use, a.event(by, UserLogin, TargetUser(w.User), Success, w.how()+", "+use.how()))
+		token, s, err = a.beginProven(ctx, actor, &w, use)
 	}
 	if err != nil {
 		a.Audit.Record(a.event(actor, UserLogin, TargetUser(w.User), Failure, "second factor: "+coded(err)))
@@ -264,6 +268,14 @@ func (a *Accounts) finishSignIn(ctx context.Context, actor Actor, w Awaited, dev
 	}
 	giveBack()
 	return token, s, nil
+}
+
+// beginProven begins the session of a sign-in that was proven by two factors.
+func (a *Accounts) beginProven(ctx context.Context, actor Actor, w *Awaited, use FactorUse) (Secret, Session, error) {
+	s, token, hash := a.newSession(actor, w)
+	by := Actor{Kind: ActorUser, User: w.User, Session: s.ID, Client: actor.Client}
+	err := a.Store.CreateProvenSession(ctx, s, hash, w.First, use, a.event(by, UserLogin, TargetUser(w.User), Success, w.how()+", "+use.how()))
+	return token, s, err
 }
 
 // newSession makes the session of a sign-in that has been proven, as it says.
@@ -289,7 +301,10 @@ func (w *Awaited) how() string {
 }
 
 func (u FactorUse) how() string {
-	if u.Code != nil {
+	switch {
+	case u.Passkey != nil:
+		return "passkey"
+	case u.Code != nil:
 		return "recovery code"
 	}
 	return "TOTP"

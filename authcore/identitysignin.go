@@ -177,7 +177,15 @@ func (a *Accounts) arrival(ctx context.Context, in *ProviderSignIn, try int) (Id
 	case !ErrIdentityNotFound.is(err):
 		return IdentitySignIn{}, err
 	}
-	return a.newcomer(ctx, in, try)
+	cmd, err := a.newcomer(ctx, in, try)
+	if ErrLinkRequired.is(err) { // the holder of the address may be this person, who came in another tab meanwhile
+		if _, _, err := a.Store.IdentityBy(ctx, in.Who.Issuer, in.Who.Subject); err == nil {
+			return a.arrival(ctx, in, try)
+		} else if !ErrIdentityNotFound.is(err) {
+			return cmd, err
+		}
+	}
+	return cmd, err
 }
 
 // newcomer makes a new user of somebody at a provider, where the provider's way to new

@@ -28,10 +28,14 @@ const (
 	MailInvite       MailKind = "invite"   // a link to make an account
 	MailFactorSet    MailKind = "factor"   // a second factor was set up
 	MailFactorGone   MailKind = "unfactor" // or removed
+	MailPasskeySet   MailKind = "passkey"
+	MailPasskeyGone  MailKind = "unpasskey"
+	MailPasswordGone MailKind = "unpassword"
 )
 
 // MailKinds are all of them.
-var MailKinds = []MailKind{MailTest, MailRecover, MailPassword, MailVerify, MailAddressAsked, MailAddress, MailLinked, MailUnlinked, MailInvite, MailFactorSet, MailFactorGone}
+var MailKinds = []MailKind{MailTest, MailRecover, MailPassword, MailVerify, MailAddressAsked, MailAddress, MailLinked, MailUnlinked, MailInvite, MailFactorSet, MailFactorGone,
+	MailPasskeySet, MailPasskeyGone, MailPasswordGone}
 
 // MailLife is how long a message is tried to be sent.
 const MailLife = 48 * time.Hour

@@ -17,6 +17,8 @@ type NewUser struct {
 	Groups                []string
 	Owner                 bool
 	EmailVerified         bool
+	Passkey               *Passkey // verified; its user is to be the new one
+	Once                  Code     // of the passkey's challenge
 }
 
 // user checks the fields and makes the User.
@@ -33,6 +35,9 @@ func (n NewUser) user(now time.Time) (User, error) {
 		if err := CheckGroup(g); err != nil {
 			return User{}, err
 		}
+	}
+	if n.Passkey != nil {
+		u.ID = n.Passkey.User
 	}
 	return u, nil
 }
@@ -89,7 +94,7 @@ func (a *Accounts) ImportUser(ctx context.Context, actor Actor, n NewUser, hash 
 // verifies it. Where mail is sent, another address gets a link that leads to origin.
 func (a *Accounts) RegisterUser(ctx context.Context, actor Actor, n NewUser, invite Secret, host, origin string) (Secret, Session, error) {
 	n.Owner, n.Groups, n.EmailVerified = false, nil, false
-	code, err := a.mayRegister(ctx, invite)
+	code, err := a.mayRegister(ctx, invite, n.Passkey != nil)
 	if err != nil {
 		return "", Session{}, err
 	}
@@ -110,9 +115,11 @@ func (a *Accounts) RegisterUser(ctx context.Context, actor Actor, n NewUser, inv
 	if _, err = a.admit(actor, "register:"+actor.Client.Address); err != nil {
 		return "", Session{}, err
 	}
-	hash, err := a.newPassword(ctx, actor, n.Password, u)
-	if err != nil {
-		return "", Session{}, err
+	var hash password.Hash
+	if n.Passkey == nil {
+		if hash, err = a.newPassword(ctx, actor, n.Password, u); err != nil {
+			return "", Session{}, err
+		}
 	}
 	var post []Post
 	if a.Mail != nil && !u.EmailVerified && a.mayMail(EmailVerify, u.Email) { // else the account page sends it later
@@ -123,17 +130,34 @@ func (a *Accounts) RegisterUser(ctx context.Context, actor Actor, n NewUser, inv
 		post = append(post, link)
 	}
 	by := Actor{Kind: ActorUser, User: u.ID, Client: actor.Client}
+	if n.Passkey != nil {
+		first := NewPasskeyUser{User: u, Once: n.Once, Invite: code, Events: []Event{a.event(by, UserCreate, TargetUser(u.ID), Success, "registered")}}
+		return a.createByPasskey(ctx, actor, *n.Passkey, first, host, post...)
+	}
 	if err := a.Store.CreateUser(ctx, u, hash, code, a.event(by, UserCreate, TargetUser(u.ID), Success, "registered"), post...); err != nil {
 		return "", Session{}, err
 	}
 	return a.startSession(ctx, actor, u, hash, host)
 }
 
+// createByPasskey makes a user with a passkey, and signs in.
+func (a *Accounts) createByPasskey(ctx context.Context, actor Actor, p Passkey, n NewPasskeyUser, host string, post ...Post) (Secret, Session, error) {
+	n.Passkey = p
+	n.Passkey.Name, n.Passkey.CreatedAt, n.Passkey.UsedAt = "Passkey", a.Now(), a.Now()
+	s, token, hash := a.newSession(actor, &Awaited{User: n.User.ID, AMR: p.amr(), Host: host})
+	n.Session, n.Token = s, hash
+	by := Actor{Kind: ActorUser, User: n.User.ID, Session: s.ID, Client: actor.Client}
+	n.Events = append(n.Events, a.event(by, UserLogin, TargetUser(n.User.ID), Success, "passkey"))
+	err := passkeyError(a.Store.CreatePasskeyUser(ctx, n, post...))
+	a.Tally.signIn(err)
+	return token, s, err
+}
+
 // mayRegister tells whether registration is open to somebody with this
 // invitation, and gives the invitation's hash where one is needed.
-func (a *Accounts) mayRegister(ctx context.Context, invite Secret) (*TokenHash, error) {
+func (a *Accounts) mayRegister(ctx context.Context, invite Secret, byPasskey bool) (*TokenHash, error) {
 	switch {
-	case a.PasswordOff:
+	case a.PasswordOff && !byPasskey:
 		return nil, ErrRegisterOff.With(ErrPasswordOff)
 	case a.Register == RegisterOpen:
 		return nil, nil
@@ -158,12 +182,13 @@ func (a *Accounts) CheckInvite(ctx context.Context, invite Secret) error {
 }
 
 // MayRegister tells whether the registration page is worth showing. An invitation may be
-// good for a sign-in with a provider alone: then nobody can choose a password there.
-func (a *Accounts) MayRegister(ctx context.Context, invite Secret) (withPassword bool, err error) {
-	if invite != "" && a.Invites && (a.PasswordOff || a.Register == RegisterOff) {
+// good for a sign-in with a provider alone: then nobody makes an account by filling in a
+// form there. byPasskey says that people can, where there are no passwords.
+func (a *Accounts) MayRegister(ctx context.Context, invite Secret, byPasskey bool) (here bool, err error) {
+	if invite != "" && a.Invites && (a.PasswordOff && !byPasskey || a.Register == RegisterOff) {
 		return false, a.CheckInvite(ctx, invite)
 	}
-	_, err = a.mayRegister(ctx, invite)
+	_, err = a.mayRegister(ctx, invite, byPasskey)
 	return err == nil, err
 }
 

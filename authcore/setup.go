@@ -44,7 +44,7 @@ func (a *Accounts) CheckSetup(ctx context.Context, code Secret) error {
 
 // Setup makes the first owner, closes the setup for good and signs the owner in.
 func (a *Accounts) Setup(ctx context.Context, actor Actor, code Secret, n NewUser, host string) (Secret, Session, error) {
-	if a.PasswordOff {
+	if a.PasswordOff && n.Passkey == nil {
 		return "", Session{}, ErrPasswordOff
 	}
 	if err := a.CheckSetup(ctx, code); err != nil {
@@ -55,12 +55,16 @@ func (a *Accounts) Setup(ctx context.Context, actor Actor, code Secret, n NewUse
 	if err != nil {
 		return "", Session{}, err
 	}
+	by := Actor{Kind: ActorUser, User: u.ID, Client: actor.Client}
+	ev := a.event(by, SetupClose, TargetUser(u.ID), Success, "first owner")
+	if n.Passkey != nil {
+		setup := HashToken(code.Reveal())
+		return a.createByPasskey(ctx, actor, *n.Passkey, NewPasskeyUser{User: u, Once: n.Once, Setup: &setup, Events: []Event{ev}}, host)
+	}
 	hash, err := a.newPassword(ctx, actor, n.Password, u)
 	if err != nil {
 		return "", Session{}, err
 	}
-	by := Actor{Kind: ActorUser, User: u.ID, Client: actor.Client}
-	ev := a.event(by, SetupClose, TargetUser(u.ID), Success, "first owner")
 	if err := a.Store.CreateFirstOwner(ctx, u, hash, HashToken(code.Reveal()), ev); err != nil {
 		return "", Session{}, err
 	}

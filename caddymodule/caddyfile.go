@@ -66,6 +66,7 @@ var options = words{
 		"account": list(1, 2, func(s *Settings) *[]string { return &s.Limits.Account }),
 	}),
 	"password": one(func(s *Settings) *string { return &s.Password }),
+	"passkeys": list(1, -1, func(s *Settings) *[]string { return &s.Passkeys }),
 	"policy":   parsePolicy,
 	"mail":     parseMail,
 }

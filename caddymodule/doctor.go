@@ -89,10 +89,10 @@ func (c *console) examineOwner(ctx context.Context) finding {
 		return wrong("owner", "cannot be looked up: %v", err)
 	}
 	if ok && c.accounts.PasswordOff {
-		if ok, err = c.db.LinkedOwnerExists(ctx); err != nil {
+		if ok, err = c.db.OwnerWithoutPasswordExists(ctx); err != nil {
 			return wrong("owner", "cannot be looked up: %v", err)
 		} else if !ok {
-			return warn("owner", "no platform owner can sign in: \"password off\", and none has linked a provider; take that line away until one has, on the account page")
+			return warn("owner", "no platform owner can sign in: \"password off\", and none has a passkey or a linked provider; take that line away until one has, on the account page")
 		}
 	}
 	if ok {

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"encoding/json"
 	"net/http"
 
 	"github.com/caddyserver/caddy/v2"
@@ -36,6 +37,10 @@ func (p *Portal) Provision(ctx caddy.Context) error {
 // Well-Known URL for Changing Passwords).
 const changePassword = "/.well-known/change-password"
 
+// relatedOrigins is where browsers look which other origins may use the passkeys of a
+// domain (Web Authentication Level 3, section 5.11.1).
+const relatedOrigins = "/.well-known/webauthn"
+
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
 	rt, err := p.app.running()
@@ -44,6 +49,12 @@ func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.H
 		return nil
 	}
 	_, u := original(r)
+	if u.Path == relatedOrigins && web.Hostname(rt.portal.host) == p.app.values.passkeys.Domain {
+		if document := p.app.values.passkeys.Related(); document != nil {
+			w.Header().Set("Content-Type", "application/json")
+			return json.NewEncoder(w).Encode(document)
+		}
+	}
 	switch u.Path {
 	case "/", "", changePassword:
 		w.Header().Set("Cache-Control", "no-store")

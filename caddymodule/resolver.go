@@ -3,7 +3,9 @@ package caddymodule
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
+	"net/url"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -15,6 +17,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/authcore"
 	"github.com/gatehouse-auth/gatehouse/authcore/access"
 	"github.com/gatehouse-auth/gatehouse/authcore/audit"
+	"github.com/gatehouse-auth/gatehouse/authcore/passkey"
 	"github.com/gatehouse-auth/gatehouse/authcore/password"
 	"github.com/gatehouse-auth/gatehouse/store"
 )
@@ -191,6 +194,28 @@ func (r *resolver) passwordOff(s string) bool {
 		r.fail("password is on or off, not %q", t)
 	}
 	return false
+}
+
+// passkeys reads where passkeys are good.
+func (r *resolver) passkeys(words []string) (v passkey.Settings) {
+	for i, word := range words {
+		t := r.text("passkeys", word)
+		u, err := url.Parse(t)
+		switch {
+		case t == "": // a placeholder
+		case t == "off" && len(words) == 1:
+			v.Off = true
+		case i == 0:
+			if v.Domain = strings.ToLower(t); strings.ContainsAny(t, ":/*@ ") || net.ParseIP(t) != nil {
+				r.fail("passkeys takes a domain first, such as example.com, or off; not %q", t)
+			}
+		case err != nil || u.Scheme != "https" || u.Host == "" || u.Scheme+"://"+u.Host != t:
+			r.fail("passkeys: %q is no origin, such as https://example.net", t)
+		default:
+			v.Origins = append(v.Origins, t)
+		}
+	}
+	return v
 }
 
 // duration reads a time longer than nothing.

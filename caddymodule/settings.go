@@ -10,6 +10,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/authcore"
 	"github.com/gatehouse-auth/gatehouse/authcore/audit"
 	"github.com/gatehouse-auth/gatehouse/authcore/connect"
+	"github.com/gatehouse-auth/gatehouse/authcore/passkey"
 	"github.com/gatehouse-auth/gatehouse/authcore/password"
 	"github.com/gatehouse-auth/gatehouse/store"
 )
@@ -33,6 +34,9 @@ type Settings struct {
 	Register string `json:"register,omitempty"`
 	// Whether people sign in with passwords: on (default) or off.
 	Password string `json:"password,omitempty"`
+	// Where passkeys are good: off, or a domain of which the pages are, and the origins of
+	// pages elsewhere. Default: on the host of each page.
+	Passkeys []string `json:"passkeys,omitempty"`
 	// The outside providers to sign in with, in the order in which pages offer them.
 	Providers []ProviderSettings `json:"providers,omitempty"`
 	// How long a session lives.
@@ -141,6 +145,7 @@ type values struct {
 	secretKey   authcore.Secret
 	register    authcore.Registration
 	passwordOff bool
+	passkeys    passkey.Settings
 	providers   []connect.Settings
 	lifetime    authcore.Lifetime
 	params      password.Params
@@ -173,6 +178,7 @@ func (s *Settings) resolve(expand func(string) (string, error)) (values, error) 
 		secretKey:   authcore.Secret(r.text("secret_key", s.SecretKey)),
 		register:    r.registration(s.Register),
 		passwordOff: r.passwordOff(s.Password),
+		passkeys:    r.passkeys(s.Passkeys),
 		providers:   r.providers(s.Providers),
 		lifetime:    r.lifetime(s.Session),
 		params:      r.argon2id(s.Hashing.Argon2id),
@@ -191,8 +197,8 @@ func (s *Settings) resolve(expand func(string) (string, error)) (values, error) 
 		r.fail("database silence can be %s at most: for as long, nobody can be signed out", authcore.SilenceLimit)
 	}
 	v.portal, v.portalIsURL = r.portal(s.Portal)
-	if r.expand != nil && v.passwordOff && len(v.providers) == 0 {
-		r.fail("with \"password off\" nobody could sign in: add a sign-in provider, such as: oidc corp https://id.example.com CLIENT_ID SECRET")
+	if r.expand != nil && v.passwordOff && v.passkeys.Off && len(v.providers) == 0 {
+		r.fail("with \"password off\" and \"passkeys off\" nobody could sign in: add a sign-in provider, such as: oidc corp https://id.example.com CLIENT_ID SECRET")
 	}
 	if r.expand != nil && v.database.Driver != store.SQLite && v.secretKey == "" {
 		r.fail("%w", s.keyMissing())

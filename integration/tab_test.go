@@ -265,6 +265,18 @@ func (w *tab) press(name string) {
 	w.leads(name, clickOn(name))
 }
 
+// click clicks on a button or link that leads nowhere.
+func (w *tab) click(name string) {
+	w.t.Helper()
+	w.do(clickOn(name))
+}
+
+// comes waits until the page says something.
+func (w *tab) comes(text string) {
+	w.t.Helper()
+	eventually(w.t, "the page to say "+text, func() bool { return strings.Contains(w.text(), text) })
+}
+
 // clickOn is a click on the button or link of this name, as a screen reader would
 // say it.
 func clickOn(name string) tabStep {

@@ -119,26 +119,29 @@ func (db *DB) RemoveFactors(ctx context.Context, user authcore.UserID, keep auth
 		if _, err := deleteSessions(tx, user, keep); err != nil {
 			return err
 		}
-		if err := forgetProof(tx, keep); err != nil {
+		if err := forgetProof(tx, keep, "otp"); err != nil {
 			return err
 		}
 		return noteUser(tx, user, ev)
 	})
 }
 
-// forgetProof makes the sessions of a root, if there is one, as if they had been proven
-// without a second factor of ours.
-func forgetProof(tx *tx, root authcore.SessionID) error {
+// forgetProof makes the sessions of a root, if there is one, as if they had not been
+// proven in some ways. Whether two factors are left, the others say.
+func forgetProof(tx *tx, root authcore.SessionID, ways ...string) error {
 	var text string
 	err := tx.scan("SELECT amr FROM sessions WHERE id = ?", []any{root}, &text)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
 	}
-	amr := strings.Fields(text)
-	if err != nil || !slices.Contains(amr, "otp") {
+	was := strings.Fields(text)
+	if err != nil || !slices.ContainsFunc(was, func(m string) bool { return slices.Contains(ways, m) }) {
 		return err
 	}
-	amr = slices.DeleteFunc(amr, func(m string) bool { return m == "otp" || m == "mfa" })
+	amr := slices.DeleteFunc(was, func(m string) bool { return slices.Contains(ways, m) })
+	if !slices.ContainsFunc(amr, func(m string) bool { return slices.Contains([]string{"otp", "hwk", "swk"}, m) }) {
+		amr = slices.DeleteFunc(amr, func(m string) bool { return m == "mfa" })
+	}
 	_, err = tx.exec("UPDATE sessions SET amr = ? WHERE root_id = ?", strings.Join(amr, " "), root)
 	return err
 }
@@ -146,7 +149,12 @@ func forgetProof(tx *tx, root authcore.SessionID) error {
 // useFactor uses a second factor up: whoever's statement finds it unused has won.
 func useFactor(tx *tx, user authcore.UserID, use authcore.FactorUse) error {
 	query, args := "UPDATE totps SET last_step = ? WHERE user_id = ? AND sealed = ? AND last_step < ?", []any{use.Step, user, use.Sealed, use.Step}
-	if use.Code != nil {
+	switch {
+	case use.Passkey != nil && use.Passkey.Passkey.User != user:
+		return authcore.ErrPasskeyWrong
+	case use.Passkey != nil:
+		return usePasskey(tx, *use.Passkey)
+	case use.Code != nil:
 		query, args = "DELETE FROM recovery_codes WHERE user_id = ? AND hash = ?", []any{user, use.Code.Hex()}
 	}
 	ok, err := affected(tx.exec(query, args...))
@@ -195,14 +203,20 @@ func (db *DB) CreateProvenSession(ctx context.Context, s authcore.Session, token
 	})
 }
 
-// proveRoot says how the sessions of a root of the user were proven, or returns
-// ErrSessionNotFound.
-func proveRoot(tx *tx, root authcore.SessionID, user authcore.UserID, amr []string) error {
+// isRootOf returns ErrSessionNotFound where a root session is none of the user.
+func isRootOf(tx *tx, root authcore.SessionID, user authcore.UserID) error {
 	var one int
 	err := tx.scan("SELECT 1 FROM sessions WHERE id = ? AND user_id = ?", []any{root, user}, &one)
 	if errors.Is(err, sql.ErrNoRows) {
 		return authcore.ErrSessionNotFound
 	}
+	return err
+}
+
+// proveRoot says how the sessions of a root of the user were proven, or returns
+// ErrSessionNotFound.
+func proveRoot(tx *tx, root authcore.SessionID, user authcore.UserID, amr []string) error {
+	err := isRootOf(tx, root, user)
 	if err == nil {
 		_, err = tx.exec("UPDATE sessions SET amr = ? WHERE root_id = ?", strings.Join(amr, " "), root)
 	}

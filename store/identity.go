@@ -298,9 +298,12 @@ func (db *DB) UnlinkIdentity(ctx context.Context, user authcore.UserID, id authc
 
 // waysIn tells whether a user can sign in without an identity.
 func waysIn(tx *tx, user authcore.UserID, without authcore.IdentityID, passwords bool) (bool, error) {
-	var n, m int
-	if err := tx.scan("SELECT count(*) FROM identities WHERE user_id = ? AND id <> ?", []any{user, without}, &n); err != nil || n > 0 || !passwords {
+	var n, m, k int
+	if err := tx.scan("SELECT count(*) FROM identities WHERE user_id = ? AND id <> ?", []any{user, without}, &n); err != nil || n > 0 {
 		return n > 0, err
+	}
+	if err := tx.scan("SELECT count(*) FROM passkeys WHERE user_id = ?", []any{user}, &k); err != nil || k > 0 || !passwords {
+		return k > 0, err
 	}
 	err := tx.scan("SELECT count(*) FROM passwords WHERE user_id = ?", []any{user}, &m)
 	return m > 0, err

@@ -406,8 +406,10 @@ func (db *DB) OwnerExists(ctx context.Context) (bool, error) {
 	return db.first(ctx, "SELECT id FROM users WHERE owner = 1 AND status = ? LIMIT 1", []any{authcore.Active}, &id)
 }
 
-// LinkedOwnerExists tells whether an active platform owner can sign in with a provider.
-func (db *DB) LinkedOwnerExists(ctx context.Context) (bool, error) {
+// OwnerWithoutPasswordExists tells whether an active platform owner can sign in with a
+// provider or a passkey.
+func (db *DB) OwnerWithoutPasswordExists(ctx context.Context) (bool, error) {
 	var id string
-	return db.first(ctx, "SELECT u.id FROM users u JOIN identities i ON i.user_id = u.id WHERE u.owner = 1 AND u.status = ? LIMIT 1", []any{authcore.Active}, &id)
+	return db.first(ctx, "SELECT u.id FROM users u WHERE u.owner = 1 AND u.status = ? AND (EXISTS (SELECT 1 FROM identities i WHERE i.user_id = u.id)"+
+		" OR EXISTS (SELECT 1 FROM passkeys k WHERE k.user_id = u.id)) LIMIT 1", []any{authcore.Active}, &id)
 }

@@ -13,6 +13,7 @@ import (
 
 // accountData is the Data of the account page.
 type accountData struct {
+	passkeyForm           // to confirm changes
 	Name, Username, Email string
 	EmailVerified         bool
 	Pending               string // an address that waits to be verified
@@ -21,9 +22,11 @@ type accountData struct {
 	Fresh                 bool   // changes need no proof just now
 	HasPassword           bool   // … or else the password
 	PasswordOff           bool   // nobody signs in with one
+	ByPasskey             bool   // the session was proven by a passkey, not long ago
 	Proof                 string // of a provider, to be carried along by forms
 	Providers             providersData
 	Factors               factorsData
+	Passkeys              passkeysData
 	Apps                  []App
 	Sessions              []sessionView
 	Tokens                tokensData
@@ -42,16 +45,20 @@ type sessionView struct {
 // notices are what the account page says after a change. They are named in the
 // address, so that it can only say what is here.
 var notices = map[string]string{
-	"profile":  "Your profile was saved.",
-	"asked":    "A link is on its way to that address. Open it here to verify the address.",
-	"verified": "Your address is verified.",
-	"password": "Your password was changed. Your other sessions have ended.",
-	"session":  "That session has ended.",
-	"token":    "That access token was revoked.",
-	"factor":   "The second factor was removed.",
-	"provider": "That sign-in provider is no longer linked.",
-	"linked":   "The sign-in provider is linked. You can sign in with it from now on.",
-	"again":    "That took too long, or was used already. Please try again.",
+	"profile":    "Your profile was saved.",
+	"asked":      "A link is on its way to that address. Open it here to verify the address.",
+	"verified":   "Your address is verified.",
+	"password":   "Your password was changed. Your other sessions have ended.",
+	"session":    "That session has ended.",
+	"token":      "That access token was revoked.",
+	"factor":     "The second factor was removed.",
+	"passkey":    "Your passkey is set up. You can sign in with it from now on.",
+	"renamed":    "Your passkey has its new name.",
+	"unpasskey":  "That passkey was removed. Your other sessions have ended.",
+	"unpassword": "Your password was removed. You sign in with your passkey from now on.",
+	"provider":   "That sign-in provider is no longer linked.",
+	"linked":     "The sign-in provider is linked. You can sign in with it from now on.",
+	"again":      "That took too long, or was used already. Please try again.",
 }
 
 func (h *Handler) accountPage(w http.ResponseWriter, r *http.Request, p Place) error {
@@ -88,6 +95,9 @@ func (h *Handler) showAccount(w http.ResponseWriter, r *http.Request, p Place, l
 	if err := h.addFactors(r, live, &d.Factors); err != nil {
 		return err
 	}
+	if err := h.addPasskeys(r, p, live, &d.Passkeys); err != nil {
+		return err
+	}
 	if d.HasPassword, err = h.Accounts.HasPassword(r.Context(), live.Session.UserID); err != nil {
 		return err
 	}
@@ -105,6 +115,12 @@ func (h *Handler) showAccount(w http.ResponseWriter, r *http.Request, p Place, l
 		d.Name, d.Email = u.Name, u.Email
 	}
 	d.Fresh, d.Apps, d.Sessions, d.Rules = h.fresh(p, live) || d.Proof != "", h.Apps(live), sessions, h.rules()
+	if !d.Fresh || d.HasPassword {
+		if d.passkeyForm, err = h.askPasskey(w, r, p, live.Session.UserID); err != nil {
+			return err
+		}
+	}
+	d.ByPasskey = h.justByPasskey(live, d.Proof)
 	v.User, v.Data = userView(live), d
 	return h.show(w, r, p, status, "account", v)
 }

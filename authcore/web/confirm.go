@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
@@ -15,12 +16,14 @@ import (
 // confirmData is the Data of the page that asks for another proof.
 type confirmData struct {
 	way
-	Busy        bool
-	RetryAfter  int
-	HasPassword bool   // and it is asked for
-	AskCode     bool   // of the second factor
-	Enrol       string // where to set one up, where one is asked for and there is none
-	Providers   []providerButton
+	passkeyForm
+	Busy         bool
+	RetryAfter   int
+	HasPassword  bool   // and it is asked for
+	AskCode      bool   // of the second factor
+	Enrol        string // where to set one up, where one is asked for and there is none
+	EnrolPasskey string // where to set up a passkey then
+	Providers    []providerButton
 }
 
 // maxAge is the greatest age of a proof that is asked for, in seconds: a year.
@@ -55,7 +58,7 @@ func (h *Handler) confirmPage(w http.ResponseWriter, r *http.Request, p Place) e
 		redirect(w, to)
 		return nil
 	}
-	data, err := h.confirmData(r, p, live, q)
+	data, err := h.confirmData(w, r, p, live, q)
 	if err != nil {
 		return err
 	}
@@ -69,16 +72,25 @@ func (h *Handler) proofEnough(f flow, live *authcore.Live) bool {
 }
 
 // confirmData gathers the ways in which a user can prove who they are.
-func (h *Handler) confirmData(r *http.Request, p Place, live *authcore.Live, form url.Values) (confirmData, error) {
+func (h *Handler) confirmData(w http.ResponseWriter, r *http.Request, p Place, live *authcore.Live, form url.Values) (confirmData, error) {
 	d := confirmData{way: h.wayOf(p, form)}
 	f, _, _ := h.openFlow(form.Get("flow"))
 	factors, err := h.Accounts.Factors(r.Context(), live.Session.UserID)
 	if err != nil {
 		return d, err
 	}
+	if d.passkeyForm, err = h.askPasskey(w, r, p, live.Session.UserID); err != nil {
+		return d, err
+	}
 	d.AskCode = factors.Has()
 	if f.Factor && !factors.Has() {
+		if d.Passkey != nil {
+			return d, nil
+		}
 		d.Enrol = Prefix + "account/factor?" + d.query().Encode()
+		if _, ok := h.party(p); ok {
+			d.EnrolPasskey = Prefix + "account/passkey?" + d.query().Encode()
+		}
 		return d, nil
 	}
 	if onlyFactor(f) {
@@ -113,6 +125,12 @@ func (h *Handler) confirm(w http.ResponseWriter, r *http.Request, p Place) error
 	if err != nil {
 		return err
 	}
+	if hasPasskey(r) {
+		if err := h.Accounts.ProveByPasskey(r.Context(), actorOf(live, p), live.Session.AMR, h.verifyPasskey(r, p, live.Session.UserID)); err != nil {
+			return h.confirmFailed(w, r, p, live, err)
+		}
+		return h.confirmed(w, r, p)
+	}
 	factors, err := h.Accounts.Factors(r.Context(), live.Session.UserID)
 	if err != nil {
 		return err
@@ -123,12 +141,20 @@ func (h *Handler) confirm(w http.ResponseWriter, r *http.Request, p Place) error
 	if err := h.Accounts.StepUp(r.Context(), actorOf(live, p), proof); err != nil {
 		return h.confirmFailed(w, r, p, live, inField(err, "current_password", "password"))
 	}
-	if live, err = h.signedIn(r, p); err != nil { // with the new proof, for the hand-off
-		return err
-	}
-	to, err := h.after(r, p, live)
+	return h.confirmed(w, r, p)
+}
+
+// confirmed goes on to where somebody wanted to go who has proven it again.
+func (h *Handler) confirmed(w http.ResponseWriter, r *http.Request, p Place) error {
+	live, err := h.signedIn(r, p) // with the new proof, for the hand-off
 	if err != nil {
 		return err
+	}
+	to := Prefix + "account?proof=" + h.sealProof(live, byPasskey)
+	if r.PostForm.Get("for") != string(toChange) {
+		if to, err = h.after(r, p, live); err != nil {
+			return err
+		}
 	}
 	done(w, r, to, nil)
 	return nil
@@ -141,7 +167,7 @@ func (h *Handler) confirmFailed(w http.ResponseWriter, r *http.Request, p Place,
 		return err
 	}
 	prob.headers(w.Header())
-	data, err2 := h.confirmData(r, p, live, r.PostForm)
+	data, err2 := h.confirmData(w, r, p, live, r.PostForm)
 	if err2 != nil {
 		return err2
 	}
@@ -153,16 +179,39 @@ func (h *Handler) confirmFailed(w http.ResponseWriter, r *http.Request, p Place,
 // being young is not enough.
 const proofLife = 5 * time.Minute
 
-// sealProof says that the user of a session proved just now, at a provider, who they are.
-// It travels in the address of the account page and in its forms.
-func (h *Handler) sealProof(live *authcore.Live) string {
-	return h.Proofs.Seal([]byte(live.Session.Root))
+// sealProof says that the user of a session proved just now, at a provider or by a
+// passkey, who they are. It travels in the address of the account page and in its forms.
+func (h *Handler) sealProof(live *authcore.Live, how string) string {
+	return h.Proofs.Seal([]byte(string(live.Session.Root) + " " + how))
 }
+
+// How somebody proved who they are.
+const (
+	byProvider = "provider"
+	byPasskey  = "passkey"
+)
 
 // proofHolds tells whether a sealed proof is of this session, and young.
 func (h *Handler) proofHolds(live *authcore.Live, sealed string) bool {
-	root, err := h.Proofs.Open(sealed, proofLife)
-	return err == nil && string(root) == string(live.Session.Root)
+	return h.proofHow(live, sealed) != ""
+}
+
+// proofHow tells how a sealed proof was made; empty where it does not hold.
+func (h *Handler) proofHow(live *authcore.Live, sealed string) string {
+	text, err := h.Proofs.Open(sealed, proofLife)
+	root, how, _ := strings.Cut(string(text), " ")
+	if err != nil || root != string(live.Session.Root) {
+		return ""
+	}
+	return how
+}
+
+// justByPasskey tells whether the user of a session has proven a passkey not long ago: at
+// the sign-in, or since then.
+func (h *Handler) justByPasskey(live *authcore.Live, proof string) bool {
+	s := &live.Session
+	return h.proofHow(live, proof) == byPasskey ||
+		authcore.ByPasskey(s.AMR) && s.AuthTime.Equal(s.CreatedAt) && h.Accounts.Now().Sub(s.AuthTime) < freshFor
 }
 
 // proven sees to it that who asks for a change of an account is its user: because the
@@ -183,10 +232,10 @@ func (h *Handler) proven(r *http.Request, p Place, live *authcore.Live, always b
 	case !has && proven, has && proven && !always && p.Mode == ModePortal:
 		return nil
 	case !has:
-		return errProofByProvider
+		return errProofFirst
 	}
 	return h.Accounts.Confirm(r.Context(), actorOf(live, p), secret(r, "current_password"))
 }
 
-var errProofByProvider = &authcore.Error{Kind: authcore.Forbidden, Code: "proof_required",
-	Message: "Please confirm with a sign-in provider that it is you, then make this change again."}
+var errProofFirst = &authcore.Error{Kind: authcore.Forbidden, Code: "proof_required",
+	Message: "Please confirm that it is you, with a passkey or a sign-in provider, then make this change again."}

@@ -23,7 +23,9 @@ type awaited struct {
 // factorData is the Data of the page that asks for the second factor.
 type factorData struct {
 	way
+	passkeyForm
 	Factor     string // sealed
+	AskCode    bool   // else only the passkey is asked for
 	RetryAfter int
 }
 
@@ -39,7 +41,29 @@ func (h *Handler) askFactor(w http.ResponseWriter, r *http.Request, p Place, for
 		writeProblem(w, describe(authcore.ErrFactorRequired, p.Client.RequestID), map[string]any{"factor": sealed})
 		return nil
 	}
-	return h.show(w, r, p, http.StatusOK, "factor", View{Data: factorData{way: h.wayOf(p, form), Factor: sealed}})
+	return h.showFactor(w, r, p, form, a.User, sealed, nil)
+}
+
+// showFactor shows the page that asks for a second factor; prob is what was wrong with
+// the last try, if there was one.
+func (h *Handler) showFactor(w http.ResponseWriter, r *http.Request, p Place, form url.Values, user authcore.UserID, sealed string, prob *problem) error {
+	d := factorData{way: h.wayOf(p, form), Factor: sealed}
+	var err error
+	if d.passkeyForm, err = h.askPasskey(w, r, p, user); err != nil {
+		return err
+	}
+	factors, err := h.Accounts.Factors(r.Context(), user)
+	if err != nil {
+		return err
+	}
+	d.AskCode = factors.Has()
+	status, view := http.StatusOK, View{}
+	if prob != nil {
+		prob.headers(w.Header())
+		status, view.Error, d.RetryAfter = prob.Status, errorView(*prob), prob.retryAfter
+	}
+	view.Data = d
+	return h.show(w, r, p, status, "factor", view)
 }
 
 // factor takes the second factor of a sign-in.
@@ -56,7 +80,13 @@ func (h *Handler) factor(w http.ResponseWriter, r *http.Request, p Place) error 
 		redirect(w, Prefix+"login?"+form.Encode())
 		return nil
 	}
-	token, session, err := h.Accounts.FinishSignIn(r.Context(), authcore.Anonymous(p.Client), a.Awaited, h.device(r, p), r.PostForm.Get("code"))
+	var token authcore.Secret
+	var session authcore.Session
+	if hasPasskey(r) {
+		token, session, err = h.Accounts.FinishWithPasskey(r.Context(), authcore.Anonymous(p.Client), a.Awaited, h.verifyPasskey(r, p, a.User))
+	} else {
+		token, session, err = h.Accounts.FinishSignIn(r.Context(), authcore.Anonymous(p.Client), a.Awaited, h.device(r, p), r.PostForm.Get("code"))
+	}
 	if err == nil {
 		return h.enter(w, r, p, token, session)
 	}
@@ -65,8 +95,7 @@ func (h *Handler) factor(w http.ResponseWriter, r *http.Request, p Place) error 
 		return err
 	}
 	prob := describe(err, p.Client.RequestID)
-	prob.headers(w.Header())
-	return h.show(w, r, p, prob.Status, "factor", View{Error: errorView(prob), Data: factorData{way: h.wayOf(p, r.PostForm), Factor: sealed, RetryAfter: prob.retryAfter}})
+	return h.showFactor(w, r, p, r.PostForm, a.User, sealed, &prob)
 }
 
 // factorsData is what the account page says of second factors.
@@ -95,7 +124,7 @@ type enrolData struct {
 	HasPassword bool
 	Confirm     []providerButton
 	Proof       string
-	Replaces    bool // there is one already
+	Replaces    bool // there is one already, and a code of it is asked for
 }
 
 // enrolment is a secret that is not in force yet, as it travels: sealed, for one session.
@@ -146,7 +175,7 @@ func (h *Handler) showEnrol(w http.ResponseWriter, r *http.Request, p Place, liv
 	if d.HasPassword, err = h.Accounts.HasPassword(r.Context(), live.Session.UserID); err != nil {
 		return err
 	}
-	d.Confirm, d.Replaces = providers.Confirm, factors.Has()
+	d.Confirm, d.Replaces = providers.Confirm, factors.Has() && !h.justByPasskey(live, d.Proof)
 	d.Fresh = h.fresh(p, live) || h.proofHolds(live, d.Proof)
 	return h.show(w, r, p, status, "enrol", View{User: userView(live), Error: e, Data: d})
 }
@@ -169,7 +198,7 @@ func (h *Handler) enrol(w http.ResponseWriter, r *http.Request, p Place) error {
 	}
 	var codes []authcore.Secret
 	if err = h.proven(r, p, live, false); err == nil {
-		codes, err = h.Accounts.EnrolTOTP(r.Context(), actorOf(live, p), live.Session.AMR, secret, r.PostForm.Get("code"), r.PostForm.Get("old_code"))
+		codes, err = h.Accounts.EnrolTOTP(r.Context(), actorOf(live, p), live.Session.AMR, secret, r.PostForm.Get("code"), r.PostForm.Get("old_code"), h.justByPasskey(live, r.PostForm.Get("proof")))
 	}
 	if err == nil {
 		return h.showCodes(w, r, p, live, codes)
@@ -212,7 +241,7 @@ func (h *Handler) newCodes(w http.ResponseWriter, r *http.Request, p Place) erro
 		return err
 	}
 	return h.changingThen(w, r, p, "factor", false, func(actor authcore.Actor) (func() error, error) {
-		if err := h.Accounts.CheckFactor(r.Context(), actor, r.PostForm.Get("code")); err != nil {
+		if err := h.checkFactor(r, live, actor); err != nil {
 			return nil, err
 		}
 		codes, err := h.Accounts.RenewRecoveryCodes(r.Context(), actor)
@@ -220,10 +249,23 @@ func (h *Handler) newCodes(w http.ResponseWriter, r *http.Request, p Place) erro
 	})
 }
 
+// checkFactor takes the second factor for a change of it: a code, unless the session was
+// proven by a passkey just now.
+func (h *Handler) checkFactor(r *http.Request, live *authcore.Live, actor authcore.Actor) error {
+	if h.justByPasskey(live, r.PostForm.Get("proof")) {
+		return nil
+	}
+	return h.Accounts.CheckFactor(r.Context(), actor, strings.TrimSpace(r.PostForm.Get("code")))
+}
+
 // removeFactor takes the second factor away, for who shows a code of it.
 func (h *Handler) removeFactor(w http.ResponseWriter, r *http.Request, p Place) error {
+	live, err := h.signedIn(r, p)
+	if err != nil {
+		return err
+	}
 	return h.changing(w, r, p, "factor", false, func(actor authcore.Actor) error {
-		if err := h.Accounts.CheckFactor(r.Context(), actor, strings.TrimSpace(r.PostForm.Get("code"))); err != nil {
+		if err := h.checkFactor(r, live, actor); err != nil {
 			return err
 		}
 		return h.Accounts.RemoveFactors(r.Context(), actor, actor.User)

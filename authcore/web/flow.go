@@ -148,7 +148,16 @@ func pagesBase(p Place) string {
 // flowCookie gives the browser's flow cookie, making one where there is none.
 // Tabs share it, so that none of them spoils another's sign-in.
 func (h *Handler) flowCookie(w http.ResponseWriter, r *http.Request, p Place) string {
-	value := readCookie(r.Header, cookieName(flowCookie, p.Secure))
+	name := cookieName(flowCookie, p.Secure)
+	for _, line := range w.Header()["Set-Cookie"] { // this answer sets it already
+		if value, ok := strings.CutPrefix(line, name+"="); ok {
+			value, _, _ = strings.Cut(value, ";")
+			if token, _ := splitFlowCookie(value); authcore.PlausibleToken(token) {
+				return token
+			}
+		}
+	}
+	value := readCookie(r.Header, name)
 	token, _ := splitFlowCookie(value)
 	if !authcore.PlausibleToken(token) {
 		fresh, _ := authcore.NewToken()

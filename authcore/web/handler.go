@@ -14,6 +14,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
 	"github.com/gatehouse-auth/gatehouse/authcore/connect"
+	"github.com/gatehouse-auth/gatehouse/authcore/passkey"
 )
 
 // App is a gated site as the account page lists it.
@@ -26,10 +27,11 @@ type Handler struct {
 	Check       *Check
 	KnownOrigin func(origin string) bool        // tells whether an origin is a gated host of ours
 	Apps        func(live *authcore.Live) []App // the gated sites that a user may open
-	Tokens      bool                            // some policy accepts access tokens
-	Keys        *authcore.Keys                  // what assertions are signed with
-	Providers   *connect.Providers              // to sign in with; nil for none
-	Broker      *connect.Broker                 // of tokens that providers issued
+	Passkeys    passkey.Settings
+	Tokens      bool               // some policy accepts access tokens
+	Keys        *authcore.Keys     // what assertions are signed with
+	Providers   *connect.Providers // to sign in with; nil for none
+	Broker      *connect.Broker    // of tokens that providers issued
 	Explain     func(Question) (Explanation, error)
 	Ready       func(ctx context.Context) error // nil when the database answers
 	Brand       string                          // shown on every page
@@ -96,6 +98,16 @@ func (h *Handler) route(path string) (route, bool) {
 		return route{post: h.changePassword, modes: onPages}, true
 	case "account/sessions/revoke":
 		return route{post: h.revokeSession, modes: onPages}, true
+	case "passkey":
+		return route{get: h.passkeyOptions, post: h.passkeySignIn, modes: onPages}, true
+	case "account/passkey":
+		return route{get: h.addPasskeyPage, post: h.addPasskey, modes: onPages}, true
+	case "account/passkey/rename":
+		return route{post: h.renamePasskey, modes: onPages}, true
+	case "account/passkey/remove":
+		return route{post: h.removePasskey, modes: onPages}, true
+	case "account/password/remove":
+		return route{post: h.removePassword, modes: onPages}, true
 	case "factor":
 		return route{post: h.factor, modes: onPages}, true
 	case "account/factor":

@@ -14,6 +14,7 @@ import (
 // linkData is the Data of the page that asks for the old way before a new one is added.
 type linkData struct {
 	way
+	passkeyForm
 	Provider, Email string
 	Link            string // sealed
 	HasPassword     bool
@@ -70,6 +71,13 @@ func (h *Handler) showPending(w http.ResponseWriter, r *http.Request, p Place, f
 		return err
 	}
 	d.HasPassword = holder.Password
+	if keys, err := h.Accounts.Passkeys(r.Context(), holder.User.ID); err != nil {
+		return err
+	} else if len(keys) > 0 {
+		if d.passkeyForm, err = h.askPasskey(w, r, p, ""); err != nil { // anybody's: it must not tell which this user has
+			return err
+		}
+	}
 	more := d.query()
 	more.Set("link", sealed)
 	for _, provider := range h.Providers.All() {

@@ -13,6 +13,7 @@ import (
 // loginData is the Data of the sign-in page.
 type loginData struct {
 	way
+	passkeyForm
 	Username                       string
 	CanRegister, Busy, PasswordOff bool
 	CanRecover                     bool
@@ -20,10 +21,11 @@ type loginData struct {
 	Providers                      []providerButton
 }
 
-func (h *Handler) loginData(p Place, form url.Values) loginData {
+func (h *Handler) loginData(w http.ResponseWriter, r *http.Request, p Place, form url.Values) (loginData, error) {
 	on := h.wayOf(p, form)
-	return loginData{way: on, Username: form.Get("username"), CanRegister: h.Accounts.Register == authcore.RegisterOpen && !h.Accounts.PasswordOff,
-		PasswordOff: h.Accounts.PasswordOff, CanRecover: h.Accounts.CanRecover(), Providers: h.buttons(on.query())}
+	ask, err := h.askPasskey(w, r, p, "")
+	return loginData{way: on, passkeyForm: ask, Username: form.Get("username"), CanRegister: h.Accounts.Register == authcore.RegisterOpen && (!h.Accounts.PasswordOff || ask.Passkey != nil),
+		PasswordOff: h.Accounts.PasswordOff, CanRecover: h.Accounts.CanRecover(), Providers: h.buttons(on.query())}, err
 }
 
 // loginPage shows the sign-in form; somebody who is signed in already goes on to
@@ -48,7 +50,11 @@ func (h *Handler) loginPage(w http.ResponseWriter, r *http.Request, p Place) err
 		redirect(w, to)
 		return nil
 	}
-	v := View{Data: h.loginData(p, q), Notice: loginNotices[q.Get("notice")]}
+	data, err := h.loginData(w, r, p, q)
+	if err != nil {
+		return err
+	}
+	v := View{Data: data, Notice: loginNotices[q.Get("notice")]}
 	if closed, err := h.Accounts.Store.SetupClosed(r.Context()); err == nil && !closed {
 		v.Notice = "There is no owner yet. Open the setup link in the server's log to create one."
 	}
@@ -121,7 +127,10 @@ func (h *Handler) loginFailed(w http.ResponseWriter, r *http.Request, p Place, e
 	}
 	prob := describe(err, p.Client.RequestID)
 	prob.headers(w.Header())
-	data := h.loginData(p, r.PostForm)
+	data, err2 := h.loginData(w, r, p, r.PostForm)
+	if err2 != nil {
+		return err2
+	}
 	data.Busy, data.RetryAfter = errors.Is(err, authcore.ErrLoginBusy), prob.retryAfter
 	return h.show(w, r, p, prob.Status, "login", View{Error: errorView(prob), Data: data})
 }

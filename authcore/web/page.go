@@ -29,6 +29,7 @@ type View struct {
 	Notice    string
 	Error     *ErrorView
 	RequestID string
+	Script    bool // the page has one
 	Data      any
 }
 
@@ -86,8 +87,9 @@ func assetVersion() string {
 
 // assets are the files that pages refer to, with their types.
 var assets = map[string]string{
-	"gate.css": "text/css; charset=utf-8",
-	"gate.svg": "image/svg+xml",
+	"gate.css":   "text/css; charset=utf-8",
+	"gate.svg":   "image/svg+xml",
+	"passkey.js": "text/javascript; charset=utf-8",
 }
 
 func (h *Handler) asset(w http.ResponseWriter, r *http.Request, _ Place) error {
@@ -113,11 +115,17 @@ func (h *Handler) show(w http.ResponseWriter, r *http.Request, p Place, status i
 	if p.Origin != "" { // else the host is whatever the client says
 		v.Host = p.Host
 	}
+	if d, ok := v.Data.(interface{ script() bool }); ok {
+		v.Script = d.script()
+	}
 	var page bytes.Buffer
 	if err := pages[name].ExecuteTemplate(&page, "page", v); err != nil {
 		return err
 	}
 	secureHeaders(w.Header())
+	if v.Script { // by its address: where an app shares the origin, none of the app's may run here
+		w.Header().Set("Content-Security-Policy", csp+"; script-src "+p.Origin+Prefix+"assets/passkey.js")
+	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
@@ -126,12 +134,14 @@ func (h *Handler) show(w http.ResponseWriter, r *http.Request, p Place, status i
 	return nil
 }
 
+const csp = "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+
 // secureHeaders are set on every answer of ours. Referrer-Policy is strict-origin:
 // with same-origin the address of a page, which may hold a one-time code, would
 // reach the access log as Referer of its style sheet; with no-referrer browsers
 // send "Origin: null" with our own forms.
 func secureHeaders(h http.Header) {
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
+	h.Set("Content-Security-Policy", csp)
 	h.Set("X-Frame-Options", "DENY")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "strict-origin")

@@ -11,6 +11,7 @@ import (
 // registerData is the Data of the registration page, and of the setup page.
 type registerData struct {
 	way
+	passkeyForm
 	Username, Email, Name, Invite, Token, Rules string
 	PasswordOff                                 bool // or registering with one
 	Providers                                   []providerButton
@@ -25,12 +26,20 @@ func (h *Handler) rules() string {
 	return fmt.Sprintf("At least %d characters, and not one of the common ones.", h.Accounts.Rules.MinLength)
 }
 
-func newUser(form url.Values) authcore.NewUser {
-	return authcore.NewUser{Username: form.Get("username"), Email: form.Get("email"), Name: form.Get("name"),
+// newUser is what somebody typed to make an account, with the passkey where there is one.
+func (h *Handler) newUser(r *http.Request, p Place) (authcore.NewUser, error) {
+	form := r.PostForm
+	n := authcore.NewUser{Username: form.Get("username"), Email: form.Get("email"), Name: form.Get("name"),
 		Password: authcore.Secret(form.Get("password"))}
+	if !hasPasskey(r) {
+		return n, nil
+	}
+	k, once, err := h.createdPasskey(r, p)
+	n.Passkey, n.Once = &k, once
+	return n, err
 }
 
-func (h *Handler) registerData(p Place, form url.Values) registerData {
+func (h *Handler) registerData(w http.ResponseWriter, r *http.Request, p Place, form url.Values) (registerData, error) {
 	d := registerData{way: h.wayOf(p, form), Username: form.Get("username"), Email: form.Get("email"), Name: form.Get("name"),
 		Invite: form.Get("invite"), Token: form.Get("token"), Rules: h.rules(), PasswordOff: h.Accounts.PasswordOff}
 	more := d.query()
@@ -43,18 +52,26 @@ func (h *Handler) registerData(p Place, form url.Values) registerData {
 			d.Redirects = append(d.Redirects, redirectAddress{provider.Label + ": address after a sign-out there", AfterLogout(p.Origin)})
 		}
 	}
-	return d
+	var err error
+	d.passkeyForm, err = h.firstPasskey(w, r, p)
+	return d, err
 }
 
 // registerPage shows the registration form, where registration is possible.
 func (h *Handler) registerPage(w http.ResponseWriter, r *http.Request, p Place) error {
 	q := r.URL.Query()
-	withPassword, err := h.Accounts.MayRegister(r.Context(), authcore.Secret(q.Get("invite")))
+	_, passkeys := h.party(p)
+	here, err := h.Accounts.MayRegister(r.Context(), authcore.Secret(q.Get("invite")), passkeys)
 	if err != nil {
 		return err
 	}
-	d := h.registerData(p, q)
-	d.PasswordOff = !withPassword
+	d, err := h.registerData(w, r, p, q)
+	if err != nil {
+		return err
+	}
+	if !here {
+		d.PasswordOff, d.Passkey = true, nil
+	}
 	if d.Email == "" && d.Invite != "" {
 		if d.Email, err = h.Accounts.InvitedAt(r.Context(), authcore.Secret(d.Invite)); err != nil {
 			return err
@@ -65,7 +82,11 @@ func (h *Handler) registerPage(w http.ResponseWriter, r *http.Request, p Place) 
 
 // register makes an account and signs in.
 func (h *Handler) register(w http.ResponseWriter, r *http.Request, p Place) error {
-	token, session, err := h.Accounts.RegisterUser(r.Context(), authcore.Anonymous(p.Client), newUser(r.PostForm), secret(r, "invite"), p.Host, p.Origin)
+	n, err := h.newUser(r, p)
+	if err != nil {
+		return h.formFailed(w, r, p, "register", err)
+	}
+	token, session, err := h.Accounts.RegisterUser(r.Context(), authcore.Anonymous(p.Client), n, secret(r, "invite"), p.Host, p.Origin)
 	if err != nil {
 		return h.formFailed(w, r, p, "register", err)
 	}
@@ -80,7 +101,11 @@ func (h *Handler) formFailed(w http.ResponseWriter, r *http.Request, p Place, pa
 		return err
 	}
 	prob.headers(w.Header())
-	return h.show(w, r, p, prob.Status, page, View{Error: errorView(prob), Data: h.registerData(p, r.PostForm)})
+	d, err := h.registerData(w, r, p, r.PostForm)
+	if err != nil {
+		return err
+	}
+	return h.show(w, r, p, prob.Status, page, View{Error: errorView(prob), Data: d})
 }
 
 // setupPage shows the form for the first owner to whoever has the link.
@@ -89,13 +114,21 @@ func (h *Handler) setupPage(w http.ResponseWriter, r *http.Request, p Place) err
 	if err := h.Accounts.CheckSetup(r.Context(), authcore.Secret(q.Get("token"))); err != nil {
 		return err
 	}
-	return h.show(w, r, p, http.StatusOK, "setup", View{Data: h.registerData(p, q)})
+	d, err := h.registerData(w, r, p, q)
+	if err != nil {
+		return err
+	}
+	return h.show(w, r, p, http.StatusOK, "setup", View{Data: d})
 }
 
 // setup makes the first owner and signs in. The way on leads to the app, where
 // there is just one.
 func (h *Handler) setup(w http.ResponseWriter, r *http.Request, p Place) error {
-	token, session, err := h.Accounts.Setup(r.Context(), authcore.Anonymous(p.Client), secret(r, "token"), newUser(r.PostForm), p.Host)
+	n, err := h.newUser(r, p)
+	if err != nil {
+		return h.formFailed(w, r, p, "setup", err)
+	}
+	token, session, err := h.Accounts.Setup(r.Context(), authcore.Anonymous(p.Client), secret(r, "token"), n, p.Host)
 	if err != nil {
 		return h.formFailed(w, r, p, "setup", err)
 	}

@@ -162,8 +162,8 @@ func (h *Handler) form(v *visit) url.Values {
 	return form
 }
 
-// once is what a visit is used up by.
-func (h *Handler) once(v *visit) authcore.Code {
+// onceOf is what a visit is used up by.
+func (h *Handler) onceOf(v *visit) authcore.Code {
 	return authcore.OnceOf(authcore.PurposeConnect, v.Flow.Nonce, h.Accounts.Now(), 2*visitLife)
 }
 
@@ -217,7 +217,7 @@ func (h *Handler) providerAnswers(w http.ResponseWriter, r *http.Request, p Plac
 		return h.visitAnew(w, r, p, &visit{})
 	}
 	if !stale {
-		stale, err = h.Accounts.Used(r.Context(), h.once(&v))
+		stale, err = h.Accounts.Used(r.Context(), h.onceOf(&v))
 		if err != nil {
 			return err
 		}
@@ -267,7 +267,7 @@ func (h *Handler) arrive(w http.ResponseWriter, r *http.Request, p Place, provid
 	if v.Errand != toSignIn && v.Errand != toStartAnew {
 		return h.arriveAgain(w, r, p, v, who)
 	}
-	in := authcore.ProviderSignIn{Who: who, Host: p.Host, NewUsers: provider.NewUsers, Invite: v.Invite, Setup: v.Setup, Once: h.once(v)}
+	in := authcore.ProviderSignIn{Who: who, Host: p.Host, NewUsers: provider.NewUsers, Invite: v.Invite, Setup: v.Setup, Once: h.onceOf(v)}
 	in.TakeAddress = v.Errand == toStartAnew
 	if l, ok := h.openLink(r, p, v.Link); ok {
 		in.Also = l
@@ -302,17 +302,17 @@ func (h *Handler) arriveAgain(w http.ResponseWriter, r *http.Request, p Place, v
 	}
 	actor := actorOf(live, p)
 	if v.Errand == toLink {
-		if err := h.Accounts.Link(r.Context(), actor, who, h.once(v)); err != nil {
+		if err := h.Accounts.Link(r.Context(), actor, who, h.onceOf(v)); err != nil {
 			return err
 		}
 		redirect(w, Prefix+"account?done=linked")
 		return nil
 	}
-	if err := h.Accounts.ConfirmWith(r.Context(), actor, who, h.once(v)); err != nil {
+	if err := h.Accounts.ConfirmWith(r.Context(), actor, who, h.onceOf(v)); err != nil {
 		return err
 	}
 	if v.Errand == toChange {
-		redirect(w, Prefix+"account?proof="+h.sealProof(live))
+		redirect(w, Prefix+"account?proof="+h.sealProof(live, byProvider))
 		return nil
 	}
 	if live, err = h.signedIn(r, p); err != nil { // with the new proof, for the hand-off
@@ -359,5 +359,9 @@ func (h *Handler) visitFailed(w http.ResponseWriter, r *http.Request, p Place, v
 	prob := describe(err, p.Client.RequestID)
 	h.log(r, prob, err)
 	prob.headers(w.Header())
-	return h.show(w, r, p, prob.Status, "login", View{Error: errorView(prob), Data: h.loginData(p, h.form(v))})
+	data, err := h.loginData(w, r, p, h.form(v))
+	if err != nil {
+		return err
+	}
+	return h.show(w, r, p, prob.Status, "login", View{Error: errorView(prob), Data: data})
 }

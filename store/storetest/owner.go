@@ -63,7 +63,7 @@ func linkedOwner(w *world) {
 	owner := w.add("alice", func(u *authcore.User) { u.Owner = true })
 	linked := func(what string, want bool) {
 		w.Helper()
-		got, err := w.db().LinkedOwnerExists(w.Context())
+		got, err := w.db().OwnerWithoutPasswordExists(w.Context())
 		w.must(err)
 		w.same(what, want, got)
 	}

@@ -25,7 +25,7 @@ type Store interface {
 	DeleteEnded(ctx context.Context, now, idleBefore time.Time, after string) (next string, more bool, err error)
 	RootSessions(ctx context.Context, user authcore.UserID, after string, now, idleBefore time.Time, limit int) ([]store.RootSession, error)
 	OwnerExists(ctx context.Context) (bool, error)
-	LinkedOwnerExists(ctx context.Context) (bool, error)
+	OwnerWithoutPasswordExists(ctx context.Context) (bool, error)
 	BindKey(ctx context.Context, id string) error
 	TakeLease(ctx context.Context, name, holder string, d time.Duration) (bool, error)
 	DropLease(ctx context.Context, name, holder string) error
@@ -42,7 +42,7 @@ var _ Store = (*store.DB)(nil)
 // Run runs the suite, and tells how many tests that are. open gives two connections of their own to one database
 // that is new and empty; it closes them when its test ends.
 func Run(t *testing.T, open func(t testing.TB) [2]Store) (n int) {
-	for _, tests := range []map[string]func(*world){userTests, ownerTests, sessionTests, codeTests, identityTests, factorTests, eventTests, leaseTests, keyTests, mailTests, raceTests} {
+	for _, tests := range []map[string]func(*world){userTests, ownerTests, sessionTests, codeTests, identityTests, factorTests, passkeyTests, eventTests, leaseTests, keyTests, mailTests, raceTests} {
 		for name, test := range tests {
 			n++
 			t.Run(name, func(t *testing.T) {

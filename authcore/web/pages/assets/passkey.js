@@ -1,0 +1,119 @@
+// Passkeys: asks the browser for one, and sends what it gives with the form around it
+// (Web Authentication Level 3, sections 5.1.3 and 5.1.4). A form says with data-passkey
+// what it wants (get, or create) and with data-options how; it is hidden where the
+// browser has no passkeys, or no scripts.
+'use strict';
+(() => {
+	if (!window.PublicKeyCredential) return;
+
+	const bytes = text => Uint8Array.from(atob(text.replace(/-/g, '+').replace(/_/g, '/')), c => c.charCodeAt(0));
+	const text = buffer => {
+		let s = '';
+		for (const b of new Uint8Array(buffer)) s += String.fromCharCode(b);
+		return btoa(s).replace(/\+/g, '-').replace(/\//g, '_').replace(/=+$/, '');
+	};
+
+	// The options of a form, as the browser wants them.
+	const optionsOf = form => {
+		const o = JSON.parse(form.dataset.options);
+		o.challenge = bytes(o.challenge);
+		for (const list of [o.allowCredentials, o.excludeCredentials]) for (const c of list || []) c.id = bytes(c.id);
+		if (o.user) o.user.id = bytes(o.user.id);
+		return o;
+	};
+
+	// A credential as JSON (section 5.1, RegistrationResponseJSON and AuthenticationResponseJSON).
+	const toJSON = c => {
+		const r = c.response, response = {clientDataJSON: text(r.clientDataJSON)};
+		if (r.attestationObject) {
+			response.attestationObject = text(r.attestationObject);
+			response.transports = r.getTransports ? r.getTransports() : [];
+		} else {
+			response.authenticatorData = text(r.authenticatorData);
+			response.signature = text(r.signature);
+			if (r.userHandle) response.userHandle = text(r.userHandle);
+		}
+		return JSON.stringify({id: c.id, rawId: text(c.rawId), type: c.type, response, clientExtensionResults: {},
+			...(c.authenticatorAttachment && {authenticatorAttachment: c.authenticatorAttachment})});
+	};
+
+	const say = (form, message) => {
+		const note = form.querySelector('[data-say]');
+		note.textContent = message;
+		note.hidden = message === '';
+	};
+
+	const send = (form, credential) => {
+		form.elements.passkey.value = toJSON(credential);
+		form.submit();
+	};
+
+	let waiting; // the request that waits for a choice from the autofill list
+
+	const trouble = (form, error) => {
+		switch (error.name) {
+		case 'AbortError':
+			return;
+		case 'InvalidStateError':
+			say(form, 'This device has a passkey for this account already.');
+			return;
+		case 'NotAllowedError':
+			say(form, 'No passkey was used. You can try again, or go another way.');
+			return;
+		}
+		say(form, 'This browser could not use a passkey here (' + error.name + '). Try another way.');
+	};
+
+	const get = async form => {
+		say(form, '');
+		if (waiting) waiting.abort();
+		try {
+			send(form, await navigator.credentials.get({publicKey: optionsOf(form)}));
+		} catch (error) {
+			trouble(form, error);
+		}
+	};
+
+	// The fields of a new account are filled in before its passkey is made; only a
+	// password is not needed.
+	const create = async form => {
+		say(form, '');
+		const password = form.elements.password, options = optionsOf(form);
+		if (password) password.disabled = true;
+		if (form.reportValidity()) {
+			if (form.elements.username) {
+				options.user.name = form.elements.username.value;
+				options.user.displayName = (form.elements.name && form.elements.name.value) || form.elements.username.value;
+			}
+			try {
+				send(form, await navigator.credentials.create({publicKey: options}));
+				return;
+			} catch (error) {
+				trouble(form, error);
+			}
+		}
+		if (password) password.disabled = false;
+	};
+
+	// Offers passkeys where the name is typed, without being asked.
+	const offer = async form => {
+		if (!PublicKeyCredential.isConditionalMediationAvailable || !await PublicKeyCredential.isConditionalMediationAvailable()) return;
+		waiting = new AbortController();
+		try {
+			send(form, await navigator.credentials.get({publicKey: optionsOf(form), mediation: 'conditional', signal: waiting.signal}));
+		} catch (error) {
+			if (error.name !== 'NotAllowedError') trouble(form, error);
+		}
+	};
+
+	for (const form of document.querySelectorAll('form[data-passkey]')) {
+		form.hidden = false;
+		for (const part of form.querySelectorAll('[data-needs-passkey]')) part.hidden = false;
+		form.querySelector('[data-ask]').addEventListener('click', event => {
+			event.preventDefault();
+			(form.dataset.passkey === 'create' ? create : get)(form);
+		});
+		if (form.hasAttribute('data-offer')) offer(form);
+	}
+	for (const part of document.querySelectorAll('[data-needs-passkey]')) part.hidden = false;
+})();
