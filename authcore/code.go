@@ -12,6 +12,9 @@ const (
 	PurposeHandoff Purpose = "handoff"
 	PurposeRecover Purpose = "recover" // to choose a new password
 	PurposeVerify  Purpose = "verify"  // to prove an address, which is its Data
+	// To sign in by mail: a link, and the digits beside it. Either ends both.
+	PurposeMailLink Purpose = "mail-link"
+	PurposeMailCode Purpose = "mail-code"
 	// What was used once and must not be used again; nobody redeems these.
 	PurposeConnect Purpose = "connect" // a sign-in with a provider
 	PurposeSignOut Purpose = "signout" // a provider's word of a sign-out
@@ -26,8 +29,8 @@ type Code struct {
 	Session   SessionID // handoff: the portal session that vouches
 	User      UserID    // recover, verify: whose it is
 	Host      string    // handoff: the host it is for
-	Browser   string    // handoff: hash of the flow cookie of the browser it is for
-	Data      string    // handoff: the path and query to return to
+	Browser   string    // handoff, mail: hash of the flow cookie of the browser it is for
+	Data      string    // handoff: the path and query to return to; else what it is bound to
 	CreatedAt time.Time
 	ExpiresAt time.Time
 }

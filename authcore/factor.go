@@ -35,6 +35,7 @@ type FactorUse struct {
 // still be so at its end.
 type FirstProof struct {
 	Since  time.Time // of a password, as ProofSince has it
+	Mail   string    // of a link or a code by mail: RecoveryState
 	Tokens bool      // the identity had tokens: without them the provider vouches no more
 }
 

@@ -294,8 +294,11 @@ func (a *Accounts) newSession(actor Actor, w *Awaited) (Session, Secret, TokenHa
 
 // how says with what the first proof was made.
 func (w *Awaited) how() string {
-	if w.Provider != "" {
+	switch {
+	case w.Provider != "":
 		return "provider " + w.Provider
+	case w.First.Mail != "":
+		return "mail"
 	}
 	return "password"
 }

@@ -20,6 +20,7 @@ const (
 	MailRecover  MailKind = "recover"  // a link to choose a new password
 	MailPassword MailKind = "password" // the password was changed
 	MailVerify   MailKind = "verify"   // a link that proves an address
+	MailCodes    MailKind = "sign-in"  // a link and a code to sign in with
 	// The address that is in force is told: another one was given, or has taken its place.
 	MailAddressAsked MailKind = "address-asked"
 	MailAddress      MailKind = "address"
@@ -34,7 +35,7 @@ const (
 )
 
 // MailKinds are all of them.
-var MailKinds = []MailKind{MailTest, MailRecover, MailPassword, MailVerify, MailAddressAsked, MailAddress, MailLinked, MailUnlinked, MailInvite, MailFactorSet, MailFactorGone,
+var MailKinds = []MailKind{MailTest, MailRecover, MailPassword, MailVerify, MailCodes, MailAddressAsked, MailAddress, MailLinked, MailUnlinked, MailInvite, MailFactorSet, MailFactorGone,
 	MailPasskeySet, MailPasskeyGone, MailPasswordGone}
 
 // MailLife is how long a message is tried to be sent.
@@ -45,7 +46,9 @@ type Mailing struct {
 	Sealer    *Sealer        // of what waits
 	ByMailbox *limit.Limiter // messages that strangers can cause, per address
 	Later     *Later
-	Origin    string // of the pages, for messages that no page has caused; may be empty
+	Origin    string         // of the pages, for messages that no page has caused; may be empty
+	ByCode    *limit.Limiter // wrong codes to sign in with, per address
+	NoSignIn  bool           // nobody signs in by mail
 }
 
 // letter makes a letter of a user a message.
@@ -111,6 +114,7 @@ type Letter struct {
 	Username string
 	Origin   string    // of the pages, e.g. https://auth.example.com; may be empty
 	Link     Secret    `json:"-"` // with a one-time code; may be empty
+	Code     Secret    `json:"-"` // to type; may be empty
 	Until    time.Time // when the link ends
 	Address  string    // another address that the message is about
 	Provider string
@@ -119,7 +123,7 @@ type Letter struct {
 // sealedLetter is a letter as it is sealed.
 type sealedLetter struct {
 	Letter
-	Link string
+	Link, Code string
 }
 
 // Mail is a message as it waits in the database. What it says is sealed, because it
@@ -143,7 +147,7 @@ type Post struct {
 
 // SealLetter makes a letter a message that is due at once.
 func SealLetter(sealer *Sealer, now time.Time, user UserID, l Letter) (Mail, error) {
-	text, err := json.Marshal(sealedLetter{Letter: l, Link: l.Link.Reveal()})
+	text, err := json.Marshal(sealedLetter{Letter: l, Link: l.Link.Reveal(), Code: l.Code.Reveal()})
 	if err != nil {
 		return Mail{}, err
 	}
@@ -160,7 +164,7 @@ func OpenLetter(sealer *Sealer, m Mail) (Letter, error) {
 	if err := json.Unmarshal(text, &l); err != nil {
 		return Letter{}, fmt.Errorf("what the message says: %w", err)
 	}
-	l.Letter.Link = Secret(l.Link)
+	l.Letter.Link, l.Letter.Code = Secret(l.Link), Secret(l.Code)
 	return l.Letter, nil
 }
 

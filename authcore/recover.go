@@ -32,6 +32,11 @@ type MailStore interface {
 	// does, if the user is active and what RecoveryState says of the user is what the
 	// code holds; else ErrCodeInvalid.
 	Recover(ctx context.Context, code TokenHash, hash password.Hash, ev Event, post ...Post) error
+	// SignInByMail uses a code to sign in with up, and the others that were sent to its
+	// browser, and adds a root session of its user; of one who has a second factor it
+	// adds none: waits says so. ErrCodeInvalid where the browser is another, the user is
+	// not active, or what RecoveryState says of the user is not what the code holds.
+	SignInByMail(ctx context.Context, in MailSignIn) (waits bool, err error)
 	// PendingEmail is the address of the newest verification code of a user; empty for
 	// none.
 	PendingEmail(ctx context.Context, user UserID, now time.Time) (string, error)

@@ -49,6 +49,7 @@ type core struct {
 	spread    *limit.Spread
 	tally     authcore.Tally
 	mailbox   *limit.Limiter  // messages that strangers cause
+	mailCode  *limit.Limiter  // wrong codes from mails
 	later     *authcore.Later // what is done after an answer
 	measures  measures
 	attached  []attached
@@ -128,6 +129,7 @@ func (c *core) open(ctx context.Context, v values) error {
 	c.spread = limit.NewSpread(authcore.AlarmAccounts, authcore.AlarmWithin, time.Now)
 	c.factor = limit.New(factorBurst, factorEvery, time.Now)
 	c.mailbox = limit.New(3, 10*time.Minute, time.Now)
+	c.mailCode = limit.New(5, 10*time.Minute, time.Now)
 	c.later = authcore.NewLater(func(err error) { c.log().Error("what was to be done after an answer failed", zap.Error(err)) })
 	c.account = limit.New(v.account.burst, v.account.every, time.Now)
 	c.apply(v)
@@ -211,7 +213,7 @@ func (c *core) accounts(v values) (*authcore.Accounts, error) {
 	accounts := &authcore.Accounts{Store: c.db, Sessions: c.sessions, Passwords: hasher, Rules: password.DefaultRules,
 		Register: v.register, Invites: v.invites(), PasswordOff: v.passwordOff, TokenSealer: c.key.NewSealer("provider tokens", time.Now), FactorSealer: c.key.NewSealer("second factor", time.Now), Lifetime: v.lifetime, Audit: c.audit, ByAddress: c.address, ByAccount: c.account, ByFactor: c.factor, Spread: c.spread, Notices: c.notices, Tally: &c.tally, Now: time.Now}
 	if v.mail != nil {
-		accounts.Mail = &authcore.Mailing{Sealer: c.mailSealer(), ByMailbox: c.mailbox, Later: c.later, Origin: v.portalText()}
+		accounts.Mail = &authcore.Mailing{Sealer: c.mailSealer(), ByMailbox: c.mailbox, ByCode: c.mailCode, NoSignIn: v.mail.noSignIn, Later: c.later, Origin: v.portalText()}
 	}
 	return accounts, nil
 }

@@ -28,6 +28,8 @@ type MailSettings struct {
 	TLS string `json:"tls,omitempty"`
 	// Whom messages are from, e.g. "Example <auth@example.com>".
 	From string `json:"from,omitempty"`
+	// Whether people sign in by mail: on (default) or off.
+	SignIn string `json:"sign_in,omitempty"`
 	// Folder with templates in place of those that come along.
 	Templates string `json:"templates,omitempty"`
 }
@@ -39,6 +41,7 @@ var mailWords = words{
 	"password":  one(func(s *Settings) *string { return &s.Mail.Password }),
 	"tls":       one(func(s *Settings) *string { return &s.Mail.TLS }),
 	"from":      one(func(s *Settings) *string { return &s.Mail.From }),
+	"sign_in":   one(func(s *Settings) *string { return &s.Mail.SignIn }),
 	"templates": one(func(s *Settings) *string { return &s.Mail.Templates }),
 }
 
@@ -74,6 +77,7 @@ func (m *MailSettings) whole() error {
 type mailValues struct {
 	mail.Settings
 	templates string
+	noSignIn  bool
 }
 
 // mail reads the settings, as far as they are there; nil where no mail is sent.
@@ -81,7 +85,7 @@ func (r *resolver) mail(m *MailSettings) *mailValues {
 	if m == nil {
 		return nil
 	}
-	v := &mailValues{templates: r.text("mail templates", m.Templates)}
+	v := &mailValues{templates: r.text("mail templates", m.Templates), noSignIn: r.isOff("mail sign_in", m.SignIn)}
 	v.User, v.Password = r.text("mail user", m.User), authcore.Secret(r.text("mail password", m.Password))
 	if at := r.text("mail smtp", m.SMTP); at != "" {
 		host, port, err := net.SplitHostPort(at)

@@ -185,13 +185,14 @@ func (r *resolver) registration(s string) authcore.Registration {
 	return authcore.RegisterOff
 }
 
-func (r *resolver) passwordOff(s string) bool {
-	switch t := r.text("password", s); t {
+// isOff reads what is on unless it is off.
+func (r *resolver) isOff(what, s string) bool {
+	switch t := r.text(what, s); t {
 	case "", "on":
 	case "off":
 		return true
 	default:
-		r.fail("password is on or off, not %q", t)
+		r.fail("%s is on or off, not %q", what, t)
 	}
 	return false
 }

@@ -177,7 +177,7 @@ func (s *Settings) resolve(expand func(string) (string, error)) (values, error) 
 		trusted:     r.networks(s.TrustedProxies),
 		secretKey:   authcore.Secret(r.text("secret_key", s.SecretKey)),
 		register:    r.registration(s.Register),
-		passwordOff: r.passwordOff(s.Password),
+		passwordOff: r.isOff("password", s.Password),
 		passkeys:    r.passkeys(s.Passkeys),
 		providers:   r.providers(s.Providers),
 		lifetime:    r.lifetime(s.Session),

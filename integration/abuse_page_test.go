@@ -114,7 +114,8 @@ func TestX1_MarkupIsInert(t *testing.T) {
 // checkInert looks at what a page would run, and at the policy that would stop it.
 func checkInert(t *testing.T, what string, p page) {
 	t.Helper()
-	if found := active(p.Body); len(found) > 0 && strings.HasPrefix(p.Header.Get("Content-Type"), "text/html") {
+	own := ourScript.FindString(p.Body)
+	if found := active(strings.Replace(p.Body, own, "", 1)); len(found) > 0 && strings.HasPrefix(p.Header.Get("Content-Type"), "text/html") {
 		t.Errorf("%s: the page has %q in it", what, found)
 	}
 	if kind := p.Header.Get("Content-Type"); p.Body != "" && !strings.HasPrefix(kind, "text/html; charset=utf-8") && !strings.HasPrefix(kind, "application/json") {
@@ -124,10 +125,20 @@ func checkInert(t *testing.T, what string, p page) {
 		t.Errorf("%s: no nosniff", what)
 	}
 	policy := directives(p.Header.Get("Content-Security-Policy"))
-	if policy["default-src"] != "'none'" || policy["script-src"] != "" || policy["base-uri"] != "'none'" || policy["form-action"] != "'self'" ||
+	if policy["default-src"] != "'none'" || policy["script-src"] != scriptSource(p, own) || policy["base-uri"] != "'none'" || policy["form-action"] != "'self'" ||
 		strings.Contains(fmt.Sprint(policy), "unsafe") {
 		t.Errorf("%s (%s): the Content-Security-Policy lets scripts run: %v", what, p.Status, policy)
 	}
+}
+
+// ourScript is the one script that pages may have, and the policy then names.
+var ourScript = regexp.MustCompile(`<script src="/\.gate/assets/passkey\.js\?v=[0-9a-f]{12}" defer>`)
+
+func scriptSource(p page, script string) string {
+	if script == "" {
+		return ""
+	}
+	return p.Request.URL.Scheme + "://" + p.Request.URL.Host + "/.gate/assets/passkey.js"
 }
 
 func directives(policy string) map[string]string {

@@ -3,6 +3,7 @@ package integration
 import (
 	"database/sql"
 	"fmt"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -103,6 +104,18 @@ func (c *cluster) node(s *server) {
 		return
 	}
 	s.Vars["Store"] = fmt.Sprintf("database %s {env.GATE_DSN} {\n\t\t\t%s\n\t\t}\n\t\tsecret_key {env.GATE_KEY}", c.Driver, strings.Join(c.Words, "\n\t\t\t"))
+}
+
+// gate makes {{.Gate}} name the cluster's database.
+func (c *cluster) gate(s *server) {
+	s.cluster, s.Env = c, append(s.Env, c.Env...)
+	s.newPorts()
+}
+
+// numbered puts PostgreSQL's placeholders in the place of ?.
+func numbered(query string) string {
+	n := 0
+	return regexp.MustCompile(`\?`).ReplaceAllStringFunc(query, func(string) string { n++; return fmt.Sprint("$", n) })
 }
 
 // start starts a node.

@@ -197,7 +197,7 @@ func TestConnectWithoutPasswords(t *testing.T) {
 	// The account page asks the same, for who has no password and no young proof.
 	s.older(t, "quentin", 20*time.Minute)
 	account := c.portal + "/.gate/account"
-	if got := b.post(account+"/profile", url.Values{"name": {"Q"}, "email": {"q@example.com"}}); got.StatusCode != http.StatusForbidden || !strings.Contains(got.Body, "confirm with a sign-in provider") {
+	if got := b.post(account+"/profile", url.Values{"name": {"Q"}, "email": {"q@example.com"}}); got.StatusCode != http.StatusForbidden || !strings.Contains(got.Body, "confirm that it is you") {
 		t.Errorf("a change without proof: %s\n%s", got.Status, got.Body)
 	}
 	page := b.get(account)

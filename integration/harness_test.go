@@ -31,6 +31,8 @@ type server struct {
 	Env      []string // added to the process's environment
 	Within   []string // a command that runs Caddy's, if any
 
+	cluster *cluster // whose database {{.Gate}} names; nil for SQLite in Dir
+
 	text string // of the Caddyfile, as a template
 	log  logBuffer
 	mu   sync.Mutex
@@ -66,7 +68,7 @@ func withEnv(env ...string) option { return func(s *server) { s.Env = append(s.E
 // it when the test ends. In the text these stand for something:
 //
 //	{{.Global}}   what every test's global options begin with: admin, loopback only, own certificates
-//	{{.Gate}}     a database in the server's folder and cheap password hashes, for the option gate
+//	{{.Gate}}     a database in the server's folder, or that of a cluster, and cheap password hashes, for the option gate
 //	{{.HTTP}} {{.HTTP2}} {{.HTTP3}} {{.HTTPS}} {{.HTTPS2}} {{.HTTPS3}} {{.Admin}}   free ports
 //	{{.Upstream}} host:port of an app that tells what it received
 //	{{.Dir}}      the server's folder
@@ -111,8 +113,11 @@ func (s *server) newPorts() {
 	}
 	s.Vars["Global"] = fmt.Sprintf("admin 127.0.0.1:%d\n\tdefault_bind 127.0.0.1\n\tskip_install_trust\n\tlocal_certs\n"+
 		"\tauto_https disable_redirects\n\tpersist_config off\n\tgrace_period 3s", s.Vars["Admin"])
-	s.Vars["Gate"] = fmt.Sprintf("database sqlite %q\n\t\thashing {\n\t\t\targon2id 64KiB 1 1\n\t\t\tpermits off\n\t\t}",
-		filepath.ToSlash(filepath.Join(s.Dir, "gate.db")))
+	database := fmt.Sprintf("database sqlite %q", filepath.ToSlash(filepath.Join(s.Dir, "gate.db")))
+	if s.cluster != nil && s.cluster.DB != nil {
+		database = fmt.Sprintf("database %s {env.GATE_DSN}\n\t\tsecret_key {env.GATE_KEY}", s.cluster.Driver)
+	}
+	s.Vars["Gate"] = database + "\n\t\thashing {\n\t\t\targon2id 64KiB 1 1\n\t\t\tpermits off\n\t\t}"
 }
 
 var givenPorts sync.Map

@@ -52,10 +52,10 @@ http://staff.localhost:{{.HTTP}} {
 `
 
 // startMailed starts one with an owner.
-func startMailed(t testing.TB) *mailed {
+func startMailed(t testing.TB, opts ...option) *mailed {
 	t.Helper()
 	box := newLetterbox(t, nil)
-	s := start(t, mailedFile, func(s *server) { s.Vars["SMTP"] = box.port })
+	s := start(t, mailedFile, append(opts, func(s *server) { s.Vars["SMTP"] = box.port })...)
 	withOwner(t, s)
 	return &mailed{server: s, box: box, portal: s.URL("HTTP", "auth.localhost")}
 }

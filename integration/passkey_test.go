@@ -22,7 +22,7 @@ import (
 const passkeyGate = `{
 	{{.Global}}
 	gate {
-		{{.Store}}
+		{{.Gate}}
 		portal https://auth.example.org:{{.HTTPS}}
 		register invite
 		limits {
@@ -49,9 +49,9 @@ https://safe.example.com:{{.HTTPS}} {
 }
 `
 
-// passkeyLocal is passkeyGate on the server's own database, with more in its block.
-func passkeyLocal(more string) string {
-	return strings.Replace(passkeyGate, "{{.Store}}", "{{.Gate}}\n\t\t"+more, 1)
+// keyed is passkeyGate with more in its block.
+func keyed(more string) string {
+	return strings.Replace(passkeyGate, "{{.Gate}}", "{{.Gate}}\n\t\t"+more, 1)
 }
 
 // lock is the authenticator of a device in Chromium, whose person is verified at once.
@@ -91,7 +91,7 @@ func (l *lock) empty() {
 // to a first site, and later to a second one, without typing a name.
 func TestPasskeyOnly(t *testing.T) {
 	everyDatabase(t, func(t *testing.T, c *cluster) {
-		s := start(t, passkeyGate, c.node)
+		s := start(t, passkeyGate, c.gate)
 		withOwner(t, s)
 		portal, app, wiki := s.URL("HTTPS", "auth.example.org"), s.URL("HTTPS", "app.example.com")+"/", s.URL("HTTPS", "wiki.example.net")+"/page?x=1"
 		invite := strings.TrimSpace(s.must(t, "", "user", "invite"))
@@ -146,70 +146,71 @@ func TestPasskeyOnly(t *testing.T) {
 // TestPasskeyBesidePassword: set up, named, used to prove it again, and in place of a
 // second factor; then the password goes.
 func TestPasskeyBesidePassword(t *testing.T) {
-	t.Parallel()
-	s := start(t, passkeyLocal(""))
-	withOwner(t, s)
-	otto := someone("otto")
-	s.addUser(t, otto)
-	portal, safe := s.URL("HTTPS", "auth.example.org"), s.URL("HTTPS", "safe.example.com")+"/"
-	account := portal + "/.gate/account"
-	w := newBrowser(t)
-	key := w.withLock()
-	w.open(safe)
-	w.signIn(otto)
-	w.atPage(portal + "/.gate/confirm")
-	w.says("a passkey, or an app")
-	w.look("confirm-enrol-passkey")
-	w.press("Set up a passkey")
-	w.atPage(account + "/passkey")
-	w.look("passkey-new")
-	w.fill("#name", "Otto's laptop")
-	w.press("Set it up")
-	w.atPage(portal + "/.gate/confirm")
-	w.look("confirm-passkey")
-	w.press("Use your passkey")
-	w.at(safe)
-	w.open(account)
-	w.says("Otto's laptop")
-	w.press("Set up a passkey…")
-	w.click("Set it up")
-	w.comes("has a passkey for this account already")
-	w.look("passkey-again")
+	everyDatabase(t, func(t *testing.T, c *cluster) {
+		s := start(t, passkeyGate, c.gate)
+		withOwner(t, s)
+		otto := someone("otto")
+		s.addUser(t, otto)
+		portal, safe := s.URL("HTTPS", "auth.example.org"), s.URL("HTTPS", "safe.example.com")+"/"
+		account := portal + "/.gate/account"
+		w := newBrowser(t)
+		key := w.withLock()
+		w.open(safe)
+		w.signIn(otto)
+		w.atPage(portal + "/.gate/confirm")
+		w.says("a passkey, or an app")
+		w.look("confirm-enrol-passkey")
+		w.press("Set up a passkey")
+		w.atPage(account + "/passkey")
+		w.look("passkey-new")
+		w.fill("#name", "Otto's laptop")
+		w.press("Set it up")
+		w.atPage(portal + "/.gate/confirm")
+		w.look("confirm-passkey")
+		w.press("Use your passkey")
+		w.at(safe)
+		w.open(account)
+		w.says("Otto's laptop")
+		w.press("Set up a passkey…")
+		w.click("Set it up")
+		w.comes("has a passkey for this account already")
+		w.look("passkey-again")
 
-	// It confirms changes, when the sign-in is long ago.
-	s.older(t, "otto", 20*time.Minute)
-	w.open(account)
-	w.do(chromedp.Evaluate[chromedp.Void](`document.querySelectorAll("details").forEach(d => d.open = true)`))
-	w.look("account-passkey-and-password")
-	w.press("Confirm with your passkey")
-	w.atPage(account)
-	w.do(chromedp.Evaluate[chromedp.Void](`document.querySelectorAll("details").forEach(d => d.open = true)`))
-	w.fill(`[id^="name-"]`, "The laptop")
-	w.press("Save the name")
-	w.says("Your passkey has its new name", "The laptop")
-	w.do(chromedp.Evaluate[chromedp.Void](`document.querySelectorAll("details").forEach(d => d.open = true)`))
-	w.press("Remove my password")
-	w.says("Your password was removed")
-	w.look("account-without-password")
-	if got := s.Client(t).login(portal, otto); got.StatusCode != http.StatusUnauthorized {
-		t.Errorf("the password that was removed: %s", got.Status)
-	}
-	w.do(chromedp.Evaluate[chromedp.Void](`document.querySelectorAll("details").forEach(d => d.open = true)`))
-	w.press("Remove The laptop")
-	w.says("This is the only way to sign in")
-	w.open(portal + "/.gate/logout")
-	w.press("Sign out")
-	w.open(account)
-	w.at(account)
-	key.empty()
-	w.press("Sign out")
-	w.open(portal + "/.gate/login")
-	w.says("Sign in with a passkey")
-	for action, want := range map[string]int{"passkey.add": 1, "passkey.rename": 1, "password.remove": 1} {
-		if got := s.audit(t, action); len(got) != want {
-			t.Errorf("%s: %q", action, got)
+		// It confirms changes, when the sign-in is long ago.
+		s.older(t, "otto", 20*time.Minute)
+		w.open(account)
+		w.do(chromedp.Evaluate[chromedp.Void](`document.querySelectorAll("details").forEach(d => d.open = true)`))
+		w.look("account-passkey-and-password")
+		w.press("Confirm with your passkey")
+		w.atPage(account)
+		w.do(chromedp.Evaluate[chromedp.Void](`document.querySelectorAll("details").forEach(d => d.open = true)`))
+		w.fill(`[id^="name-"]`, "The laptop")
+		w.press("Save the name")
+		w.says("Your passkey has its new name", "The laptop")
+		w.do(chromedp.Evaluate[chromedp.Void](`document.querySelectorAll("details").forEach(d => d.open = true)`))
+		w.press("Remove my password")
+		w.says("Your password was removed")
+		w.look("account-without-password")
+		if got := s.Client(t).login(portal, otto); got.StatusCode != http.StatusUnauthorized {
+			t.Errorf("the password that was removed: %s", got.Status)
 		}
-	}
+		w.do(chromedp.Evaluate[chromedp.Void](`document.querySelectorAll("details").forEach(d => d.open = true)`))
+		w.press("Remove The laptop")
+		w.says("This is the only way to sign in")
+		w.open(portal + "/.gate/logout")
+		w.press("Sign out")
+		w.open(account)
+		w.at(account)
+		key.empty()
+		w.press("Sign out")
+		w.open(portal + "/.gate/login")
+		w.says("Sign in with a passkey")
+		for action, want := range map[string]int{"passkey.add": 1, "passkey.rename": 1, "password.remove": 1} {
+			if got := s.audit(t, action); len(got) != want {
+				t.Errorf("%s: %q", action, got)
+			}
+		}
+	})
 }
 
 // bearer is a client with a passkey, by another implementation than Chromium's.
@@ -272,7 +273,7 @@ func (k *bearer) proves(p page) url.Values {
 // An answer counts once, in the browser that asked, for what it was asked for.
 func TestPasskeyRefuses(t *testing.T) {
 	t.Parallel()
-	s := start(t, passkeyLocal(""))
+	s := start(t, passkeyGate)
 	withOwner(t, s)
 	portal := s.URL("HTTPS", "auth.example.org")
 	pia, quin := someone("pia"), someone("quin")
@@ -350,7 +351,7 @@ func TestPasskeyRefuses(t *testing.T) {
 	// Another person's passkey proves nothing here.
 	form = pias.proves(b.get(portal + "/.gate/account"))
 	quins.cred.Counter = 100
-	form.Set("passkey", quins.proves(b.get(portal + "/.gate/account")).Get("passkey"))
+	form.Set("passkey", quins.proves(b.get(portal+"/.gate/account")).Get("passkey"))
 	refused("confirmed by another's", b.post(portal+"/.gate/confirm", form), http.StatusUnauthorized, wrong)
 
 	// Nobody else's ids.
@@ -380,7 +381,7 @@ func TestPasskeyRefuses(t *testing.T) {
 // get the same ones, whoever asks.
 func TestPasskeyOptionsTellNothing(t *testing.T) {
 	t.Parallel()
-	s := start(t, passkeyLocal(""))
+	s := start(t, passkeyGate)
 	withOwner(t, s)
 	rea := someone("rea")
 	s.addUser(t, rea)
@@ -417,7 +418,7 @@ func TestPasskeyOptionsTellNothing(t *testing.T) {
 // change the app with it.
 func TestPasskeyAsSecondFactor(t *testing.T) {
 	t.Parallel()
-	s := start(t, passkeyLocal(""))
+	s := start(t, passkeyGate)
 	withOwner(t, s)
 	sue := someone("sue")
 	s.addUser(t, sue)
@@ -455,14 +456,14 @@ func TestPasskeyAsSecondFactor(t *testing.T) {
 // TestPasskeyHosts: where passkeys are good.
 func TestPasskeyHosts(t *testing.T) {
 	t.Parallel()
-	s := start(t, passkeyLocal("passkeys auth.example.org https://login.example.net"))
+	s := start(t, keyed("passkeys auth.example.org https://login.example.net"))
 	withOwner(t, s)
 	portal := s.URL("HTTPS", "auth.example.org")
 	got := s.Client(t).get(portal + "/.well-known/webauthn")
 	if got.StatusCode != http.StatusOK || got.Header.Get("Content-Type") != "application/json" || strings.TrimSpace(got.Body) != `{"origins":["https://login.example.net"]}` {
 		t.Errorf("related origins: %s %s", got.Status, got.Body)
 	}
-	must(t, s.Reload(t, passkeyLocal("passkeys off")))
+	must(t, s.Reload(t, keyed("passkeys off")))
 	b := s.Client(t)
 	if got := b.get(portal + "/.gate/login"); strings.Contains(got.Body, "passkey") || strings.Contains(got.Header.Get("Content-Security-Policy"), "script-src") {
 		t.Errorf("passkeys are offered where they are off:\n%s", got.Body)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gatehouse-auth/gatehouse/store/storetest/dbserver"
 	_ "modernc.org/sqlite" // to look at what was written
 )
 
@@ -96,9 +97,12 @@ func (b *browser) arrive(to string, p person) page {
 	return b.follow(b.post(login.String(), form))
 }
 
-// database opens the server's SQLite file to look at it.
+// database opens the server's database to look at it.
 func (s *server) database(t testing.TB) *sql.DB {
 	t.Helper()
+	if s.cluster != nil && s.cluster.DB != nil {
+		return s.cluster.open(dbserver.User)
+	}
 	db, err := sql.Open("sqlite", "file:"+filepath.ToSlash(filepath.Join(s.Dir, "gate.db"))+"?mode=ro&_pragma=busy_timeout(5000)")
 	if err != nil {
 		t.Fatal(err)
@@ -107,11 +111,31 @@ func (s *server) database(t testing.TB) *sql.DB {
 	return db
 }
 
+// in is a query with the placeholders of the server's database.
+func (s *server) in(query string) string {
+	if s.cluster != nil && s.cluster.Driver == "postgres" {
+		return numbered(query)
+	}
+	return query
+}
+
+// writing opens the server's database to change it.
+func (s *server) writing(t testing.TB) *sql.DB {
+	t.Helper()
+	if s.cluster != nil && s.cluster.DB != nil {
+		return s.cluster.open(dbserver.User)
+	}
+	db, err := sql.Open("sqlite", "file:"+filepath.ToSlash(filepath.Join(s.Dir, "gate.db"))+"?_pragma=busy_timeout(5000)&_txlock=immediate")
+	must(t, err)
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
 // count asks the database for one number.
 func (s *server) count(t testing.TB, query string, args ...any) int {
 	t.Helper()
 	var n int
-	if err := s.database(t).QueryRow(query, args...).Scan(&n); err != nil {
+	if err := s.database(t).QueryRow(s.in(query), args...).Scan(&n); err != nil {
 		t.Fatal(err)
 	}
 	return n

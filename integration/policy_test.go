@@ -1,11 +1,9 @@
 package integration
 
 import (
-	"database/sql"
 	"encoding/json"
 	"net/http"
 	"net/url"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -145,7 +143,7 @@ func TestPolicyBlocks(t *testing.T) {
 	if ask := got.Header.Get("WWW-Authenticate"); got.StatusCode != 401 || !strings.Contains(ask, `error="insufficient_user_authentication"`) || !strings.Contains(ask, `acr_values="mfa"`) {
 		t.Errorf("a program without the second factor: %s, %q", got.Status, ask)
 	}
-	if got := other.open(at + "/safe"); !strings.Contains(got.Request.URL.Path, "/.gate/confirm") || !strings.Contains(got.Body, "Set up a second factor") {
+	if got := other.open(at + "/safe"); !strings.Contains(got.Request.URL.Path, "/.gate/confirm") || !strings.Contains(got.Body, "Set up an app") {
 		t.Errorf("a browser without the second factor: %s at %s\n%s", got.Status, got.Request.URL, got.Body)
 	}
 	eventually(t, "the audit log says who was refused by what", func() bool {
@@ -190,14 +188,11 @@ func TestStepUp(t *testing.T) {
 // age makes the sessions of somebody as if they had been proven earlier.
 func (s *server) age(t testing.TB, p person, by time.Duration) {
 	t.Helper()
-	db, err := sql.Open("sqlite", "file:"+filepath.ToSlash(filepath.Join(s.Dir, "gate.db"))+"?_pragma=busy_timeout(5000)&_txlock=immediate")
+	tx, err := s.writing(t).Begin()
 	must(t, err)
-	defer db.Close()
-	tx, err := db.Begin()
+	_, err = tx.Exec(s.in("UPDATE sessions SET auth_time = auth_time - ? WHERE user_id = (SELECT id FROM users WHERE username = ?)"), by.Microseconds(), p.Username)
 	must(t, err)
-	_, err = tx.Exec("UPDATE sessions SET auth_time = auth_time - ? WHERE user_id = (SELECT id FROM users WHERE username = ?)", by.Microseconds(), p.Username)
-	must(t, err)
-	rows, err := tx.Query("SELECT DISTINCT root_id FROM sessions WHERE user_id = (SELECT id FROM users WHERE username = ?)", p.Username)
+	rows, err := tx.Query(s.in("SELECT DISTINCT root_id FROM sessions WHERE user_id = (SELECT id FROM users WHERE username = ?)"), p.Username)
 	must(t, err)
 	var roots []string
 	for rows.Next() {
@@ -207,7 +202,7 @@ func (s *server) age(t testing.TB, p person, by time.Duration) {
 	}
 	must(t, rows.Close())
 	for _, root := range roots {
-		_, err = tx.Exec("INSERT INTO changes (id, changed_at, kind, subject) VALUES (?, ?, 'session', ?)", uuid.Must(uuid.NewV7()).String(), time.Now().UnixMicro(), root)
+		_, err = tx.Exec(s.in("INSERT INTO changes (id, changed_at, kind, subject) VALUES (?, ?, 'session', ?)"), uuid.Must(uuid.NewV7()).String(), time.Now().UnixMicro(), root)
 		must(t, err)
 	}
 	must(t, tx.Commit())

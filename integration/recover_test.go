@@ -29,72 +29,73 @@ func (b *browser) recovers(link, password string) page {
 // Somebody who has forgotten the password gets a link by mail, chooses another one and
 // signs in with it; sessions of before are over, and the user is told.
 func TestRecoverPassword(t *testing.T) {
-	t.Parallel()
-	m, ida := startMailed(t), someone("ida")
-	m.addUser(t, ida)
-	elsewhere := m.Client(t)
-	elsewhere.signIn(m.portal, ida)
-	w := newBrowser(t)
-	w.open(m.portal + "/.gate/login")
-	w.look("login-with-recovery")
-	w.press("Forgot your password?")
-	w.at(m.portal + "/.gate/recover")
-	w.look("recover")
-	w.do(chromedp.Evaluate[chromedp.Void](`document.querySelector("#email").form.noValidate = true`))
-	w.fill("#email", "ida")
-	w.press("Send the link")
-	w.wrong("#email", "does not look like")
-	w.look("recover-wrong-address")
-	w.fill("#email", "IDA@Example.com")
-	w.press("Send the link")
-	w.at(m.portal + "/.gate/recover?done=sent")
-	w.says("If there is an account")
-	w.look("recover-sent")
+	everyDatabase(t, func(t *testing.T, c *cluster) {
+		m, ida := startMailed(t, c.gate), someone("ida")
+		m.addUser(t, ida)
+		elsewhere := m.Client(t)
+		elsewhere.signIn(m.portal, ida)
+		w := newBrowser(t)
+		w.open(m.portal + "/.gate/login")
+		w.look("login-with-recovery")
+		w.press("Forgot your password?")
+		w.at(m.portal + "/.gate/recover")
+		w.look("recover")
+		w.do(chromedp.Evaluate[chromedp.Void](`document.querySelector("#email").form.noValidate = true`))
+		w.fill("#email", "ida")
+		w.press("Send the link")
+		w.wrong("#email", "does not look like")
+		w.look("recover-wrong-address")
+		w.fill("#email", "IDA@Example.com")
+		w.press("Send the link")
+		w.at(m.portal + "/.gate/recover?done=sent")
+		w.says("If there is an account")
+		w.look("recover-sent")
 
-	l := m.box.next(t, ida.Email, 1)
-	link := l.link(t)
-	if l.Subject != "Choose a new password" || !strings.HasPrefix(link, m.portal+"/.gate/recover/password?token=") || !strings.Contains(l.Text, "Hello ida,") {
-		t.Errorf("%+v", l)
-	}
-	scanner := m.Client(t) // which opens what it finds in a mail (L8)
-	for range 3 {
-		if got := scanner.get(link); got.StatusCode != http.StatusOK {
-			t.Fatalf("the link: %s\n%s", got.Status, got.Body)
+		l := m.box.next(t, ida.Email, 1)
+		link := l.link(t)
+		if l.Subject != "Choose a new password" || !strings.HasPrefix(link, m.portal+"/.gate/recover/password?token=") || !strings.Contains(l.Text, "Hello ida,") {
+			t.Errorf("%+v", l)
 		}
-		scanner.do("HEAD", link, "")
-	}
-	w.open(link)
-	w.says("for the account ida")
-	w.look("new-password")
-	w.fill("#new-password", "short")
-	w.press("Set the password")
-	w.wrong("#new-password", "8 characters")
-	w.look("new-password-weak")
-	ida.Password = "ida-has-another-long-password"
-	w.fill("#new-password", ida.Password)
-	w.press("Set the password")
-	w.at(m.portal + "/.gate/login?notice=recovered")
-	w.look("login-recovered")
-	w.signIn(ida)
-	w.at(m.portal + "/.gate/account")
-	if got := elsewhere.fetch(m.portal + "/.gate/whoami"); got.StatusCode != http.StatusUnauthorized {
-		t.Errorf("a session of before: %s", got.Status)
-	}
-	if told := m.box.next(t, ida.Email, 2); told.Subject != "Your password was changed" {
-		t.Errorf("%+v", told)
-	}
-	w.open(link)
-	w.says("used already")
-	w.look("new-password-used")
-	if n := m.count(t, "SELECT count(*) FROM mails"); n != 0 {
-		t.Errorf("%d mails are still there", n)
-	}
-	if log := m.Log(); strings.Contains(log, strings.Split(link, "token=")[1]) {
-		t.Error("the link is in the log")
-	}
-	if got := m.audit(t, "password.recover"); len(got) != 1 {
-		t.Errorf("events: %q", got)
-	}
+		scanner := m.Client(t) // which opens what it finds in a mail (L8)
+		for range 3 {
+			if got := scanner.get(link); got.StatusCode != http.StatusOK {
+				t.Fatalf("the link: %s\n%s", got.Status, got.Body)
+			}
+			scanner.do("HEAD", link, "")
+		}
+		w.open(link)
+		w.says("for the account ida")
+		w.look("new-password")
+		w.fill("#new-password", "short")
+		w.press("Set the password")
+		w.wrong("#new-password", "8 characters")
+		w.look("new-password-weak")
+		ida.Password = "ida-has-another-long-password"
+		w.fill("#new-password", ida.Password)
+		w.press("Set the password")
+		w.at(m.portal + "/.gate/login?notice=recovered")
+		w.look("login-recovered")
+		w.signIn(ida)
+		w.at(m.portal + "/.gate/account")
+		if got := elsewhere.fetch(m.portal + "/.gate/whoami"); got.StatusCode != http.StatusUnauthorized {
+			t.Errorf("a session of before: %s", got.Status)
+		}
+		if told := m.box.next(t, ida.Email, 2); told.Subject != "Your password was changed" {
+			t.Errorf("%+v", told)
+		}
+		w.open(link)
+		w.says("used already")
+		w.look("new-password-used")
+		if n := m.count(t, "SELECT count(*) FROM mails"); n != 0 {
+			t.Errorf("%d mails are still there", n)
+		}
+		if log := m.Log(); strings.Contains(log, strings.Split(link, "token=")[1]) {
+			t.Error("the link is in the log")
+		}
+		if got := m.audit(t, "password.recover"); len(got) != 1 {
+			t.Errorf("events: %q", got)
+		}
+	})
 }
 
 // The answer is the same for an address that somebody has and for those that get

@@ -19,108 +19,109 @@ func (b *browser) verifies(link string) page {
 // email is the address of a user, and whether it is verified.
 func (m *mailed) email(t testing.TB, username string) (email string, verified bool) {
 	t.Helper()
-	must(t, m.database(t).QueryRow("SELECT email, email_verified FROM users WHERE username_key = ?", authcore.UsernameKey(username)).Scan(&email, &verified))
+	must(t, m.database(t).QueryRow(m.in("SELECT email, email_verified FROM users WHERE username_key = ?"), authcore.UsernameKey(username)).Scan(&email, &verified))
 	return email, verified
 }
 
 // Who registers gets a link, and is let in by the address once it is verified; a change
 // of the address counts when the new one is verified, and both are told.
 func TestVerifyEmail(t *testing.T) {
-	t.Parallel()
-	m, una := startMailed(t), someone("una")
-	staff := m.URL("HTTP", "staff.localhost") + "/"
-	w := newBrowser(t)
-	w.open(m.portal + "/.gate/register")
-	w.fill("#name", una.Name)
-	w.fillAccount(una)
-	w.press("Create account")
-	w.at(m.portal + "/.gate/account")
-	w.says("not verified")
-	w.look("account-to-verify")
-	w.open(staff)
-	w.says("Not allowed")
+	everyDatabase(t, func(t *testing.T, c *cluster) {
+		m, una := startMailed(t, c.gate), someone("una")
+		staff := m.URL("HTTP", "staff.localhost") + "/"
+		w := newBrowser(t)
+		w.open(m.portal + "/.gate/register")
+		w.fill("#name", una.Name)
+		w.fillAccount(una)
+		w.press("Create account")
+		w.at(m.portal + "/.gate/account")
+		w.says("not verified")
+		w.look("account-to-verify")
+		w.open(staff)
+		w.says("Not allowed")
 
-	first := m.box.next(t, una.Email, 1)
-	if first.Subject != "Verify your address" || !strings.Contains(first.Text, "una") {
-		t.Errorf("%+v", first)
-	}
-	w.open(m.portal + "/.gate/account")
-	w.press("Send a link to verify the address")
-	w.at(m.portal + "/.gate/account?done=asked")
-	w.says("A link is on its way")
-	link := m.box.next(t, una.Email, 2).link(t)
-	if !strings.HasPrefix(link, m.portal+"/.gate/verify-email?token=") {
-		t.Errorf("the link leads to %s", link)
-	}
-	stranger := m.Client(t) // a scanner, or somebody whose address was given by another
-	for range 3 {
-		if got := stranger.get(link); got.StatusCode != http.StatusOK || strings.Contains(got.Body, "Yes, verify") {
-			t.Fatalf("the link: %s\n%s", got.Status, got.Body)
+		first := m.box.next(t, una.Email, 1)
+		if first.Subject != "Verify your address" || !strings.Contains(first.Text, "una") {
+			t.Errorf("%+v", first)
 		}
-	}
-	if got := stranger.verifies(link); got.StatusCode != http.StatusUnauthorized {
-		t.Errorf("by nobody: %s", got.Status)
-	}
-	stranger.signIn(m.portal, m.addSomeone(t, "vic"))
-	if got := stranger.verifies(link); got.StatusCode != http.StatusForbidden || !strings.Contains(got.Body, "another account") {
-		t.Errorf("by another: %s\n%s", got.Status, got.Body)
-	}
-	other := newBrowser(t)
-	other.open(link)
-	other.look("verify-signed-out")
-	other.press("Sign in")
-	other.signIn(person{Username: "vic", Password: "vic-has-a-long-password"})
-	other.open(link)
-	other.says("belongs to another account than vic")
-	other.look("verify-other")
-	if _, verified := m.email(t, "una"); verified {
-		t.Fatal("looking at the link has verified the address")
-	}
-	w.open(first.link(t))
-	w.says("used already")
-	w.open(link)
-	w.look("verify")
-	w.press("Yes, verify it")
-	w.at(m.portal + "/.gate/account?done=verified")
-	w.says("Your address is verified.", "This address is verified.")
-	w.look("account-verified")
-	w.open(staff)
-	w.at(staff)
-	w.open(link)
-	w.says("used already")
+		w.open(m.portal + "/.gate/account")
+		w.press("Send a link to verify the address")
+		w.at(m.portal + "/.gate/account?done=asked")
+		w.says("A link is on its way")
+		link := m.box.next(t, una.Email, 2).link(t)
+		if !strings.HasPrefix(link, m.portal+"/.gate/verify-email?token=") {
+			t.Errorf("the link leads to %s", link)
+		}
+		stranger := m.Client(t) // a scanner, or somebody whose address was given by another
+		for range 3 {
+			if got := stranger.get(link); got.StatusCode != http.StatusOK || strings.Contains(got.Body, "Yes, verify") {
+				t.Fatalf("the link: %s\n%s", got.Status, got.Body)
+			}
+		}
+		if got := stranger.verifies(link); got.StatusCode != http.StatusUnauthorized {
+			t.Errorf("by nobody: %s", got.Status)
+		}
+		stranger.signIn(m.portal, m.addSomeone(t, "vic"))
+		if got := stranger.verifies(link); got.StatusCode != http.StatusForbidden || !strings.Contains(got.Body, "another account") {
+			t.Errorf("by another: %s\n%s", got.Status, got.Body)
+		}
+		other := newBrowser(t)
+		other.open(link)
+		other.look("verify-signed-out")
+		other.press("Sign in")
+		other.signIn(person{Username: "vic", Password: "vic-has-a-long-password"})
+		other.open(link)
+		other.says("belongs to another account than vic")
+		other.look("verify-other")
+		if _, verified := m.email(t, "una"); verified {
+			t.Fatal("looking at the link has verified the address")
+		}
+		w.open(first.link(t))
+		w.says("used already")
+		w.open(link)
+		w.look("verify")
+		w.press("Yes, verify it")
+		w.at(m.portal + "/.gate/account?done=verified")
+		w.says("Your address is verified.", "This address is verified.")
+		w.look("account-verified")
+		w.open(staff)
+		w.at(staff)
+		w.open(link)
+		w.says("used already")
 
-	// Another address, which counts when it is verified.
-	w.open(m.portal + "/.gate/account")
-	w.fill("#email", "una@elsewhere.example")
-	w.press("Save profile")
-	w.at(m.portal + "/.gate/account?done=asked")
-	w.says("una@elsewhere.example takes its place once it is verified", "This address is verified.")
-	w.look("account-pending")
-	if email, verified := m.email(t, "una"); email != una.Email || !verified {
-		t.Errorf("before it is verified: %s %v", email, verified)
-	}
-	asked := m.box.next(t, una.Email, 3)
-	if asked.Subject != "Another address for your account" || anyLink.MatchString(asked.Text) {
-		t.Errorf("%+v", asked)
-	}
-	link = m.box.next(t, "una@elsewhere.example", 1).link(t)
-	w.open(link)
-	w.says("una@elsewhere.example")
-	w.press("Yes, verify it")
-	if email, verified := m.email(t, "una"); email != "una@elsewhere.example" || !verified {
-		t.Errorf("afterwards: %s %v", email, verified)
-	}
-	if told := m.box.next(t, una.Email, 4); told.Subject != "The address of your account was changed" {
-		t.Errorf("%+v", told)
-	}
-	w.open(staff)
-	w.says("Not allowed") // the domain is another one
-	if got := m.audit(t, "email.verify"); len(got) != 2 {
-		t.Errorf("events: %q", got)
-	}
-	if log := m.Log(); strings.Contains(log, strings.Split(link, "token=")[1]) {
-		t.Error("the link is in the log")
-	}
+		// Another address, which counts when it is verified.
+		w.open(m.portal + "/.gate/account")
+		w.fill("#email", "una@elsewhere.example")
+		w.press("Save profile")
+		w.at(m.portal + "/.gate/account?done=asked")
+		w.says("una@elsewhere.example takes its place once it is verified", "This address is verified.")
+		w.look("account-pending")
+		if email, verified := m.email(t, "una"); email != una.Email || !verified {
+			t.Errorf("before it is verified: %s %v", email, verified)
+		}
+		asked := m.box.next(t, una.Email, 3)
+		if asked.Subject != "Another address for your account" || anyLink.MatchString(asked.Text) {
+			t.Errorf("%+v", asked)
+		}
+		link = m.box.next(t, "una@elsewhere.example", 1).link(t)
+		w.open(link)
+		w.says("una@elsewhere.example")
+		w.press("Yes, verify it")
+		if email, verified := m.email(t, "una"); email != "una@elsewhere.example" || !verified {
+			t.Errorf("afterwards: %s %v", email, verified)
+		}
+		if told := m.box.next(t, una.Email, 4); told.Subject != "The address of your account was changed" {
+			t.Errorf("%+v", told)
+		}
+		w.open(staff)
+		w.says("Not allowed") // the domain is another one
+		if got := m.audit(t, "email.verify"); len(got) != 2 {
+			t.Errorf("events: %q", got)
+		}
+		if log := m.Log(); strings.Contains(log, strings.Split(link, "token=")[1]) {
+			t.Error("the link is in the log")
+		}
+	})
 }
 
 func (m *mailed) addSomeone(t testing.TB, username string) person {

@@ -83,6 +83,9 @@ func (db *DB) lockTOTP(tx *tx, user authcore.UserID) error {
 	return err
 }
 
+// needsFactor tells whether a user signs in by two factors alone.
+func needsFactor(tx *tx, user authcore.UserID) (bool, error) { return hasTOTP(tx, user) }
+
 func hasTOTP(tx *tx, user authcore.UserID) (bool, error) {
 	var n int
 	err := tx.scan("SELECT count(*) FROM totps WHERE user_id = ?", []any{user}, &n)
@@ -186,6 +189,14 @@ func (db *DB) CreateProvenSession(ctx context.Context, s authcore.Session, token
 			if first.Tokens {
 				query += " AND tokens <> ''"
 			}
+		}
+		if first.Mail != "" {
+			if state, err := recoveryState(tx, s.UserID); err != nil {
+				return err
+			} else if state != first.Mail {
+				return authcore.ErrLoginFailed
+			}
+			query, args = "SELECT 1 FROM users WHERE id = ?", []any{s.UserID}
 		}
 		var one int
 		if err := tx.scan(query, args, &one); errors.Is(err, sql.ErrNoRows) {

@@ -12,7 +12,12 @@ import (
 func post(tx *tx, all []authcore.Post) error {
 	for _, p := range all {
 		if c := p.Code; c != nil {
-			if c.User != "" && c.Purpose != authcore.PurposeRecover { // strangers cause those: they must not end the link that somebody has
+			switch c.Purpose { // strangers cause some: they must not end the link that somebody has
+			case authcore.PurposeRecover, authcore.PurposeMailLink, authcore.PurposeMailCode:
+			default:
+				if c.User == "" {
+					break
+				}
 				if _, err := tx.exec("DELETE FROM codes WHERE user_id = ? AND purpose = ?", c.User, c.Purpose); err != nil {
 					return err
 				}

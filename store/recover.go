@@ -13,8 +13,8 @@ import (
 func (db *DB) CodeOf(ctx context.Context, purpose authcore.Purpose, hash authcore.TokenHash, now time.Time) (authcore.Code, error) {
 	c := authcore.Code{Hash: hash, Purpose: purpose}
 	var created, expires int64
-	found, err := db.first(ctx, "SELECT user_id, data, created_at, expires_at FROM codes WHERE hash = ? AND purpose = ? AND expires_at > ?",
-		[]any{hash.Hex(), purpose, micros(now)}, (*string)(&c.User), &c.Data, &created, &expires)
+	found, err := db.first(ctx, "SELECT user_id, browser, data, created_at, expires_at FROM codes WHERE hash = ? AND purpose = ? AND expires_at > ?",
+		[]any{hash.Hex(), purpose, micros(now)}, (*string)(&c.User), &c.Browser, &c.Data, &created, &expires)
 	if err == nil && !found {
 		err = authcore.ErrCodeInvalid
 	}
@@ -32,20 +32,27 @@ func (db *DB) Recover(ctx context.Context, code authcore.TokenHash, hash passwor
 		if err := asCode(db.lockActive(tx, user)); err != nil {
 			return err
 		}
-		var email string
-		var since int64
-		if err := tx.scan("SELECT u.email, COALESCE(p.updated_at, 0) FROM users u LEFT JOIN passwords p ON p.user_id = u.id WHERE u.id = ?", []any{user}, &email, &since); err != nil {
-			return noCode(err)
-		}
-		var at time.Time
-		if since != 0 {
-			at = fromMicros(since)
-		}
-		if authcore.RecoveryState(at, email) != state {
+		if now, err := recoveryState(tx, user); err != nil {
+			return err
+		} else if now != state {
 			return authcore.ErrCodeInvalid
 		}
 		return setPassword(tx, user, hash, "", ev, mail)
 	})
+}
+
+// recoveryState is RecoveryState of a user as the user is now.
+func recoveryState(tx *tx, user authcore.UserID) (string, error) {
+	var email string
+	var since int64
+	if err := tx.scan("SELECT u.email, COALESCE(p.updated_at, 0) FROM users u LEFT JOIN passwords p ON p.user_id = u.id WHERE u.id = ?", []any{user}, &email, &since); err != nil {
+		return "", noCode(err)
+	}
+	var at time.Time
+	if since != 0 {
+		at = fromMicros(since)
+	}
+	return authcore.RecoveryState(at, email), nil
 }
 
 // redeemOf uses a code of a user up, and gives the user and what the code holds.

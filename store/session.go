@@ -116,9 +116,9 @@ func (db *DB) renewRoot(tx *tx, root authcore.SessionID, user authcore.UserID, a
 // factor begins none without it: ErrFactorRequired.
 func beginSession(tx *tx, s authcore.Session, token authcore.TokenHash) error {
 	if !slices.Contains(s.AMR, "mfa") {
-		if has, err := hasTOTP(tx, s.UserID); err != nil {
+		if needs, err := needsFactor(tx, s.UserID); err != nil {
 			return err
-		} else if has {
+		} else if needs {
 			return authcore.ErrFactorRequired
 		}
 	}
@@ -308,7 +308,7 @@ func (db *DB) RevokeEverySession(ctx context.Context, ev authcore.Event) (int, e
 		}
 		if len(batch) == 0 {
 			return n, db.command(ctx, durable, func(tx *tx) error {
-				if _, err := tx.exec("DELETE FROM codes WHERE purpose = ? OR purpose = ?", authcore.PurposeHandoff, authcore.PurposeRecover); err != nil {
+				if _, err := tx.exec("DELETE FROM codes WHERE purpose IN (?, ?, ?, ?)", authcore.PurposeHandoff, authcore.PurposeRecover, authcore.PurposeMailLink, authcore.PurposeMailCode); err != nil {
 					return err
 				}
 				return note(tx, authcore.ChangeAll, "", ev)

@@ -84,6 +84,12 @@ func (h *Handler) route(path string) (route, bool) {
 		return route{get: h.recoverPage, post: h.recover, modes: onPages}, true
 	case "recover/password":
 		return route{get: h.newPasswordPage, post: h.newPassword, modes: onPages}, true
+	case "mail":
+		return route{get: h.mailPage, post: h.mailAsk, modes: onPages}, true
+	case "mail/code":
+		return route{post: h.mailCode, modes: onPages}, true
+	case "mail/enter":
+		return route{get: h.mailLinkPage, post: h.mailLink, modes: onPages}, true
 	case "setup":
 		return route{get: h.setupPage, post: h.setup, modes: onPages}, true
 	case "account":

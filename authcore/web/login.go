@@ -16,7 +16,7 @@ type loginData struct {
 	passkeyForm
 	Username                       string
 	CanRegister, Busy, PasswordOff bool
-	CanRecover                     bool
+	CanRecover, ByMail             bool
 	RetryAfter                     int
 	Providers                      []providerButton
 }
@@ -25,7 +25,7 @@ func (h *Handler) loginData(w http.ResponseWriter, r *http.Request, p Place, for
 	on := h.wayOf(p, form)
 	ask, err := h.askPasskey(w, r, p, "")
 	return loginData{way: on, passkeyForm: ask, Username: form.Get("username"), CanRegister: h.Accounts.Register == authcore.RegisterOpen && (!h.Accounts.PasswordOff || ask.Passkey != nil),
-		PasswordOff: h.Accounts.PasswordOff, CanRecover: h.Accounts.CanRecover(), Providers: h.buttons(on.query())}, err
+		PasswordOff: h.Accounts.PasswordOff, CanRecover: h.Accounts.CanRecover(), ByMail: h.Accounts.CanSignInByMail(), Providers: h.buttons(on.query())}, err
 }
 
 // loginPage shows the sign-in form; somebody who is signed in already goes on to

@@ -18,6 +18,7 @@ type Seals struct {
 	Awaited    *authcore.Sealer // sign-ins that wait for a second factor
 	Enrols     *authcore.Sealer // second factors that are not in force yet
 	Ceremonies *authcore.Sealer // passkeys that are asked for
+	Mailed     *authcore.Sealer // codes by mail that were asked for
 	SignOuts   *authcore.Sealer // addresses at which sessions at providers end
 }
 
@@ -33,6 +34,7 @@ func NewSeals(key authcore.SecretKey, now func() time.Time) Seals {
 		Awaited:    key.NewSealer("awaited factor", now),
 		Enrols:     key.NewSealer("factor to enrol", now),
 		Ceremonies: key.NewSealer("passkey ceremony", now),
+		Mailed:     key.NewSealer("sign-in by mail", now),
 		SignOuts:   key.NewSealer("provider sign-out", now),
 	}
 }
