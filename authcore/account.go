@@ -101,6 +101,19 @@ func (a *Accounts) SetStatus(ctx context.Context, actor Actor, id UserID, status
 	return nil
 }
 
+// SetFactorRequired says whether a user needs a second factor for everything.
+func (a *Accounts) SetFactorRequired(ctx context.Context, actor Actor, id UserID, required bool) error {
+	details := "required"
+	if !required {
+		details = "not required any more"
+	}
+	if err := a.Store.SetFactorRequired(ctx, id, required, a.event(actor, FactorRequire, TargetUser(id), Success, details)); err != nil {
+		return err
+	}
+	a.changed(ChangeUser, string(id))
+	return nil
+}
+
 // SetOwner makes a user a platform owner, or takes that away.
 func (a *Accounts) SetOwner(ctx context.Context, actor Actor, id UserID, owner bool) error {
 	details := "given"

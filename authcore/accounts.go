@@ -46,6 +46,8 @@ type UserStore interface {
 	// SetStatus enables a user, or disables one and ends the sessions; not the
 	// last active owner (ErrLastOwner).
 	SetStatus(ctx context.Context, id UserID, status Status, ev Event) error
+	// SetFactorRequired says whether a user needs a second factor for everything.
+	SetFactorRequired(ctx context.Context, id UserID, required bool, ev Event) error
 	// SetOwner makes a user a platform owner or takes that away; not from the
 	// last active one (ErrLastOwner).
 	SetOwner(ctx context.Context, id UserID, owner bool, ev Event) error
@@ -113,6 +115,7 @@ type Store interface {
 	IdentityStore
 	FactorStore
 	PasskeyStore
+	DeviceStore
 }
 
 // Recorder takes audit events that need no transaction of their own. It never
@@ -151,6 +154,7 @@ type Accounts struct {
 	ByAddress    *limit.Limiter // failed proofs per client address
 	ByAccount    *limit.Limiter // failed proofs per account, known or not
 	ByFactor     *limit.Limiter // failed second factors per account
+	TrustFor     time.Duration  // how long a trusted device is not asked for the second factor; 0: never trusted
 	Spread       *limit.Spread  // wrong sign-ins by client address
 	Notices      *limit.Limiter // audit events about refusals per client address
 	Tally        *Tally         // may be nil

@@ -76,6 +76,11 @@ func (d Device) With(p Proof) Device {
 	return with
 }
 
+// Seen tells whether a user has signed in on the device, however long ago.
+func (d Device) Seen(id UserID) bool {
+	return slices.ContainsFunc(d, func(p Proof) bool { return p.User == id })
+}
+
 // proof is what a device remembers of a user, unless that has ended.
 func (d Device) proof(id UserID, since, now time.Time) (p Proof, known bool) {
 	at := slices.IndexFunc(d, func(p Proof) bool { return p.User == id })
@@ -92,12 +97,12 @@ func (p Proof) key() string {
 	return "device:" + string(p.User) + ":" + strconv.FormatInt(p.At.UnixMicro(), 36)
 }
 
-// NewProof is what a device may remember of a user who has just proven the
-// password; without a password there is nothing. A session is to be found alive
-// after that: then nothing has ended the proof in between.
-func (a *Accounts) NewProof(ctx context.Context, id UserID) (p Proof, ok bool, err error) {
+// NewProof is what a device may remember of a user who has just signed in; of one
+// without a password, only that. A session is to be found alive after that: then nothing
+// has ended the proof in between.
+func (a *Accounts) NewProof(ctx context.Context, id UserID) (Proof, error) {
 	since, err := a.Store.ProofSince(ctx, id)
-	return Proof{User: id, Since: since, At: a.Now()}, err == nil && !since.IsZero(), err
+	return Proof{User: id, Since: since, At: a.Now()}, err
 }
 
 // knownAs gives the key of the device's proof for an account, or "" where the
@@ -116,7 +121,7 @@ func (a *Accounts) knownAs(ctx context.Context, d Device, key string, isEmail bo
 
 // knownTo is knownAs for a user.
 func (a *Accounts) knownTo(ctx context.Context, d Device, user UserID) string {
-	if !slices.ContainsFunc(d, func(p Proof) bool { return p.User == user }) {
+	if !d.Seen(user) {
 		return ""
 	}
 	since, err := a.Store.ProofSince(ctx, user)

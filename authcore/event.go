@@ -38,6 +38,9 @@ const (
 	PasskeyRename    Action = "passkey.rename"
 	PasskeyRemove    Action = "passkey.remove"
 	PasswordRemove   Action = "password.remove"
+	FactorRequire    Action = "factor.require" // of a user
+	DeviceAdd        Action = "device.add"     // a browser that is not asked for the second factor
+	DeviceRemove     Action = "device.remove"
 	FactorAlarm      Action = "factor.alarm"  // somebody guesses codes
 	IdentityLink     Action = "identity.link" // an account at a provider
 	IdentityUnlink   Action = "identity.unlink"

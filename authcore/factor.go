@@ -14,21 +14,26 @@ type TOTP struct {
 
 // Factors are the second factors of a user.
 type Factors struct {
-	TOTP  *TOTP // nil for none
-	Codes int   // recovery codes that are left
+	TOTP     *TOTP // nil for none
+	Codes    int   // recovery codes that are left
+	Passkeys int
+	Required bool // a passkey is asked for too, where it is the only factor
 }
 
-// Has tells whether there is a second factor. Recovery codes stand in for one, and are
-// none themselves.
-func (f Factors) Has() bool { return f.TOTP != nil }
+// Has tells whether there is a second factor that a sign-in asks for. Recovery codes
+// stand in for one, and are none themselves. A passkey is one to who needs one; to
+// others it is another way in.
+func (f Factors) Has() bool { return f.TOTP != nil || f.Required && f.Passkeys > 0 }
 
 // FactorUse is a proof of a second factor: a step of the TOTP, a recovery code or a
-// passkey. Each counts once.
+// passkey, which each count once; or a device that was trusted with one.
 type FactorUse struct {
 	Step    int64      // 0 for another one
 	Sealed  string     // the TOTP that the step is of
 	Code    *TokenHash // of a recovery code
 	Passkey *PasskeyUse
+	Device  *TokenHash // of a trusted device, which may be used again
+	At      time.Time  // when a device is used
 }
 
 // FirstProof is what a sign-in that waits for the second factor has proven, and what must

@@ -48,7 +48,7 @@ func (a *Accounts) EnrolTOTP(ctx context.Context, actor Actor, amr []string, sec
 		return nil, err
 	}
 	var replaces string
-	if present.Has() {
+	if present.TOTP != nil {
 		replaces = present.TOTP.Sealed
 		if !byPasskey {
 			err = a.CheckFactor(ctx, actor, old)
@@ -307,6 +307,8 @@ func (u FactorUse) how() string {
 	switch {
 	case u.Passkey != nil:
 		return "passkey"
+	case u.Device != nil:
+		return "trusted device"
 	case u.Code != nil:
 		return "recovery code"
 	}

@@ -29,6 +29,7 @@ const (
 	MailInvite       MailKind = "invite"   // a link to make an account
 	MailFactorSet    MailKind = "factor"   // a second factor was set up
 	MailFactorGone   MailKind = "unfactor" // or removed
+	MailNewDevice    MailKind = "device"   // a sign-in in a browser that is new
 	MailPasskeySet   MailKind = "passkey"
 	MailPasskeyGone  MailKind = "unpasskey"
 	MailPasswordGone MailKind = "unpassword"
@@ -36,7 +37,7 @@ const (
 
 // MailKinds are all of them.
 var MailKinds = []MailKind{MailTest, MailRecover, MailPassword, MailVerify, MailCodes, MailAddressAsked, MailAddress, MailLinked, MailUnlinked, MailInvite, MailFactorSet, MailFactorGone,
-	MailPasskeySet, MailPasskeyGone, MailPasswordGone}
+	MailNewDevice, MailPasskeySet, MailPasskeyGone, MailPasswordGone}
 
 // MailLife is how long a message is tried to be sent.
 const MailLife = 48 * time.Hour
@@ -64,7 +65,12 @@ func (a *Accounts) tell(u User, l Letter) ([]Post, error) {
 		return nil, nil
 	}
 	l.To, l.Username, l.Origin = u.Email, u.Username, a.Mail.Origin
+	var code *Code
+	if l.Kind != MailAddress && l.Kind != MailAddressAsked { // those go to an address that the user gives up
+		code = a.disown(u, &l)
+	}
 	post, err := a.letter(u.ID, l)
+	post.Code = code
 	return []Post{post}, err
 }
 
@@ -118,6 +124,9 @@ type Letter struct {
 	Until    time.Time // when the link ends
 	Address  string    // another address that the message is about
 	Provider string
+	// Of a sign-in: the browser, the client's address and the time.
+	Agent, From string
+	At          time.Time
 }
 
 // sealedLetter is a letter as it is sealed.

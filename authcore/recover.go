@@ -32,6 +32,10 @@ type MailStore interface {
 	// does, if the user is active and what RecoveryState says of the user is what the
 	// code holds; else ErrCodeInvalid.
 	Recover(ctx context.Context, code TokenHash, hash password.Hash, ev Event, post ...Post) error
+	// Disown redeems a code to say "it wasn't me" of a user, and ends all sessions, access
+	// tokens, trusted devices, and what devices remember of the user (ProofSince):
+	// ErrCodeInvalid.
+	Disown(ctx context.Context, code TokenHash, user UserID, ev Event) error
 	// SignInByMail uses a code to sign in with up, and the others that were sent to its
 	// browser, and adds a root session of its user; of one who has a second factor it
 	// adds none: waits says so. ErrCodeInvalid where the browser is another, the user is

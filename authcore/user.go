@@ -43,16 +43,18 @@ func (s Status) Validate() error {
 
 // User is a person.
 type User struct {
-	ID            UserID
-	Username      string // as the person writes it; see UsernameKey
-	Email         string // may be empty
-	EmailVerified bool   // somebody proved or vouched for the address
-	Name          string // to show; may be empty
-	Status        Status
-	Owner         bool     // platform owner
-	Groups        []string // sorted
-	CreatedAt     time.Time
-	UpdatedAt     time.Time
+	ID             UserID
+	Username       string // as the person writes it; see UsernameKey
+	Email          string // may be empty
+	EmailVerified  bool   // somebody proved or vouched for the address
+	Name           string // to show; may be empty
+	Status         Status
+	Owner          bool      // platform owner
+	FactorRequired bool      // nothing opens without a second factor
+	DeleteAt       time.Time // when the account will be deleted; zero for never
+	Groups         []string  // sorted
+	CreatedAt      time.Time
+	UpdatedAt      time.Time
 }
 
 // DisplayName is the name to show: the name, or the username where there is none.

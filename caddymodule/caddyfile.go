@@ -67,8 +67,12 @@ var options = words{
 	}),
 	"password": one(func(s *Settings) *string { return &s.Password }),
 	"passkeys": list(1, -1, func(s *Settings) *[]string { return &s.Passkeys }),
-	"policy":   parsePolicy,
-	"mail":     parseMail,
+	"second_factor": block(words{
+		"owners":   one(func(s *Settings) *string { return &s.SecondFactor.Owners }),
+		"remember": one(func(s *Settings) *string { return &s.SecondFactor.Remember }),
+	}),
+	"policy": parsePolicy,
+	"mail":   parseMail,
 }
 
 func init() {

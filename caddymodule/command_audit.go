@@ -15,7 +15,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
-	"github.com/gatehouse-auth/gatehouse/authcore/web"
 	"github.com/gatehouse-auth/gatehouse/store"
 )
 
@@ -138,7 +137,7 @@ func (e *eventLine) columns() []string {
 	}
 	device := ""
 	if e.Agent != "" {
-		device = web.AgentName(e.Agent)
+		device = authcore.AgentName(e.Agent)
 	}
 	return []string{e.Time.Local().Format(time.DateTime), cmp.Or(e.Actor, string(e.ActorID), string(e.ActorKind)), string(e.Action), target,
 		string(e.Outcome), e.Details, e.Address, device}

@@ -20,7 +20,7 @@ import (
 
 func userCommand() *cobra.Command {
 	return parent(&cobra.Command{Use: "user", Short: "Adds, lists and changes users"},
-		userAdd(), userList(), userShow(), userUnlink(), userPassword(), userGroup(), userEmail(), userResetFactor(), userOwner(), userInvite(), userRecover(),
+		userAdd(), userList(), userShow(), userUnlink(), userPassword(), userGroup(), userEmail(), userResetFactor(), userRequireFactor(), userOwner(), userInvite(), userRecover(),
 		userStatus("disable", authcore.Disabled, "Disables a user and ends the sessions"),
 		userStatus("enable", authcore.Active, "Enables a user that was disabled"))
 }
@@ -258,6 +258,24 @@ func userResetFactor() *cobra.Command {
 			return change(cmd, "user.factor", userArgs{User: args[0]}, "User %s has no second factor any more, and can set up a new one.")
 		},
 	}
+}
+
+func userRequireFactor() *cobra.Command {
+	var off bool
+	cmd := &cobra.Command{
+		Use:   "require-factor NAME",
+		Short: "Opens nothing to a user without a second factor, or does again",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			said := "User %s needs a second factor from now on."
+			if off {
+				said = "User %s needs no second factor any more, but where a policy asks for one."
+			}
+			return change(cmd, "user.require", userArgs{User: args[0], Required: !off}, said)
+		},
+	}
+	cmd.Flags().BoolVar(&off, "off", false, "leave it to the policies again")
+	return cmd
 }
 
 func userOwner() *cobra.Command {

@@ -211,7 +211,7 @@ func (c *core) accounts(v values) (*authcore.Accounts, error) {
 		return nil, err
 	}
 	accounts := &authcore.Accounts{Store: c.db, Sessions: c.sessions, Passwords: hasher, Rules: password.DefaultRules,
-		Register: v.register, Invites: v.invites(), PasswordOff: v.passwordOff, TokenSealer: c.key.NewSealer("provider tokens", time.Now), FactorSealer: c.key.NewSealer("second factor", time.Now), Lifetime: v.lifetime, Audit: c.audit, ByAddress: c.address, ByAccount: c.account, ByFactor: c.factor, Spread: c.spread, Notices: c.notices, Tally: &c.tally, Now: time.Now}
+		Register: v.register, Invites: v.invites(), PasswordOff: v.passwordOff, TokenSealer: c.key.NewSealer("provider tokens", time.Now), FactorSealer: c.key.NewSealer("second factor", time.Now), Lifetime: v.lifetime, TrustFor: v.trustFor, Audit: c.audit, ByAddress: c.address, ByAccount: c.account, ByFactor: c.factor, Spread: c.spread, Notices: c.notices, Tally: &c.tally, Now: time.Now}
 	if v.mail != nil {
 		accounts.Mail = &authcore.Mailing{Sealer: c.mailSealer(), ByMailbox: c.mailbox, ByCode: c.mailCode, NoSignIn: v.mail.noSignIn, Later: c.later, Origin: v.portalText()}
 	}

@@ -40,6 +40,7 @@ var operations = map[string]operation{
 	"user.groups":    with(setGroups),
 	"user.email":     with(setEmail),
 	"user.factor":    with(removeFactor),
+	"user.require":   with(requireFactor),
 	"user.invite":    with(invite),
 	"user.recover":   with(recoverUser),
 	"session.list":   with(listSessions),
@@ -173,6 +174,7 @@ type userArgs struct {
 	Add, Remove    []string // groups
 	Status         authcore.Status
 	Owner          bool
+	Required       bool // a second factor
 }
 
 // on finds the user that an operation is about.
@@ -280,7 +282,7 @@ func listSessions(ctx context.Context, c *console, a sessionArgs) (any, error) {
 	found, err := c.db.RootSessions(ctx, only, a.After, now, now.Add(-c.accounts.Lifetime.Idle), pageSize)
 	lines := make([]sessionLine, 0, len(found))
 	for _, s := range found {
-		lines = append(lines, sessionLine{ID: s.ID, User: s.Username, Host: s.Host, Device: web.AgentName(s.Agent), Address: s.Address,
+		lines = append(lines, sessionLine{ID: s.ID, User: s.Username, Host: s.Host, Device: authcore.AgentName(s.Agent), Address: s.Address,
 			Created: s.CreatedAt, LastSeen: s.LastSeen, Expires: s.ExpiresAt})
 	}
 	return lines, err
@@ -303,4 +305,13 @@ func revokeSessions(ctx context.Context, c *console, a sessionArgs) (any, error)
 	}
 	n, err := c.accounts.RevokeAll(ctx, authcore.CommandLine(), u.ID)
 	return map[string]int{"revoked": n}, err
+}
+
+// requireFactor says whether a user needs a second factor for everything.
+func requireFactor(ctx context.Context, c *console, a userArgs) (any, error) {
+	u, err := c.accounts.FindUser(ctx, a.User)
+	if err != nil {
+		return nil, err
+	}
+	return lineOf(u), c.accounts.SetFactorRequired(ctx, authcore.CommandLine(), u.ID, a.Required)
 }

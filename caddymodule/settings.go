@@ -37,6 +37,8 @@ type Settings struct {
 	// Where passkeys are good: off, or a domain of which the pages are, and the origins of
 	// pages elsewhere. Default: on the host of each page.
 	Passkeys []string `json:"passkeys,omitempty"`
+	// Who needs a second factor, and where it is not asked for again.
+	SecondFactor SecondFactorSettings `json:"second_factor,omitzero"`
 	// The outside providers to sign in with, in the order in which pages offer them.
 	Providers []ProviderSettings `json:"providers,omitempty"`
 	// How long a session lives.
@@ -96,6 +98,14 @@ type DatabaseSettings struct {
 	at string // where it stands in the Caddyfile
 }
 
+// SecondFactorSettings are about second factors.
+type SecondFactorSettings struct {
+	// Whether the pages for platform owners ask for one: on (default) or off.
+	Owners string `json:"owners,omitempty"`
+	// How long a browser that its user trusts is not asked again, or off. Default: 30d.
+	Remember string `json:"remember,omitempty"`
+}
+
 // SessionSettings are durations, e.g. "24h" or "30d".
 type SessionSettings struct {
 	Idle string `json:"idle,omitempty"` // default 24h
@@ -146,6 +156,8 @@ type values struct {
 	register    authcore.Registration
 	passwordOff bool
 	passkeys    passkey.Settings
+	ownersFree  bool          // the pages for owners ask for no second factor
+	trustFor    time.Duration // 0: no browser is trusted
 	providers   []connect.Settings
 	lifetime    authcore.Lifetime
 	params      password.Params
@@ -179,6 +191,8 @@ func (s *Settings) resolve(expand func(string) (string, error)) (values, error) 
 		register:    r.registration(s.Register),
 		passwordOff: r.isOff("password", s.Password),
 		passkeys:    r.passkeys(s.Passkeys),
+		ownersFree:  r.isOff("second_factor owners", s.SecondFactor.Owners),
+		trustFor:    r.age("second_factor remember", s.SecondFactor.Remember, "30d", "off"),
 		providers:   r.providers(s.Providers),
 		lifetime:    r.lifetime(s.Session),
 		params:      r.argon2id(s.Hashing.Argon2id),

@@ -53,7 +53,7 @@ func TestMailTellsOfSecondFactors(t *testing.T) {
 	b := m.Client(t)
 	b.signIn(m.portal, xena)
 	b.enrol(m.portal)
-	if told := m.box.next(t, xena.Email, 1); told.Subject != "A second factor was set up" || !strings.Contains(told.Text, "tell whoever runs the site") {
+	if told := m.box.next(t, xena.Email, 1); told.Subject != "A second factor was set up" || !strings.Contains(told.Text, "tell whoever runs the site") || !strings.HasPrefix(told.link(t), m.portal+"/.gate/not-me?token=") {
 		t.Errorf("%+v", told)
 	}
 	m.must(t, "", "user", "reset-factor", "xena")
@@ -109,4 +109,60 @@ func TestMailInvitation(t *testing.T) {
 			t.Errorf("user invite --mail %s: exit %d\n%s", c.args, exit, errs)
 		}
 	}
+}
+
+// A sign-in in a browser that is new is told, and "it wasn't me" ends all of it with one
+// click and leads to a new password.
+func TestMailNewDevice(t *testing.T) {
+	everyDatabase(t, func(t *testing.T, c *cluster) {
+		m := startMailed(t, c.gate)
+		ivy := someone("ivy")
+		m.addUser(t, ivy)
+		b := m.Client(t)
+		b.signIn(m.portal, ivy) // the first ones are all new
+		m.edit(t, "UPDATE users SET created_at = created_at - 7200000000 WHERE username = ?", "ivy")
+		b.post(m.portal+"/.gate/logout", url.Values{})
+		b.signIn(m.portal, ivy) // in a browser that knows her
+		token := strings.TrimSpace(m.must(t, "", "token", "add", "script", "--user", "ivy"))
+		thief := m.Client(t)
+		thief.signIn(m.portal, ivy)
+		told := m.box.next(t, ivy.Email, 1)
+		if told.Subject != "A new sign-in to your account" || !strings.Contains(told.Text, "127.0.0.1") || token == "" {
+			t.Fatalf("%+v", told)
+		}
+		if n := len(m.box.all(ivy.Email)); n != 1 {
+			t.Errorf("%d letters", n)
+		}
+		w := newBrowser(t)
+		link := told.link(t)
+		for range 3 {
+			if got := m.Client(t).get(link); got.StatusCode != http.StatusOK {
+				t.Fatalf("the link: %s\n%s", got.Status, got.Body)
+			}
+		}
+		if got := thief.fetch(m.portal + "/.gate/whoami"); got.StatusCode != http.StatusOK {
+			t.Fatalf("looking at the link ended something: %s", got.Status)
+		}
+		w.open(link)
+		w.says("It wasn't you?", "ivy")
+		w.look("not-me")
+		w.press("Sign everybody out")
+		w.atPage(m.portal + "/.gate/recover/password")
+		for who, b := range map[string]*browser{"the thief": thief, "she": b} {
+			if got := b.fetch(m.portal + "/.gate/whoami"); got.StatusCode != http.StatusUnauthorized {
+				t.Errorf("%s is signed in: %s", who, got.Status)
+			}
+		}
+		if left := m.must(t, "", "token", "list"); strings.Contains(left, "script") {
+			t.Errorf("an access token is left: %s", left)
+		}
+		ivy.Password = "ivy-has-another-long-password"
+		w.fill("#new-password", ivy.Password)
+		w.press("Set the password")
+		w.at(m.portal + "/.gate/login?notice=recovered")
+		w.signIn(ivy)
+		w.at(m.portal + "/.gate/account")
+		w.open(link)
+		w.says("used already")
+	})
 }

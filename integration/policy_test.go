@@ -17,6 +17,9 @@ var rooms = &sharing{ready: people, caddyfile: `{
 	gate {
 		{{.Gate}}
 		portal https://auth.example.com:{{.HTTPS}}
+		second_factor {
+			owners off
+		}
 		limits {
 			address off
 			account off

@@ -17,13 +17,17 @@ func (db *DB) Factors(ctx context.Context, user authcore.UserID) (authcore.Facto
 	var f authcore.Factors
 	var t authcore.TOTP
 	var created int64
-	found, err := db.first(ctx, "SELECT t.sealed, t.last_step, t.created_at, (SELECT count(*) FROM recovery_codes r WHERE r.user_id = t.user_id) FROM totps t WHERE t.user_id = ?",
-		[]any{user}, &t.Sealed, &t.LastStep, &created, &f.Codes)
+	var required int64
+	found, err := db.first(ctx, "SELECT u.factor_required + u.owner, (SELECT count(*) FROM passkeys k WHERE k.user_id = u.id), (SELECT count(*) FROM recovery_codes r WHERE r.user_id = u.id),"+
+		" COALESCE(t.sealed, ''), COALESCE(t.last_step, 0), COALESCE(t.created_at, 0) FROM users u LEFT JOIN totps t ON t.user_id = u.id WHERE u.id = ?",
+		[]any{user}, &required, &f.Passkeys, &f.Codes, &t.Sealed, &t.LastStep, &created)
 	if err != nil || !found {
 		return authcore.Factors{}, err
 	}
-	t.CreatedAt = fromMicros(created)
-	f.TOTP = &t
+	if f.Required = required > 0; t.Sealed != "" {
+		t.CreatedAt = fromMicros(created)
+		f.TOTP = &t
+	}
 	return f, nil
 }
 
@@ -47,6 +51,9 @@ func (db *DB) SetTOTP(ctx context.Context, user authcore.UserID, t authcore.TOTP
 			return err
 		}
 		if err := replaceCodes(tx, user, codes, ev); err != nil {
+			return err
+		}
+		if err := distrust(tx, user); err != nil {
 			return err
 		}
 		if err := proveRoot(tx, root, user, amr); err != nil {
@@ -84,7 +91,12 @@ func (db *DB) lockTOTP(tx *tx, user authcore.UserID) error {
 }
 
 // needsFactor tells whether a user signs in by two factors alone.
-func needsFactor(tx *tx, user authcore.UserID) (bool, error) { return hasTOTP(tx, user) }
+func needsFactor(tx *tx, user authcore.UserID) (bool, error) {
+	var n int
+	err := tx.scan("SELECT (SELECT count(*) FROM totps t WHERE t.user_id = u.id) + (SELECT count(*) FROM passkeys k WHERE k.user_id = u.id AND (u.factor_required = 1 OR u.owner = 1))"+
+		" FROM users u WHERE u.id = ?", []any{user}, &n)
+	return n > 0, err
+}
 
 func hasTOTP(tx *tx, user authcore.UserID) (bool, error) {
 	var n int
@@ -114,6 +126,9 @@ func (db *DB) RemoveFactors(ctx context.Context, user authcore.UserID, keep auth
 		if err := db.lockTOTP(tx, user); err != nil {
 			return err
 		}
+		if err := distrust(tx, user); err != nil {
+			return err
+		}
 		for _, table := range []string{"DELETE FROM totps WHERE user_id = ?", "DELETE FROM recovery_codes WHERE user_id = ?"} {
 			if _, err := tx.exec(table, user); err != nil {
 				return err
@@ -122,7 +137,7 @@ func (db *DB) RemoveFactors(ctx context.Context, user authcore.UserID, keep auth
 		if _, err := deleteSessions(tx, user, keep); err != nil {
 			return err
 		}
-		if err := forgetProof(tx, keep, "otp"); err != nil {
+		if err := forgetProof(tx, keep, "otp", "device"); err != nil {
 			return err
 		}
 		return noteUser(tx, user, ev)
@@ -157,6 +172,8 @@ func useFactor(tx *tx, user authcore.UserID, use authcore.FactorUse) error {
 		return authcore.ErrPasskeyWrong
 	case use.Passkey != nil:
 		return usePasskey(tx, *use.Passkey)
+	case use.Device != nil:
+		return useDevice(tx, user, *use.Device, use.At)
 	case use.Code != nil:
 		query, args = "DELETE FROM recovery_codes WHERE user_id = ? AND hash = ?", []any{user, use.Code.Hex()}
 	}

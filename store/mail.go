@@ -13,7 +13,7 @@ func post(tx *tx, all []authcore.Post) error {
 	for _, p := range all {
 		if c := p.Code; c != nil {
 			switch c.Purpose { // strangers cause some: they must not end the link that somebody has
-			case authcore.PurposeRecover, authcore.PurposeMailLink, authcore.PurposeMailCode:
+			case authcore.PurposeRecover, authcore.PurposeMailLink, authcore.PurposeMailCode, authcore.PurposeDisown:
 			default:
 				if c.User == "" {
 					break

@@ -160,10 +160,13 @@ func (db *DB) RemovePasskey(ctx context.Context, id authcore.PasskeyID, user aut
 		if err := post(tx, mail); err != nil {
 			return err
 		}
+		if err := distrust(tx, user); err != nil {
+			return err
+		}
 		if _, err := deleteSessions(tx, user, keep); err != nil {
 			return err
 		}
-		if err := forgetProof(tx, keep, "hwk", "swk"); err != nil {
+		if err := forgetProof(tx, keep, "hwk", "swk", "device"); err != nil {
 			return err
 		}
 		return noteUser(tx, user, ev)

@@ -170,18 +170,29 @@ func (db *DB) RevokeSessionsOf(ctx context.Context, user authcore.UserID, keep a
 		if err := db.lockUser(tx, user); err != nil {
 			return err
 		}
-		if n, err = deleteSessions(tx, user, keep); err != nil {
-			return err
-		}
-		if _, err := tx.exec("UPDATE passwords SET updated_at = ? WHERE user_id = ?", micros(ev.Time), user); err != nil {
-			return err // see ProofSince
-		}
-		if err := dropLinks(tx, user); err != nil {
+		if n, err = db.endAll(tx, user, keep, ev.Time); err != nil {
 			return err
 		}
 		return noteUser(tx, user, ev)
 	})
 	return n, err
+}
+
+// endAll ends the sessions of a user who is locked but for those under keep, and all that
+// was proven before: what devices remember (ProofSince), links in mails, trusted devices.
+// It counts the roots.
+func (db *DB) endAll(tx *tx, user authcore.UserID, keep authcore.SessionID, at time.Time) (int, error) {
+	n, err := deleteSessions(tx, user, keep)
+	if err != nil {
+		return 0, err
+	}
+	if _, err := tx.exec("UPDATE passwords SET updated_at = ? WHERE user_id = ?", micros(at), user); err != nil {
+		return 0, err
+	}
+	if err := dropLinks(tx, user); err != nil {
+		return 0, err
+	}
+	return n, distrust(tx, user)
 }
 
 // deleteSessions deletes a user's sessions but those under the root keep, and
@@ -237,6 +248,7 @@ func (db *DB) DeleteEnded(ctx context.Context, now, idleBefore time.Time, after 
 	}{
 		{"SELECT id FROM sessions WHERE expires_at <= ? ORDER BY expires_at LIMIT ?", "DELETE FROM sessions WHERE id IN ", []any{micros(now), cleanupBatch}},
 		{"SELECT id FROM access_tokens WHERE expires_at <= ? ORDER BY expires_at LIMIT ?", "DELETE FROM access_tokens WHERE id IN ", []any{micros(now.Add(-expiredKept)), cleanupBatch}},
+		{"SELECT id FROM devices WHERE expires_at <= ? ORDER BY expires_at LIMIT ?", "DELETE FROM devices WHERE id IN ", []any{micros(now), cleanupBatch}},
 		{"SELECT hash FROM codes WHERE expires_at <= ? ORDER BY expires_at LIMIT ?", "DELETE FROM codes WHERE hash IN ", []any{micros(now), cleanupBatch}},
 		{"SELECT id FROM changes WHERE changed_at < " + db.dialect.now() + fmt.Sprintf(" - %d ORDER BY changed_at LIMIT ?", authcore.ChangesKept.Microseconds()), "DELETE FROM changes WHERE id IN ", []any{cleanupBatch}},
 	} {

@@ -11,22 +11,26 @@ import (
 	"github.com/gatehouse-auth/gatehouse/authcore/password"
 )
 
-const userColumns = "u.id, u.username, u.email, u.email_verified, u.name, u.status, u.owner, u.created_at, u.updated_at"
+const userColumns = "u.id, u.username, u.email, u.email_verified, u.name, u.status, u.owner, u.factor_required, u.delete_at, u.created_at, u.updated_at"
 
 // userRow receives userColumns. The targets of a scan are plain strings and
 // int64: for any other type, database/sql takes its long way round.
 type userRow struct {
 	u                                 authcore.User
 	verified, owner, created, updated int64
+	required, deleted                 int64
 }
 
 func (r *userRow) fields(more ...any) []any {
-	return append([]any{(*string)(&r.u.ID), &r.u.Username, &r.u.Email, &r.verified, &r.u.Name, (*string)(&r.u.Status), &r.owner, &r.created, &r.updated}, more...)
+	return append([]any{(*string)(&r.u.ID), &r.u.Username, &r.u.Email, &r.verified, &r.u.Name, (*string)(&r.u.Status), &r.owner, &r.required, &r.deleted, &r.created, &r.updated}, more...)
 }
 
 func (r *userRow) user() authcore.User {
 	u := r.u
-	u.EmailVerified, u.Owner = r.verified != 0, r.owner != 0
+	u.EmailVerified, u.Owner, u.FactorRequired = r.verified != 0, r.owner != 0, r.required != 0
+	if r.deleted != 0 {
+		u.DeleteAt = fromMicros(r.deleted)
+	}
 	u.CreatedAt, u.UpdatedAt = fromMicros(r.created), fromMicros(r.updated)
 	return u
 }
@@ -312,6 +316,9 @@ func setPassword(tx *tx, id authcore.UserID, hash password.Hash, keep authcore.S
 	if err := dropLinks(tx, id); err != nil {
 		return err
 	}
+	if err := distrust(tx, id); err != nil {
+		return err
+	}
 	if err := post(tx, mail); err != nil {
 		return err
 	}
@@ -372,6 +379,11 @@ func (db *DB) SetOwner(ctx context.Context, id authcore.UserID, owner bool, ev a
 		}
 		return db.setUser(tx, id, ev, "owner = ?", flag(owner))
 	})
+}
+
+// SetFactorRequired implements authcore.UserStore.
+func (db *DB) SetFactorRequired(ctx context.Context, id authcore.UserID, required bool, ev authcore.Event) error {
+	return db.command(ctx, durable, func(tx *tx) error { return db.setUser(tx, id, ev, "factor_required = ?", flag(required)) })
 }
 
 // notLastOwner refuses what would leave the platform without an active owner.

@@ -28,6 +28,8 @@ type Proof struct {
 	SecondFactor bool
 	// Provider is the name of the outside provider that was asked, if one was.
 	Provider string
+	// Token says that it is an access token, which has no second factor.
+	Token bool
 }
 
 // Identity holds the facts of a signed-in user that a policy looks at.
@@ -43,6 +45,8 @@ type Identity struct {
 	Roles         []string
 	// Owner says that the user is a platform owner.
 	Owner bool
+	// NeedsFactor says that nothing opens to the user without a second factor.
+	NeedsFactor bool
 }
 
 // Outcome is what happens with a request.
@@ -164,8 +168,17 @@ func decide(blocks []*block, req *Request, id *Identity) Decision {
 			}
 		}
 	}
+	if id.NeedsFactor && !req.Proof.SecondFactor && !req.Proof.Token {
+		d := ruleFactor.decide(StepUp)
+		d.Need = need(blocks)
+		d.Need.SecondFactor = true
+		return d
+	}
 	return allowed.decide(Allow)
 }
+
+// ruleFactor decides for users who need a second factor whatever a policy says.
+var ruleFactor = &Rule{Text: "the user needs a second factor"}
 
 // decide makes the decision of a rule.
 func (r *Rule) decide(o Outcome) Decision { return Decision{Outcome: o, Rule: r} }

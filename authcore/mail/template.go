@@ -6,10 +6,12 @@ import (
 	"fmt"
 	htmltemplate "html/template"
 	"io/fs"
+	"net/netip"
 	"net/url"
 	"os"
 	"strings"
 	texttemplate "text/template"
+	"time"
 	"unicode"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
@@ -38,6 +40,8 @@ type View struct {
 	Link     string // as it is: it is ours
 	Code     string // digits to type
 	Until    string // when the link ends
+	// Of a sign-in: the browser, the client's address and the time.
+	Device, From, At string
 }
 
 // ParseTemplates reads the templates: from a folder those that are there, the others as
@@ -72,7 +76,7 @@ func ParseTemplates(dir string) (*Templates, error) {
 		if _, err = t.html[kind].New(string(kind) + ".html").Parse(page); err != nil {
 			return nil, fmt.Errorf("templates: %w", err)
 		}
-		sample := authcore.Letter{Kind: kind, To: "alice@example.com", Username: "alice", Origin: "https://auth.example.com", Link: "https://auth.example.com/", Code: "123456", Address: "alice@example.net", Provider: "Example"}
+		sample := authcore.Letter{Kind: kind, To: "alice@example.com", Username: "alice", Origin: "https://auth.example.com", Link: "https://auth.example.com/", Code: "123456", Address: "alice@example.net", Provider: "Example", At: time.Now()}
 		if _, err := t.Render("Gatehouse", sample); err != nil {
 			return nil, fmt.Errorf("templates: %w", err)
 		}
@@ -108,6 +112,9 @@ func (t *Templates) Render(brand string, l authcore.Letter) (Message, error) {
 	if !l.Until.IsZero() {
 		v.Until = l.Until.UTC().Format("2 January 2006 15:04 UTC")
 	}
+	if !l.At.IsZero() {
+		v.Device, v.From, v.At = Inert(authcore.AgentName(l.Agent)), inertAddress(l.From), l.At.UTC().Format("2 January 2006 15:04 UTC")
+	}
 	var subject, text, page strings.Builder
 	err := errors.Join(t.text[l.Kind].ExecuteTemplate(&subject, "subject", v), t.text[l.Kind].Execute(&text, v), t.html[l.Kind].ExecuteTemplate(&page, "page", v))
 	if err != nil {
@@ -117,6 +124,14 @@ func (t *Templates) Render(brand string, l authcore.Letter) (Message, error) {
 		return Message{}, fmt.Errorf("%s.txt: its subject is empty", l.Kind)
 	}
 	return Message{To: l.To, Subject: subject.String(), Text: strings.TrimSpace(text.String()) + "\n", HTML: page.String()}, nil
+}
+
+// inertAddress is Inert for what is no IP address.
+func inertAddress(text string) string {
+	if _, err := netip.ParseAddr(text); err == nil {
+		return text
+	}
+	return Inert(text)
 }
 
 // joiner is a WORD JOINER (U+2060): it is not seen, and nothing that has one in it is

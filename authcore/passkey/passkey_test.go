@@ -230,9 +230,15 @@ func TestAnswerRefused(t *testing.T) {
 		"no user handle":             {device: func(d *device) { d.auth.Options.UserHandle = nil }},
 		"asked of another":           {user: bob.ID},
 		"of a domain before":         {key: func(k *authcore.Passkey) { k.Domain = "old.example.com" }},
-		"another challenge":          {answer: func(a string) string { return bent(t, a, "response.clientDataJSON", replaced(`"challenge":"`, `"challenge":"A`)) }},
-		"made, not got":              {answer: func(a string) string { return bent(t, a, "response.clientDataJSON", replaced("webauthn.get", "webauthn.create")) }},
-		"in a frame":                 {answer: func(a string) string { return bent(t, a, "response.clientDataJSON", replaced(`{`, `{"crossOrigin":true,`)) }},
+		"another challenge": {answer: func(a string) string {
+			return bent(t, a, "response.clientDataJSON", replaced(`"challenge":"`, `"challenge":"A`))
+		}},
+		"made, not got": {answer: func(a string) string {
+			return bent(t, a, "response.clientDataJSON", replaced("webauthn.get", "webauthn.create"))
+		}},
+		"in a frame": {answer: func(a string) string {
+			return bent(t, a, "response.clientDataJSON", replaced(`{`, `{"crossOrigin":true,`))
+		}},
 		"one bit of the signature":   {answer: func(a string) string { return bent(t, a, "response.signature", flipped(-1)) }},
 		"one bit of the flags":       {answer: func(a string) string { return bent(t, a, "response.authenticatorData", flipped(32)) }},
 		"one bit of the counter":     {answer: func(a string) string { return bent(t, a, "response.authenticatorData", flipped(36)) }},
@@ -293,12 +299,16 @@ func TestNewRefused(t *testing.T) {
 		"not verified":            {device: func(d *device) { d.auth.Options.UserNotVerified = true }},
 		"not present":             {device: func(d *device) { d.auth.Options.UserNotPresent = true }},
 		"backed up, not eligible": {device: func(d *device) { d.auth.Options.BackupState = true }},
-		"got, not made":           {answer: func(a string) string { return bent(t, a, "response.clientDataJSON", replaced("webauthn.create", "webauthn.get")) }},
-		"another challenge":       {answer: func(a string) string { return bent(t, a, "response.clientDataJSON", replaced(`"challenge":"`, `"challenge":"A`)) }},
-		"one bit of the key":      {answer: func(a string) string { return bent(t, a, "response.attestationObject", flipped(-3)) }},
-		"id is not rawId":         {answer: func(a string) string { return bent(t, a, "id", flipped(0)) }},
-		"another id inside":       {answer: func(a string) string { return bent(t, bent(t, a, "id", flipped(0)), "rawId", flipped(0)) }},
-		"nothing":                 {answer: func(string) string { return "" }},
+		"got, not made": {answer: func(a string) string {
+			return bent(t, a, "response.clientDataJSON", replaced("webauthn.create", "webauthn.get"))
+		}},
+		"another challenge": {answer: func(a string) string {
+			return bent(t, a, "response.clientDataJSON", replaced(`"challenge":"`, `"challenge":"A`))
+		}},
+		"one bit of the key": {answer: func(a string) string { return bent(t, a, "response.attestationObject", flipped(-3)) }},
+		"id is not rawId":    {answer: func(a string) string { return bent(t, a, "id", flipped(0)) }},
+		"another id inside":  {answer: func(a string) string { return bent(t, bent(t, a, "id", flipped(0)), "rawId", flipped(0)) }},
+		"nothing":            {answer: func(string) string { return "" }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

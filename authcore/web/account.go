@@ -52,6 +52,7 @@ var notices = map[string]string{
 	"session":    "That session has ended.",
 	"token":      "That access token was revoked.",
 	"factor":     "The second factor was removed.",
+	"distrusted": "That browser is asked for the second factor again.",
 	"passkey":    "Your passkey is set up. You can sign in with it from now on.",
 	"renamed":    "Your passkey has its new name.",
 	"unpasskey":  "That passkey was removed. Your other sessions have ended.",
@@ -155,7 +156,7 @@ func (h *Handler) sessions(r *http.Request, live *authcore.Live) ([]sessionView,
 		}
 		hosts := append([]string{s.Host}, sites[s.ID]...)
 		slices.Sort(hosts)
-		views = append(views, sessionView{ID: string(s.ID), Device: AgentName(s.Agent), Address: s.Address,
+		views = append(views, sessionView{ID: string(s.ID), Device: authcore.AgentName(s.Agent), Address: s.Address,
 			Created: ago(now, s.CreatedAt), LastSeen: ago(now, s.LastSeen), Current: current, Sites: slices.Compact(hosts),
 			CreatedISO: s.CreatedAt.UTC().Format(time.RFC3339), LastSeenISO: s.LastSeen.UTC().Format(time.RFC3339)})
 	}
@@ -251,7 +252,7 @@ func (h *Handler) changePassword(w http.ResponseWriter, r *http.Request, p Place
 			return inField(err, "password", "new_password")
 		}
 		// The password is changed: that this browser cannot be remembered now is no failure.
-		if proof, ok, err := h.Accounts.NewProof(r.Context(), actor.User); ok && err == nil {
+		if proof, err := h.Accounts.NewProof(r.Context(), actor.User); err == nil {
 			h.remember(w, r, p, proof)
 		}
 		return nil

@@ -54,10 +54,11 @@ func (c *Check) Judge(ctx context.Context, by Credentials, host string, now time
 		}
 		return v, nil
 	}
-	if policy.NeedsProof() {
+	id := &live.Prepared().(*Known).Identity
+	if policy.NeedsProof() || id.NeedsFactor {
 		req.Proof = ProofOf(&live.Session, now)
 	}
-	d := policy.Decide(req, &live.Prepared().(*Known).Identity)
+	d := policy.Decide(req, id)
 	return Verdict{Decision: d, Live: live}, c.Sessions.Touch(ctx, live, now)
 }
 
@@ -116,7 +117,7 @@ var (
 
 // ProofOf says how a session was proven (RFC 8176).
 func ProofOf(s *authcore.Session, now time.Time) access.Proof {
-	return access.Proof{Age: now.Sub(s.AuthTime), SecondFactor: slices.Contains(s.AMR, "mfa"), Provider: s.Provider}
+	return access.Proof{Age: now.Sub(s.AuthTime), SecondFactor: slices.Contains(s.AMR, "mfa"), Provider: s.Provider, Token: s.Access != nil}
 }
 
 // session finds the session of a token on a host; nil where there is none. A

@@ -82,8 +82,8 @@ func (h *Handler) confirmData(w http.ResponseWriter, r *http.Request, p Place, l
 	if d.passkeyForm, err = h.askPasskey(w, r, p, live.Session.UserID); err != nil {
 		return d, err
 	}
-	d.AskCode = factors.Has()
-	if f.Factor && !factors.Has() {
+	d.AskCode = factors.TOTP != nil
+	if f.Factor && factors.TOTP == nil {
 		if d.Passkey != nil {
 			return d, nil
 		}
@@ -136,8 +136,8 @@ func (h *Handler) confirm(w http.ResponseWriter, r *http.Request, p Place) error
 		return err
 	}
 	f, _, _ := h.openFlow(r.PostForm.Get("flow"))
-	proof := authcore.StepUp{Password: secret(r, "password"), NoPassword: onlyFactor(f) && factors.Has(), Code: r.PostForm.Get("code"),
-		Factor: factors.Has(), AMR: live.Session.AMR}
+	proof := authcore.StepUp{Password: secret(r, "password"), NoPassword: onlyFactor(f) && factors.TOTP != nil, Code: r.PostForm.Get("code"),
+		Factor: factors.TOTP != nil, AMR: live.Session.AMR}
 	if err := h.Accounts.StepUp(r.Context(), actorOf(live, p), proof); err != nil {
 		return h.confirmFailed(w, r, p, live, inField(err, "current_password", "password"))
 	}

@@ -14,6 +14,7 @@ const (
 	sessionCookie = "gate"
 	flowCookie    = "gate-flow"
 	deviceCookie  = "gate-device"
+	trustCookie   = "gate-trust"
 )
 
 // blank is the space that servers trim around the names and values of cookies.
@@ -36,7 +37,7 @@ func cookieName(name string, secure bool) string {
 // isOurCookie tells whether a cookie name is one of ours, in either form.
 func isOurCookie(name string) bool {
 	switch strings.TrimPrefix(name, cookiePrefix) {
-	case sessionCookie, flowCookie, deviceCookie:
+	case sessionCookie, flowCookie, deviceCookie, trustCookie:
 		return true
 	}
 	return false

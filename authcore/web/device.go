@@ -2,7 +2,6 @@ package web
 
 import (
 	"net/http"
-	"strings"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
 )
@@ -22,29 +21,19 @@ func (h *Handler) remember(w http.ResponseWriter, r *http.Request, p Place, proo
 	setCookie(w, p, deviceCookie, h.Devices.Seal(h.device(r, p).With(proof).Bytes()), authcore.DeviceLife)
 }
 
-// AgentName names a browser and system from a User-Agent, well enough for somebody
-// to recognise their own. The order matters: most browsers also name others.
-func AgentName(agent string) string {
-	find := func(known [][2]string) string {
-		for _, k := range known {
-			if strings.Contains(agent, k[0]) {
-				return k[1]
-			}
-		}
-		return ""
+// trustMark is what a browser keeps that is not asked for second factors.
+func trustMark(r *http.Request, p Place) authcore.Secret {
+	return authcore.Secret(readCookie(r.Header, cookieName(trustCookie, p.Secure)))
+}
+
+// trust has the browser not asked for the second factor of the user of a new session.
+// That it is asked all the same is no failure of the sign-in.
+func (h *Handler) trust(w http.ResponseWriter, r *http.Request, p Place, s authcore.Session) {
+	by := authcore.Actor{Kind: authcore.ActorUser, User: s.UserID, Session: s.ID, Client: p.Client}
+	mark, err := h.Accounts.TrustDevice(r.Context(), by, trustMark(r, p))
+	if err != nil {
+		h.Log.Error("a device cannot be trusted", "error", err)
+	} else if mark != "" {
+		setCookie(w, p, trustCookie, mark.Reveal(), h.Accounts.TrustFor)
 	}
-	browser := find([][2]string{{"Edg", "Edge"}, {"OPR/", "Opera"}, {"Vivaldi", "Vivaldi"}, {"SamsungBrowser", "Samsung Internet"},
-		{"Firefox/", "Firefox"}, {"FxiOS", "Firefox"}, {"CriOS", "Chrome"}, {"Chrome/", "Chrome"}, {"Safari/", "Safari"},
-		{"curl/", "curl"}, {"Go-http-client", "A program"}, {"python", "A program"}})
-	system := find([][2]string{{"iPhone", "iPhone"}, {"iPad", "iPad"}, {"Android", "Android"}, {"CrOS", "ChromeOS"},
-		{"Windows", "Windows"}, {"Mac OS X", "macOS"}, {"Linux", "Linux"}})
-	switch {
-	case browser == "" && system == "":
-		return "Unknown device"
-	case browser == "":
-		return "A browser on " + system
-	case system == "":
-		return browser
-	}
-	return browser + " on " + system
 }

@@ -79,6 +79,10 @@ func (h *Handler) explainPage(w http.ResponseWriter, r *http.Request, p Place) e
 		h.Fail(w, r, p, live, errRefused)
 		return nil
 	}
+	if !h.OwnersFree && !ProofOf(&live.Session, h.Accounts.Now()).SecondFactor {
+		h.RequireStepUp(w, r, p, r.URL, live, access.Need{SecondFactor: true})
+		return nil
+	}
 	q := r.URL.Query()
 	d := explainData{User: q.Get("user"), Method: q.Get("method"), URL: q.Get("url"), From: q.Get("from"), Provider: strings.TrimSpace(q.Get("provider")), Providers: len(h.Providers.All()) > 0}
 	v := View{User: userView(live)}

@@ -26,12 +26,23 @@ type factorData struct {
 	passkeyForm
 	Factor     string // sealed
 	AskCode    bool   // else only the passkey is asked for
+	TrustDays  int    // for how long this browser need not ask again; 0 for not at all
 	RetryAfter int
 }
 
 // askFactor asks for the second factor of a sign-in whose first proof was good. form
 // carries the way along.
 func (h *Handler) askFactor(w http.ResponseWriter, r *http.Request, p Place, form url.Values, a authcore.Awaited) error {
+	if mark := trustMark(r, p); mark != "" {
+		token, session, err := h.Accounts.FinishOnDevice(r.Context(), authcore.Anonymous(p.Client), a, mark)
+		if err == nil {
+			r.PostForm = form
+			return h.enter(w, r, p, token, session)
+		}
+		if !errors.Is(err, authcore.ErrFactorWrong) {
+			return err
+		}
+	}
 	text, err := json.Marshal(awaited{a, browserHash(h.flowCookie(w, r, p))})
 	if err != nil {
 		return err
@@ -56,7 +67,7 @@ func (h *Handler) showFactor(w http.ResponseWriter, r *http.Request, p Place, fo
 	if err != nil {
 		return err
 	}
-	d.AskCode = factors.Has()
+	d.AskCode, d.TrustDays = factors.TOTP != nil, int(h.Accounts.TrustFor.Hours()/24)
 	status, view := http.StatusOK, View{}
 	if prob != nil {
 		prob.headers(w.Header())
@@ -88,6 +99,9 @@ func (h *Handler) factor(w http.ResponseWriter, r *http.Request, p Place) error 
 		token, session, err = h.Accounts.FinishSignIn(r.Context(), authcore.Anonymous(p.Client), a.Awaited, h.device(r, p), r.PostForm.Get("code"))
 	}
 	if err == nil {
+		if r.PostForm.Get("trust") != "" {
+			h.trust(w, r, p, session)
+		}
 		return h.enter(w, r, p, token, session)
 	}
 	var e *authcore.Error
@@ -100,18 +114,32 @@ func (h *Handler) factor(w http.ResponseWriter, r *http.Request, p Place) error 
 
 // factorsData is what the account page says of second factors.
 type factorsData struct {
-	On    bool
-	Since string
-	Codes int // recovery codes that are left
+	On       bool
+	Since    string
+	Codes    int  // recovery codes that are left
+	Passkey  bool // there is one, which is two factors at once
+	Required bool
+	Devices  []trustedView
 }
+
+// trustedView is a trusted device on the account page.
+type trustedView struct{ ID, Device, Address, Used, Until string }
 
 func (h *Handler) addFactors(r *http.Request, live *authcore.Live, d *factorsData) error {
 	f, err := h.Accounts.Factors(r.Context(), live.Session.UserID)
-	if err != nil || !f.Has() {
+	if err != nil {
 		return err
 	}
-	*d = factorsData{On: true, Since: ago(h.Accounts.Now(), f.TOTP.CreatedAt), Codes: f.Codes}
-	return nil
+	now := h.Accounts.Now()
+	*d = factorsData{Codes: f.Codes, Passkey: f.Passkeys > 0, Required: live.User().FactorRequired}
+	if f.TOTP != nil {
+		d.On, d.Since = true, ago(now, f.TOTP.CreatedAt)
+	}
+	devices, err := h.Accounts.TrustedDevices(r.Context(), live.Session.UserID)
+	for _, t := range devices {
+		d.Devices = append(d.Devices, trustedView{string(t.ID), authcore.AgentName(t.Agent), t.Address, ago(now, t.UsedAt), t.ExpiresAt.UTC().Format("2 January 2006")})
+	}
+	return err
 }
 
 // enrolData is the Data of the page on which a second factor is set up.
@@ -175,7 +203,7 @@ func (h *Handler) showEnrol(w http.ResponseWriter, r *http.Request, p Place, liv
 	if d.HasPassword, err = h.Accounts.HasPassword(r.Context(), live.Session.UserID); err != nil {
 		return err
 	}
-	d.Confirm, d.Replaces = providers.Confirm, factors.Has() && !h.justByPasskey(live, d.Proof)
+	d.Confirm, d.Replaces = providers.Confirm, factors.TOTP != nil && !h.justByPasskey(live, d.Proof)
 	d.Fresh = h.fresh(p, live) || h.proofHolds(live, d.Proof)
 	return h.show(w, r, p, status, "enrol", View{User: userView(live), Error: e, Data: d})
 }
@@ -256,6 +284,13 @@ func (h *Handler) checkFactor(r *http.Request, live *authcore.Live, actor authco
 		return nil
 	}
 	return h.Accounts.CheckFactor(r.Context(), actor, strings.TrimSpace(r.PostForm.Get("code")))
+}
+
+// distrust takes a trusted device away.
+func (h *Handler) distrust(w http.ResponseWriter, r *http.Request, p Place) error {
+	return h.changing(w, r, p, "distrusted", false, func(actor authcore.Actor) error {
+		return h.Accounts.DistrustDevice(r.Context(), actor, authcore.DeviceID(r.PostForm.Get("id")))
+	})
 }
 
 // removeFactor takes the second factor away, for who shows a code of it.

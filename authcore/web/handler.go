@@ -28,6 +28,7 @@ type Handler struct {
 	KnownOrigin func(origin string) bool        // tells whether an origin is a gated host of ours
 	Apps        func(live *authcore.Live) []App // the gated sites that a user may open
 	Passkeys    passkey.Settings
+	OwnersFree  bool               // the pages for owners ask for no second factor
 	Tokens      bool               // some policy accepts access tokens
 	Keys        *authcore.Keys     // what assertions are signed with
 	Providers   *connect.Providers // to sign in with; nil for none
@@ -84,6 +85,8 @@ func (h *Handler) route(path string) (route, bool) {
 		return route{get: h.recoverPage, post: h.recover, modes: onPages}, true
 	case "recover/password":
 		return route{get: h.newPasswordPage, post: h.newPassword, modes: onPages}, true
+	case "not-me":
+		return route{get: h.disownPage, post: h.disown, modes: onPages}, true
 	case "mail":
 		return route{get: h.mailPage, post: h.mailAsk, modes: onPages}, true
 	case "mail/code":
@@ -118,6 +121,8 @@ func (h *Handler) route(path string) (route, bool) {
 		return route{post: h.factor, modes: onPages}, true
 	case "account/factor":
 		return route{get: h.enrolPage, post: h.enrol, modes: onPages}, true
+	case "account/factor/distrust":
+		return route{post: h.distrust, modes: onPages}, true
 	case "account/factor/codes":
 		return route{post: h.newCodes, modes: onPages}, true
 	case "account/factor/remove":

@@ -143,7 +143,7 @@ func (h *Handler) enter(w http.ResponseWriter, r *http.Request, p Place, token a
 			return err
 		}
 	}
-	proof, ok, err := h.Accounts.NewProof(r.Context(), session.UserID) // before the look whether the session lives
+	proof, err := h.Accounts.NewProof(r.Context(), session.UserID) // before the look whether the session lives
 	if err != nil {
 		return err
 	}
@@ -154,9 +154,8 @@ func (h *Handler) enter(w http.ResponseWriter, r *http.Request, p Place, token a
 	if live == nil {
 		return authcore.ErrLoginFailed // disabled or signed out in the meantime
 	}
-	if ok {
-		h.remember(w, r, p, proof)
-	}
+	h.Accounts.TellOfDevice(session, h.device(r, p))
+	h.remember(w, r, p, proof)
 	setCookie(w, p, sessionCookie, token.Reveal(), session.ExpiresAt.Sub(h.Accounts.Now()))
 	to, err := h.after(r, p, live)
 	if err != nil {

@@ -239,7 +239,7 @@ func (h *Handler) showAddPasskey(w http.ResponseWriter, r *http.Request, p Place
 	}
 	d := addPasskeyData{way: h.wayOf(p, form), Proof: form.Get("proof"), Name: form.Get("name")}
 	if d.Name == "" {
-		d.Name = AgentName(p.Client.Agent)
+		d.Name = authcore.AgentName(p.Client.Agent)
 	}
 	var err error
 	if d.passkeyForm, err = h.newPasskey(w, r, p, *live.User()); err != nil {

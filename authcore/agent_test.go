@@ -1,6 +1,10 @@
-package web
+package authcore_test
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/gatehouse-auth/gatehouse/authcore"
+)
 
 func TestAgentName(t *testing.T) {
 	t.Parallel()
@@ -26,7 +30,7 @@ func TestAgentName(t *testing.T) {
 		"Lynx/2.9.2 libwww-FM/2.14 SSL-MM": "Unknown device",
 	}
 	for agent, want := range tests {
-		if got := AgentName(agent); got != want {
+		if got := authcore.AgentName(agent); got != want {
 			t.Errorf("%q: %q, want %q", agent, got, want)
 		}
 	}
