@@ -116,6 +116,7 @@ type Store interface {
 	FactorStore
 	PasskeyStore
 	DeviceStore
+	DeletionStore
 }
 
 // Recorder takes audit events that need no transaction of their own. It never
@@ -155,6 +156,8 @@ type Accounts struct {
 	ByAccount    *limit.Limiter // failed proofs per account, known or not
 	ByFactor     *limit.Limiter // failed second factors per account
 	TrustFor     time.Duration  // how long a trusted device is not asked for the second factor; 0: never trusted
+	DeleteAfter  time.Duration  // from when a user asks for it until an account is deleted
+	KeepAccounts bool           // users cannot delete theirs
 	Spread       *limit.Spread  // wrong sign-ins by client address
 	Notices      *limit.Limiter // audit events about refusals per client address
 	Tally        *Tally         // may be nil

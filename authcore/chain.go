@@ -67,6 +67,11 @@ func Salts(n int) []string {
 // Anonymous tells whether the personal part of an event was taken away.
 func (e *SealedEvent) Anonymous() bool { return len(e.Blinding) == commitmentDigits }
 
+// Erasure signs that a user was deleted, so that nobody else can say so.
+func (c *Chain) Erasure(user UserID) string {
+	return c.sum("erased user", func() { put(c.mac, string(user)) })
+}
+
 // Anonymise takes away what is personal: address, device, request and details.
 // The ids of user and session stay, which lead nowhere once those are deleted.
 func (e *SealedEvent) Anonymise() {

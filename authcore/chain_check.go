@@ -32,6 +32,14 @@ type ChainCheck struct {
 	Link   string // its link
 
 	Anonymised int64 // the last batch whose events were made anonymous
+	// Erased are the users whose events were made anonymous because they were deleted.
+	Erased map[UserID]bool
+}
+
+// erased tells whether an event is of a user who was deleted.
+func (k *ChainCheck) erased(e *SealedEvent) bool {
+	target, _ := strings.CutPrefix(e.Target, "user:")
+	return k.Erased[e.Actor.User] || k.Erased[UserID(target)]
 }
 
 // Unsealed judges an event that is in no batch yet.
@@ -43,9 +51,10 @@ func (k *ChainCheck) Unsealed(e *SealedEvent) []Finding {
 }
 
 // holds tells whether an event is as it was written. One that was made anonymous
-// has nothing personal, and is in a batch in which the gate has done that.
+// has nothing personal, and is in a batch in which the gate has done that, or of a user
+// who was deleted.
 func (k *ChainCheck) holds(e *SealedEvent) bool {
-	if e.Anonymous() && (e.Details != "" || e.Actor.Client != Client{} || e.Batch > k.Anonymised) {
+	if e.Anonymous() && (e.Details != "" || e.Actor.Client != Client{} || e.Batch > k.Anonymised && !k.erased(e)) {
 		return false
 	}
 	return same(k.Chain.Leaf(&e.Event, e.Blinding), e.Leaf)

@@ -13,6 +13,7 @@ const (
 	PurposeRecover Purpose = "recover" // to choose a new password
 	PurposeVerify  Purpose = "verify"  // to prove an address, which is its Data
 	PurposeDisown  Purpose = "disown"  // to say "it wasn't me"; Data is the key of the address
+	PurposeKeep    Purpose = "keep"    // to keep an account from being deleted
 	// To sign in by mail: a link, and the digits beside it. Either ends both.
 	PurposeMailLink Purpose = "mail-link"
 	PurposeMailCode Purpose = "mail-code"

@@ -20,6 +20,8 @@ const (
 	UserUpdate       Action = "user.update"
 	UserDisable      Action = "user.disable"
 	UserEnable       Action = "user.enable"
+	UserDelete       Action = "user.delete"
+	UserExport       Action = "user.export" // what is kept of a user, to that user
 	UserGroups       Action = "user.groups"
 	UserOwner        Action = "user.owner"
 	PasswordChange   Action = "password.change"

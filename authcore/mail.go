@@ -29,6 +29,8 @@ const (
 	MailInvite       MailKind = "invite"   // a link to make an account
 	MailFactorSet    MailKind = "factor"   // a second factor was set up
 	MailFactorGone   MailKind = "unfactor" // or removed
+	MailDeleting     MailKind = "deleting" // the account will be deleted
+	MailDeleted      MailKind = "deleted"  // or was
 	MailNewDevice    MailKind = "device"   // a sign-in in a browser that is new
 	MailPasskeySet   MailKind = "passkey"
 	MailPasskeyGone  MailKind = "unpasskey"
@@ -37,7 +39,7 @@ const (
 
 // MailKinds are all of them.
 var MailKinds = []MailKind{MailTest, MailRecover, MailPassword, MailVerify, MailCodes, MailAddressAsked, MailAddress, MailLinked, MailUnlinked, MailInvite, MailFactorSet, MailFactorGone,
-	MailNewDevice, MailPasskeySet, MailPasskeyGone, MailPasswordGone}
+	MailDeleting, MailDeleted, MailNewDevice, MailPasskeySet, MailPasskeyGone, MailPasswordGone}
 
 // MailLife is how long a message is tried to be sent.
 const MailLife = 48 * time.Hour

@@ -45,7 +45,11 @@ func (n NewUser) user(now time.Time) (User, error) {
 // newPassword checks a chosen password against the rules and hashes it.
 func (a *Accounts) newPassword(ctx context.Context, actor Actor, pw Secret, u User) (password.Hash, error) {
 	_, domain, _ := strings.Cut(u.Email, "@")
-	if err := a.Rules.Check(pw.Reveal(), u.Username, u.Email, domain, u.Name, strings.ReplaceAll(u.Name, " ", ""), "gatehouse"); err != nil {
+	rules, err := a.RulesFor(ctx, u.ID)
+	if err != nil {
+		return "", err
+	}
+	if err := rules.Check(pw.Reveal(), u.Username, u.Email, domain, u.Name, strings.ReplaceAll(u.Name, " ", ""), "gatehouse"); err != nil {
 		var weak *password.WeakError
 		if errors.As(err, &weak) {
 			return "", &Error{Kind: Invalid, Code: weak.Code, Message: weak.Message, Field: "password"}
@@ -57,6 +61,15 @@ func (a *Accounts) newPassword(ctx context.Context, actor Actor, pw Secret, u Us
 		return "", hashing(err, nil)
 	}
 	return hash, nil
+}
+
+// RulesFor are the rules for the password of a user, who may not be there yet.
+func (a *Accounts) RulesFor(ctx context.Context, id UserID) (password.Rules, error) {
+	f, err := a.Store.Factors(ctx, id)
+	if err == nil && f.Has() {
+		return a.Rules.WithFactor(), nil
+	}
+	return a.Rules, err
 }
 
 // CreateUser makes an account by the word of an operator or owner. The password

@@ -11,6 +11,7 @@ import (
 func TestPasswordIsNotPersonal(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, 0)
+	b.Rules = b.Rules.WithFactor()
 	for _, pw := range []authcore.Secret{"nadia.sample@example.com", "NADIA.SAMPLE@example.com", "nadia.sample", "example.com", "Nadia Sample", "nadiasample", "gatehouse"} {
 		_, err := b.CreateUser(t.Context(), authcore.CommandLine(), authcore.NewUser{Username: "countess1", Email: "nadia.sample@example.com", Name: "Nadia Sample", Password: pw})
 		var ours *authcore.Error

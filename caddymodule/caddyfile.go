@@ -65,7 +65,12 @@ var options = words{
 		"address": list(1, 2, func(s *Settings) *[]string { return &s.Limits.Address }),
 		"account": list(1, 2, func(s *Settings) *[]string { return &s.Limits.Account }),
 	}),
-	"password": one(func(s *Settings) *string { return &s.Password }),
+	"password":       one(func(s *Settings) *string { return &s.Password }),
+	"delete_account": one(func(s *Settings) *string { return &s.DeleteAccount }),
+	"password_rules": block(words{
+		"length":   list(1, 2, func(s *Settings) *[]string { return &s.PasswordRules.Length }),
+		"breached": one(func(s *Settings) *string { return &s.PasswordRules.Breached }),
+	}),
 	"passkeys": list(1, -1, func(s *Settings) *[]string { return &s.Passkeys }),
 	"second_factor": block(words{
 		"owners":   one(func(s *Settings) *string { return &s.SecondFactor.Owners }),

@@ -25,7 +25,7 @@ func (c *core) clean(ctx context.Context, every time.Duration) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
-		switch err := errors.Join(c.cleanSessions(ctx, every), c.cleanEvents(ctx, every)); {
+		switch err := errors.Join(c.cleanSessions(ctx, every), c.deleteUsers(ctx, every), c.cleanEvents(ctx, every)); {
 		case err == nil, ctx.Err() != nil:
 		case errors.Is(err, store.ErrTampered), errors.Is(err, store.ErrChainEnd):
 			c.alarm(err)
@@ -64,6 +64,30 @@ func (c *core) cleanSessions(ctx context.Context, every time.Duration) error {
 	return nil
 }
 
+// eraseFor is how long after the deletion of a user events of the user may still be
+// written: by nodes that were cut off from the database.
+const eraseFor = 3 * 24 * time.Hour
+
+// deleteUsers deletes the users whose time has come.
+func (c *core) deleteUsers(ctx context.Context, every time.Duration) error {
+	for {
+		ours, err := c.lease(ctx, every)
+		if err != nil || !ours {
+			return err
+		}
+		due, err := c.db.UsersToDelete(ctx, time.Now(), 100)
+		if err != nil || len(due) == 0 {
+			return err
+		}
+		for _, id := range due {
+			ev := authcore.NewEvent(time.Now(), authcore.Actor{Kind: authcore.ActorSystem}, authcore.UserDelete, authcore.TargetUser(id), authcore.Success, "its time had come")
+			if err := c.db.DeleteUser(ctx, id, time.Time{}, ev); err != nil {
+				return fmt.Errorf("users to delete: %w", err)
+			}
+		}
+	}
+}
+
 // cleanEvents seals events of nodes that died, takes what is personal from old ones,
 // and deletes those that are older still.
 func (c *core) cleanEvents(ctx context.Context, every time.Duration) error {
@@ -72,6 +96,9 @@ func (c *core) cleanEvents(ctx context.Context, every time.Duration) error {
 	}
 	if err := c.db.SealEvents(ctx, true); err != nil {
 		return fmt.Errorf("events: %w", err)
+	}
+	if _, err := c.db.EraseEvents(ctx, time.Now().Add(-eraseFor)); err != nil {
+		return fmt.Errorf("events of deleted users: %w", err)
 	}
 	_, err := c.age(ctx, every, time.Duration(c.anonymise.Load()), c.db.AnonymiseEvents)
 	deleted, err2 := c.age(ctx, every, time.Duration(c.keep.Load()), c.db.DeleteEvents)

@@ -20,7 +20,7 @@ import (
 
 func userCommand() *cobra.Command {
 	return parent(&cobra.Command{Use: "user", Short: "Adds, lists and changes users"},
-		userAdd(), userList(), userShow(), userUnlink(), userPassword(), userGroup(), userEmail(), userResetFactor(), userRequireFactor(), userOwner(), userInvite(), userRecover(),
+		userAdd(), userList(), userShow(), userUnlink(), userPassword(), userGroup(), userEmail(), userResetFactor(), userRequireFactor(), userDelete(), userOwner(), userInvite(), userRecover(),
 		userStatus("disable", authcore.Disabled, "Disables a user and ends the sessions"),
 		userStatus("enable", authcore.Active, "Enables a user that was disabled"))
 }
@@ -275,6 +275,31 @@ func userRequireFactor() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&off, "off", false, "leave it to the policies again")
+	return cmd
+}
+
+func userDelete() *cobra.Command {
+	var after string
+	cmd := &cobra.Command{
+		Use:   "delete NAME",
+		Short: "Deletes a user and all that is the user's, now or after some time",
+		Long: `Deletes a user, with sessions, tokens, passkeys and all else. In the audit log, the
+events of the user stay without what is personal. With --after the user is disabled
+until then, and "caddy gate user enable NAME" brings the account back.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			a, said := userArgs{User: args[0]}, "User %s is deleted."
+			if after != "" {
+				d, err := caddy.ParseDuration(after)
+				if err != nil || d <= 0 {
+					return fmt.Errorf("--after takes a duration such as 30d, not %q", after)
+				}
+				a.After, said = d, "User %s is disabled, and will be deleted in "+after+"."
+			}
+			return change(cmd, "user.delete", a, said)
+		},
+	}
+	cmd.Flags().StringVar(&after, "after", "", "delete it only then, e.g. 30d")
 	return cmd
 }
 

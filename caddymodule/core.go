@@ -210,8 +210,14 @@ func (c *core) accounts(v values) (*authcore.Accounts, error) {
 	if err != nil {
 		return nil, err
 	}
-	accounts := &authcore.Accounts{Store: c.db, Sessions: c.sessions, Passwords: hasher, Rules: password.DefaultRules,
-		Register: v.register, Invites: v.invites(), PasswordOff: v.passwordOff, TokenSealer: c.key.NewSealer("provider tokens", time.Now), FactorSealer: c.key.NewSealer("second factor", time.Now), Lifetime: v.lifetime, TrustFor: v.trustFor, Audit: c.audit, ByAddress: c.address, ByAccount: c.account, ByFactor: c.factor, Spread: c.spread, Notices: c.notices, Tally: &c.tally, Now: time.Now}
+	rules := v.rules
+	if v.breached != "" {
+		if rules.Breached, err = password.OpenBreached(v.breached); err != nil {
+			return nil, fmt.Errorf("password_rules breached: %w", err)
+		}
+	}
+	accounts := &authcore.Accounts{Store: c.db, Sessions: c.sessions, Passwords: hasher, Rules: rules,
+		Register: v.register, Invites: v.invites(), PasswordOff: v.passwordOff, TokenSealer: c.key.NewSealer("provider tokens", time.Now), FactorSealer: c.key.NewSealer("second factor", time.Now), Lifetime: v.lifetime, TrustFor: v.trustFor, DeleteAfter: v.deleteAfter, KeepAccounts: v.keepUsers, Audit: c.audit, ByAddress: c.address, ByAccount: c.account, ByFactor: c.factor, Spread: c.spread, Notices: c.notices, Tally: &c.tally, Now: time.Now}
 	if v.mail != nil {
 		accounts.Mail = &authcore.Mailing{Sealer: c.mailSealer(), ByMailbox: c.mailbox, ByCode: c.mailCode, NoSignIn: v.mail.noSignIn, Later: c.later, Origin: v.portalText()}
 	}

@@ -132,7 +132,7 @@ func holdsSecret(u *url.URL) bool {
 	if u.RawQuery == "" {
 		return false
 	}
-	for _, page := range []string{"callback", "setup", "register", "recover", "mail", "verify-email", "connect/", "logout", "account"} {
+	for _, page := range []string{"callback", "setup", "register", "recover", "mail", "not-me", "keep-account", "verify-email", "connect/", "logout", "account"} {
 		if strings.HasPrefix(u.Path, web.Prefix+page) {
 			return true
 		}

@@ -41,6 +41,7 @@ var operations = map[string]operation{
 	"user.email":     with(setEmail),
 	"user.factor":    with(removeFactor),
 	"user.require":   with(requireFactor),
+	"user.delete":    with(deleteUser),
 	"user.invite":    with(invite),
 	"user.recover":   with(recoverUser),
 	"session.list":   with(listSessions),
@@ -83,11 +84,17 @@ type userLine struct {
 	Owner    bool            `json:"owner"`
 	Groups   []string        `json:"groups"`
 	Created  time.Time       `json:"created_at"`
+	DeleteAt *time.Time      `json:"delete_at,omitempty"` // where the account is to be deleted
+	Required bool            `json:"second_factor_required"`
 }
 
 func lineOf(u authcore.User) userLine {
-	return userLine{ID: u.ID, Username: u.Username, Email: u.Email, Name: u.Name, Status: u.Status, Owner: u.Owner,
-		Groups: append([]string{}, u.Groups...), Created: u.CreatedAt}
+	l := userLine{ID: u.ID, Username: u.Username, Email: u.Email, Name: u.Name, Status: u.Status, Owner: u.Owner,
+		Groups: append([]string{}, u.Groups...), Created: u.CreatedAt, Required: u.FactorRequired}
+	if !u.DeleteAt.IsZero() {
+		l.DeleteAt = &u.DeleteAt
+	}
+	return l
 }
 
 func addUser(ctx context.Context, c *console, a addUserArgs) (any, error) {
@@ -175,6 +182,7 @@ type userArgs struct {
 	Status         authcore.Status
 	Owner          bool
 	Required       bool // a second factor
+	After          time.Duration
 }
 
 // on finds the user that an operation is about.
@@ -314,4 +322,13 @@ func requireFactor(ctx context.Context, c *console, a userArgs) (any, error) {
 		return nil, err
 	}
 	return lineOf(u), c.accounts.SetFactorRequired(ctx, authcore.CommandLine(), u.ID, a.Required)
+}
+
+func deleteUser(ctx context.Context, c *console, a userArgs) (any, error) {
+	u, err := c.accounts.FindUser(ctx, a.User)
+	if err != nil {
+		return nil, err
+	}
+	_, err = c.accounts.DeleteUser(ctx, authcore.CommandLine(), u.ID, a.After)
+	return lineOf(u), err
 }

@@ -197,6 +197,25 @@ func (r *resolver) isOff(what, s string) bool {
 	return false
 }
 
+// passwordRules reads how long passwords have to be.
+func (r *resolver) passwordRules(s PasswordRuleSettings) password.Rules {
+	rules := password.DefaultRules
+	for i, word := range s.Length {
+		t := r.text("password_rules length", word)
+		n, err := strconv.Atoi(t)
+		switch {
+		case t == "": // a placeholder
+		case err != nil || n < 8 || n > 64:
+			r.fail("password_rules length is a number of characters from 8 to 64, alone and beside a second factor, such as 15 8; not %q", t)
+		case i == 0:
+			rules.MinLength, rules.MinWithFactor = n, min(n, rules.MinWithFactor)
+		default:
+			rules.MinWithFactor = n
+		}
+	}
+	return rules
+}
+
 // passkeys reads where passkeys are good.
 func (r *resolver) passkeys(words []string) (v passkey.Settings) {
 	for i, word := range words {

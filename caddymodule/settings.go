@@ -34,6 +34,11 @@ type Settings struct {
 	Register string `json:"register,omitempty"`
 	// Whether people sign in with passwords: on (default) or off.
 	Password string `json:"password,omitempty"`
+	// When the account of a user who asks for it is deleted: now (default), or after
+	// some time, within which it can be brought back; or off, for nobody deletes theirs.
+	DeleteAccount string `json:"delete_account,omitempty"`
+	// Which passwords may be chosen.
+	PasswordRules PasswordRuleSettings `json:"password_rules,omitzero"`
 	// Where passkeys are good: off, or a domain of which the pages are, and the origins of
 	// pages elsewhere. Default: on the host of each page.
 	Passkeys []string `json:"passkeys,omitempty"`
@@ -63,6 +68,7 @@ func (s *Settings) anchor(dir string) {
 		anchorPath(&s.Database.At, dir)
 	}
 	anchorPath(&s.Audit.Spill, dir)
+	anchorPath(&s.PasswordRules.Breached, dir)
 	if s.Mail != nil {
 		anchorPath(&s.Mail.Templates, dir)
 	}
@@ -96,6 +102,14 @@ type DatabaseSettings struct {
 	TLSClient []string `json:"tls_client,omitempty"`
 
 	at string // where it stands in the Caddyfile
+}
+
+// PasswordRuleSettings say which passwords may be chosen.
+type PasswordRuleSettings struct {
+	// How many characters they have at least: alone, and beside a second factor. Default: 15 8.
+	Length []string `json:"length,omitempty"`
+	// Folder of passwords that are known from breaches, by prefix. Default: none.
+	Breached string `json:"breached,omitempty"`
 }
 
 // SecondFactorSettings are about second factors.
@@ -155,6 +169,10 @@ type values struct {
 	secretKey   authcore.Secret
 	register    authcore.Registration
 	passwordOff bool
+	keepUsers   bool          // users cannot delete their accounts
+	deleteAfter time.Duration // from when one asks for it
+	rules       password.Rules
+	breached    string // folder; opened when the gate starts
 	passkeys    passkey.Settings
 	ownersFree  bool          // the pages for owners ask for no second factor
 	trustFor    time.Duration // 0: no browser is trusted
@@ -190,6 +208,8 @@ func (s *Settings) resolve(expand func(string) (string, error)) (values, error) 
 		secretKey:   authcore.Secret(r.text("secret_key", s.SecretKey)),
 		register:    r.registration(s.Register),
 		passwordOff: r.isOff("password", s.Password),
+		rules:       r.passwordRules(s.PasswordRules),
+		breached:    r.text("password_rules breached", s.PasswordRules.Breached),
 		passkeys:    r.passkeys(s.Passkeys),
 		ownersFree:  r.isOff("second_factor owners", s.SecondFactor.Owners),
 		trustFor:    r.age("second_factor remember", s.SecondFactor.Remember, "30d", "off"),
@@ -206,6 +226,11 @@ func (s *Settings) resolve(expand func(string) (string, error)) (values, error) 
 		address:     r.bucket("limits address", s.Limits.Address, bucket{20, 10 * time.Second}),
 		account:     r.bucket("limits account", s.Limits.Account, bucket{60, 3 * time.Second}),
 		mail:        r.mail(s.Mail),
+	}
+	if t := r.text("delete_account", s.DeleteAccount); t == "off" {
+		v.keepUsers = true
+	} else {
+		v.deleteAfter = r.age("delete_account", s.DeleteAccount, "now", "now")
 	}
 	if v.silence > authcore.SilenceLimit {
 		r.fail("database silence can be %s at most: for as long, nobody can be signed out", authcore.SilenceLimit)

@@ -132,13 +132,13 @@ func checkInert(t *testing.T, what string, p page) {
 }
 
 // ourScript is the one script that pages may have, and the policy then names.
-var ourScript = regexp.MustCompile(`<script src="/\.gate/assets/passkey\.js\?v=[0-9a-f]{12}" defer>`)
+var ourScript = regexp.MustCompile(`<script src="/\.gate/assets/gate\.js\?v=[0-9a-f]{12}" defer>`)
 
 func scriptSource(p page, script string) string {
 	if script == "" {
 		return ""
 	}
-	return p.Request.URL.Scheme + "://" + p.Request.URL.Host + "/.gate/assets/passkey.js"
+	return p.Request.URL.Scheme + "://" + p.Request.URL.Host + "/.gate/assets/gate.js"
 }
 
 func directives(policy string) map[string]string {

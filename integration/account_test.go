@@ -119,7 +119,7 @@ func TestPassword(t *testing.T) {
 	change(ivan.Password, "password")
 	w.wrong("#new-password", "common")
 	change(ivan.Password, "short")
-	w.wrong("#new-password", "8 characters")
+	w.wrong("#new-password", "15 characters")
 	change(ivan.Password, "a new long password")
 	w.at(portal + "/.gate/account?done=password")
 	w.says("Your password was changed. Your other sessions have ended.", "This device")

@@ -68,7 +68,7 @@ func TestRecoverPassword(t *testing.T) {
 		w.look("new-password")
 		w.fill("#new-password", "short")
 		w.press("Set the password")
-		w.wrong("#new-password", "8 characters")
+		w.wrong("#new-password", "15 characters")
 		w.look("new-password-weak")
 		ida.Password = "ida-has-another-long-password"
 		w.fill("#new-password", ida.Password)

@@ -61,7 +61,7 @@ func TestRegisterOpen(t *testing.T) {
 		{"#username", "Taken", "taken"},
 		{"#username", "mia example", "letters, digits"},
 		{"#email", "taken@EXAMPLE.com", "another account"},
-		{"#password", "short", "8 characters"},
+		{"#password", "short", "15 characters"},
 		{"#password", "password", "common"},
 	} {
 		w.fillAccount(mia)
@@ -109,7 +109,7 @@ func TestRegisterInvite(t *testing.T) {
 	w.fillAccount(nora)
 	w.fill("#password", "short")
 	w.press("Create account")
-	w.wrong("#password", "8 characters")
+	w.wrong("#password", "15 characters")
 	w.fill("#password", nora.Password)
 	w.press("Create account")
 	w.at(portal + "/.gate/account")

@@ -344,3 +344,44 @@ func TestSealedBatches(t *testing.T) {
 		}
 	})
 }
+
+// The events of a user who was deleted lose what is personal, and the chain holds; an
+// event of somebody else that was made so, or of somebody whose deletion the gate did not
+// sign, is found.
+func TestErasedEvents(t *testing.T) {
+	eachKind(t, func(t *testing.T, c store.Config) {
+		db := chained(t, c)
+		user := authcore.User{ID: authcore.NewUserID(), Username: "erased", Status: authcore.Active, CreatedAt: time.Now(), UpdatedAt: time.Now()}
+		event := func(by authcore.UserID, details string) authcore.Event {
+			actor := authcore.Actor{Kind: authcore.ActorUser, User: by, Client: authcore.Client{Address: "192.0.2.7", Agent: "Agent/1.0"}}
+			return authcore.NewEvent(time.Now(), actor, authcore.UserUpdate, authcore.TargetUser(user.ID), authcore.Success, details)
+		}
+		must(t, db.CreateUser(t.Context(), user, "", nil, event("", "by an operator")))
+		must(t, db.InsertEvents(t.Context(), []authcore.Event{event(user.ID, "secret 1"), event("another", "secret 2")}, false))
+		must(t, db.DeleteUser(t.Context(), user.ID, time.Time{}, event(user.ID, "secret 3")))
+		must(t, db.InsertEvents(t.Context(), []authcore.Event{event(user.ID, "secret 4")}, false))
+		n, err := db.EraseEvents(t.Context(), time.Now().Add(-time.Hour))
+		if err != nil || n != 5 {
+			t.Errorf("%d events: %v", n, err)
+		}
+		if n, err = db.EraseEvents(t.Context(), time.Now().Add(-time.Hour)); n != 0 || err != nil {
+			t.Errorf("again: %d events: %v", n, err)
+		}
+		left, err := db.EventsOf(t.Context(), user.ID, "", 100)
+		must(t, err)
+		for _, e := range left {
+			if e.Details != "" || e.Actor.Client != (authcore.Client{}) {
+				t.Errorf("left: %+v", e)
+			}
+		}
+		if v := verify(t, db); len(v.Findings) != 0 || len(left) != 5 {
+			t.Errorf("%d events, findings %+v", len(left), v.Findings)
+		}
+		other := raw(t, c)
+		_, err = other.Exec("UPDATE erased SET signature = 'forged'")
+		must(t, err)
+		if v := verify(t, db); len(v.Findings) == 0 {
+			t.Error("a deletion that nobody signed is believed")
+		}
+	})
+}

@@ -29,7 +29,11 @@ func (db *DB) aged(ctx context.Context, behind end, anonymised int64, before tim
 	if young := slices.IndexFunc(batches, func(b authcore.EventBatch) bool { return !b.SealedAt.Before(before) }); young >= 0 {
 		batches = batches[:young]
 	}
-	check := authcore.ChainCheck{Chain: db.chain(), Number: behind.Number, Link: behind.Link, Anonymised: anonymised}
+	erased, err := db.erased(ctx)
+	if err != nil {
+		return nil, err
+	}
+	check := authcore.ChainCheck{Chain: db.chain(), Number: behind.Number, Link: behind.Link, Anonymised: anonymised, Erased: erased}
 	for i := range batches {
 		for _, f := range check.Batch(&batches[i]) {
 			if f.Event == "" || f.Kind != authcore.ChainBroken { // an alarm of long ago holds nothing up

@@ -363,6 +363,9 @@ func (db *DB) SetStatus(ctx context.Context, id authcore.UserID, status authcore
 				return err
 			}
 		}
+		if status == authcore.Active {
+			return db.setUser(tx, id, ev, "status = ?, delete_at = 0", status)
+		}
 		return db.setUser(tx, id, ev, "status = ?", status)
 	})
 }

@@ -49,7 +49,11 @@ func (db *DB) VerifyEvents(ctx context.Context, v Verified) (Verified, error) {
 	if i := slices.IndexFunc(batches, func(b authcore.EventBatch) bool { return b.Number == v.Until }); i >= 0 {
 		batches = batches[:i+1]
 	}
-	check := authcore.ChainCheck{Chain: db.chain(), Number: v.Number, Link: v.Link, Anonymised: v.Anonymised}
+	erased, err := db.erased(ctx)
+	if err != nil {
+		return v, err
+	}
+	check := authcore.ChainCheck{Chain: db.chain(), Number: v.Number, Link: v.Link, Anonymised: v.Anonymised, Erased: erased}
 	for i := range batches {
 		v.Findings = append(v.Findings, check.Batch(&batches[i])...)
 		for _, e := range batches[i].Events {

@@ -52,7 +52,7 @@ func takeUnproven(tx *tx, email string, besides authcore.UserID, ev authcore.Eve
 // dropLinks deletes the codes of links in mails to a user, but for one that verifies the
 // address that the user has.
 func dropLinks(tx *tx, user authcore.UserID) error {
-	_, err := tx.exec("DELETE FROM codes WHERE user_id = ? AND (purpose IN (?, ?, ?) OR purpose = ? AND data <> (SELECT email FROM users WHERE id = ?))",
-		user, authcore.PurposeRecover, authcore.PurposeMailLink, authcore.PurposeMailCode, authcore.PurposeVerify, user)
+	_, err := tx.exec("DELETE FROM codes WHERE user_id = ? AND (purpose IN (?, ?, ?, ?) OR purpose = ? AND data <> (SELECT email FROM users WHERE id = ?))",
+		user, authcore.PurposeRecover, authcore.PurposeMailLink, authcore.PurposeMailCode, authcore.PurposeKeep, authcore.PurposeVerify, user)
 	return err
 }

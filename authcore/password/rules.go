@@ -17,20 +17,31 @@ const (
 	CodeTooLong  = "password_too_long"
 	CodeCommon   = "password_common"
 	CodePersonal = "password_personal"
+	CodeBreached = "password_breached"
 )
 
 // Rules say which passwords may be set. There are none about kinds of
 // characters: they make passwords harder to remember, not to guess (NIST SP
 // 800-63B, section 3.1.1.2). A field of 0 or less means its default.
 type Rules struct {
-	// MinLength counts characters (runes, after NFC).
-	MinLength int
+	// MinLength counts characters (runes, after NFC), where the password is all that is
+	// asked for; MinWithFactor where a second factor is too.
+	MinLength, MinWithFactor int
 	// MaxBytes bounds the work of a password's first processing.
 	MaxBytes int
+	// Breached are passwords that are known from breaches; nil for none.
+	Breached *Breached
 }
 
-// DefaultRules ask for 8 characters and at most 1024 bytes.
-var DefaultRules = Rules{MinLength: 8, MaxBytes: 1024}
+// DefaultRules ask for 15 characters, for 8 beside a second factor, and for at most 1024
+// bytes (NIST SP 800-63B-4, section 3.1.1.2).
+var DefaultRules = Rules{MinLength: 15, MinWithFactor: 8, MaxBytes: 1024}
+
+// WithFactor are the rules for somebody who is asked for a second factor too.
+func (r Rules) WithFactor() Rules {
+	r.MinLength = r.MinWithFactor
+	return r
+}
 
 // WeakError says why a password was refused.
 type WeakError struct {
@@ -43,7 +54,8 @@ type WeakError struct {
 // Error returns code and message, never the password.
 func (e *WeakError) Error() string { return e.Code + ": " + e.Message }
 
-// Check returns nil when pw may be set, else a *[WeakError]. The context words
+// Check returns nil when pw may be set, else a *[WeakError]; or the error of reading
+// Breached. The context words
 // are what an attacker would try first: the username, the email address (its
 // part before the @ counts too), the name of the site. A password equal to one
 // of them, or to one of the most common passwords, is refused whatever the
@@ -72,6 +84,13 @@ func (r Rules) Check(pw string, context ...string) error {
 	}
 	if _, found := common()[folded]; found {
 		return &WeakError{CodeCommon, "This password is one of the first that an attacker tries. Use another."}
+	}
+	if r.Breached != nil {
+		if found, err := r.Breached.Has(pw); err != nil {
+			return fmt.Errorf("breached passwords: %w", err)
+		} else if found {
+			return &WeakError{CodeBreached, "This password is known from a breach of another site. Use another, here and there."}
+		}
 	}
 	return nil
 }

@@ -18,31 +18,31 @@ func TestRulesCheck(t *testing.T) {
 		rules    Rules
 		want     string // code; empty: accepted
 	}{
-		{"a phrase", "a violet umbrella", DefaultRules, ""},
-		{"eight, all alike in kind", "grzdplqx", DefaultRules, ""},
-		{"spaces count", "a b c d ", DefaultRules, ""},
-		{"empty", "", DefaultRules, CodeTooShort},
-		{"seven", "grzdplq", DefaultRules, CodeTooShort},
-		{"eight runes of three bytes", "花見月夜山川雪風", DefaultRules, ""},
-		{"seven runes of three bytes", "花見月夜山川雪", DefaultRules, CodeTooShort},
-		{"seven letters, decomposed", "e\u0301e\u0301e\u0301e\u0301e\u0301e\u0301e\u0301", DefaultRules, CodeTooShort},
-		{"1024 bytes", strings.Repeat("xy", 512), DefaultRules, ""},
-		{"1025 bytes", strings.Repeat("x", 1025), DefaultRules, CodeTooLong},
-		{"1 MB", strings.Repeat("x", 1<<20), DefaultRules, CodeTooLong},
+		{"a phrase", "a violet umbrella", DefaultRules.WithFactor(), ""},
+		{"eight, all alike in kind", "grzdplqx", DefaultRules.WithFactor(), ""},
+		{"spaces count", "a b c d ", DefaultRules.WithFactor(), ""},
+		{"empty", "", DefaultRules.WithFactor(), CodeTooShort},
+		{"seven", "grzdplq", DefaultRules.WithFactor(), CodeTooShort},
+		{"eight runes of three bytes", "花見月夜山川雪風", DefaultRules.WithFactor(), ""},
+		{"seven runes of three bytes", "花見月夜山川雪", DefaultRules.WithFactor(), CodeTooShort},
+		{"seven letters, decomposed", "e\u0301e\u0301e\u0301e\u0301e\u0301e\u0301e\u0301", DefaultRules.WithFactor(), CodeTooShort},
+		{"1024 bytes", strings.Repeat("xy", 512), DefaultRules.WithFactor(), ""},
+		{"1025 bytes", strings.Repeat("x", 1025), DefaultRules.WithFactor(), CodeTooLong},
+		{"1 MB", strings.Repeat("x", 1<<20), DefaultRules.WithFactor(), CodeTooLong},
 		{"zero rules are the default, short", "grzdplq", Rules{}, CodeTooShort},
 		{"zero rules are the default, long", strings.Repeat("x", 1025), Rules{}, CodeTooLong},
 		{"own minimum", "a violet umbrella", Rules{MinLength: 18}, CodeTooShort},
 		{"own maximum", "a violet umbrella", Rules{MaxBytes: 16}, CodeTooLong},
-		{"common", "password123", DefaultRules, CodeCommon},
-		{"common in other case", "PassWord123", DefaultRules, CodeCommon},
-		{"common with an accent, decomposed", "Contrasen\u0303a1", DefaultRules, CodeCommon},
-		{"common inside is fine", "password123 violet", DefaultRules, ""},
-		{"username", "alice.archer", DefaultRules, CodePersonal},
-		{"username in other case", "ALICE.archer", DefaultRules, CodePersonal},
-		{"email", "wonderland@EXAMPLE.com", DefaultRules, CodePersonal},
-		{"before the @", "wonderland", DefaultRules, CodePersonal},
-		{"site", "corner shop", DefaultRules, CodePersonal},
-		{"username inside is fine", "alice.archer violet", DefaultRules, ""},
+		{"common", "password123", DefaultRules.WithFactor(), CodeCommon},
+		{"common in other case", "PassWord123", DefaultRules.WithFactor(), CodeCommon},
+		{"common with an accent, decomposed", "Contrasen\u0303a1", DefaultRules.WithFactor(), CodeCommon},
+		{"common inside is fine", "password123 violet", DefaultRules.WithFactor(), ""},
+		{"username", "alice.archer", DefaultRules.WithFactor(), CodePersonal},
+		{"username in other case", "ALICE.archer", DefaultRules.WithFactor(), CodePersonal},
+		{"email", "wonderland@EXAMPLE.com", DefaultRules.WithFactor(), CodePersonal},
+		{"before the @", "wonderland", DefaultRules.WithFactor(), CodePersonal},
+		{"site", "corner shop", DefaultRules.WithFactor(), CodePersonal},
+		{"username inside is fine", "alice.archer violet", DefaultRules.WithFactor(), ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -68,7 +68,7 @@ func TestRulesCheck(t *testing.T) {
 func TestRulesMessage(t *testing.T) {
 	t.Parallel()
 	var weak *WeakError
-	if err := DefaultRules.Check("short"); !errors.As(err, &weak) || weak.Message != "Use at least 8 characters." {
+	if err := DefaultRules.Check("short"); !errors.As(err, &weak) || weak.Message != "Use at least 15 characters." {
 		t.Errorf("got %v", err)
 	}
 }
@@ -87,7 +87,7 @@ func TestCommonPasswords(t *testing.T) {
 		t.Errorf("%d lines hold %d passwords", len(lines), n)
 	}
 	for _, line := range lines {
-		if fold(line) != line || strings.TrimSpace(line) != line || utf8.RuneCountInString(line) < DefaultRules.MinLength {
+		if fold(line) != line || strings.TrimSpace(line) != line || utf8.RuneCountInString(line) < DefaultRules.MinWithFactor {
 			t.Errorf("%q is not folded, has space around it, or is too short to be set anyway", line)
 		}
 	}

@@ -30,8 +30,9 @@ type accountData struct {
 	Apps                  []App
 	Sessions              []sessionView
 	Tokens                tokensData
-	Rules                 string
-	Form                  string // the form that View.Error is about
+	MayDelete             bool
+	passwordRules
+	Form string // the form that View.Error is about
 }
 
 // sessionView is one portal session with the sites under it.
@@ -110,12 +111,15 @@ func (h *Handler) showAccount(w http.ResponseWriter, r *http.Request, p Place, l
 		return err
 	}
 	d.CanVerify = h.Accounts.Mail != nil && (d.Pending != "" || u.Email != "" && !u.EmailVerified)
-	d.PasswordOff = h.Accounts.PasswordOff
+	d.PasswordOff, d.MayDelete = h.Accounts.PasswordOff, !h.Accounts.KeepAccounts
 	d.Username, d.EmailVerified, d.Groups = u.Username, u.EmailVerified, u.Groups
 	if d.Form != "profile" {
 		d.Name, d.Email = u.Name, u.Email
 	}
-	d.Fresh, d.Apps, d.Sessions, d.Rules = h.fresh(p, live) || d.Proof != "", h.Apps(live), sessions, h.rules()
+	d.Fresh, d.Apps, d.Sessions = h.fresh(p, live) || d.Proof != "", h.Apps(live), sessions
+	if d.passwordRules, err = h.rulesFor(r, u.ID); err != nil {
+		return err
+	}
 	if !d.Fresh || d.HasPassword {
 		if d.passkeyForm, err = h.askPasskey(w, r, p, live.Session.UserID); err != nil {
 			return err

@@ -105,6 +105,12 @@ func (h *Handler) route(path string) (route, bool) {
 		return route{get: h.verifyPage, post: h.verifyEmail, modes: onPages}, true
 	case "account/password":
 		return route{post: h.changePassword, modes: onPages}, true
+	case "account/data":
+		return route{post: h.exportData, modes: onPages}, true
+	case "account/delete":
+		return route{post: h.deleteAccount, modes: onPages}, true
+	case "keep-account":
+		return route{get: h.keepPage, post: h.keep, modes: onPages}, true
 	case "account/sessions/revoke":
 		return route{post: h.revokeSession, modes: onPages}, true
 	case "passkey":

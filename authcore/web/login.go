@@ -65,6 +65,7 @@ func (h *Handler) loginPage(w http.ResponseWriter, r *http.Request, p Place) err
 // named in the address, so that it can only say what is here.
 var loginNotices = map[string]string{
 	"again":     "That sign-in took too long, or was used already. Please sign in again.",
+	"kept":      "Your account is kept. Sign in as you did before.",
 	"recovered": "Your new password counts from now on. Sign in with it.",
 }
 

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net/http"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -45,6 +46,11 @@ type ErrorView struct{ Code, Message, Field string }
 // pages holds one template set for each page.
 var pages = mustPages()
 
+// scripted are the pages that have a script: those with something for it to do.
+var scripted = make(map[string]bool)
+
+var needsScript = regexp.MustCompile(`data-passkey|"passkey-get"|data-meter|"password-field"`)
+
 // mustPages parses the pages. What is the same on every page is put into their text
 // before: to be evaluated and escaped each time it costs as much as all the rest,
 // which counts in a storm of sign-ins.
@@ -68,6 +74,7 @@ func mustPages() map[string]*template.Template {
 	delete(texts, "layout")
 	sets := make(map[string]*template.Template)
 	for name, text := range texts {
+		scripted[name] = needsScript.MatchString(text)
 		sets[name] = template.Must(template.Must(layout.Clone()).Parse(text))
 	}
 	return sets
@@ -87,9 +94,9 @@ func assetVersion() string {
 
 // assets are the files that pages refer to, with their types.
 var assets = map[string]string{
-	"gate.css":   "text/css; charset=utf-8",
-	"gate.svg":   "image/svg+xml",
-	"passkey.js": "text/javascript; charset=utf-8",
+	"gate.css": "text/css; charset=utf-8",
+	"gate.svg": "image/svg+xml",
+	"gate.js":  "text/javascript; charset=utf-8",
 }
 
 func (h *Handler) asset(w http.ResponseWriter, r *http.Request, _ Place) error {
@@ -115,16 +122,14 @@ func (h *Handler) show(w http.ResponseWriter, r *http.Request, p Place, status i
 	if p.Origin != "" { // else the host is whatever the client says
 		v.Host = p.Host
 	}
-	if d, ok := v.Data.(interface{ script() bool }); ok {
-		v.Script = d.script()
-	}
+	v.Script = scripted[name]
 	var page bytes.Buffer
 	if err := pages[name].ExecuteTemplate(&page, "page", v); err != nil {
 		return err
 	}
 	secureHeaders(w.Header())
 	if v.Script { // by its address: where an app shares the origin, none of the app's may run here
-		w.Header().Set("Content-Security-Policy", csp+"; script-src "+p.Origin+Prefix+"assets/passkey.js")
+		w.Header().Set("Content-Security-Policy", csp+"; script-src "+p.Origin+Prefix+"assets/gate.js")
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)

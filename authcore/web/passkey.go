@@ -33,9 +33,6 @@ type passkeyForm struct {
 	Passkey *passkeyAsked
 }
 
-// script tells whether the page has a script.
-func (f passkeyForm) script() bool { return f.Passkey != nil }
-
 type passkeyAsked struct {
 	Options  string // JSON: PublicKeyCredentialRequestOptionsJSON, or …CreationOptionsJSON
 	Ceremony string // sealed

@@ -11,9 +11,9 @@ type recoverData struct {
 	Email           string // as it was typed
 	Sent            bool
 	Token, Username string
-	Rules           string
-	RetryAfter      int
-	Busy            bool
+	passwordRules
+	RetryAfter int
+	Busy       bool
 }
 
 // mayRecover tells whether people can ask for a link.
@@ -52,7 +52,11 @@ func (h *Handler) newPasswordPage(w http.ResponseWriter, r *http.Request, p Plac
 	if err != nil {
 		return err
 	}
-	return h.show(w, r, p, http.StatusOK, "new-password", View{Data: recoverData{Token: token.Reveal(), Username: u.Username, Rules: h.rules()}})
+	d := recoverData{Token: token.Reveal(), Username: u.Username}
+	if d.passwordRules, err = h.rulesFor(r, u.ID); err != nil {
+		return err
+	}
+	return h.show(w, r, p, http.StatusOK, "new-password", View{Data: d})
 }
 
 // newPassword takes the new password, and leads to the sign-in page.
@@ -63,9 +67,12 @@ func (h *Handler) newPassword(w http.ResponseWriter, r *http.Request, p Place) e
 		done(w, r, Prefix+"login?notice=recovered", nil)
 		return nil
 	}
-	d := recoverData{Token: token.Reveal(), Rules: h.rules()}
+	d := recoverData{Token: token.Reveal()}
 	if u, err := h.Accounts.CheckRecovery(r.Context(), token); err == nil {
 		d.Username = u.Username
+		if d.passwordRules, err = h.rulesFor(r, u.ID); err != nil {
+			return err
+		}
 	}
 	return h.recoverFailed(w, r, p, "new-password", d, inField(err, "password", "new_password"))
 }

@@ -12,18 +12,26 @@ import (
 type registerData struct {
 	way
 	passkeyForm
-	Username, Email, Name, Invite, Token, Rules string
-	PasswordOff                                 bool // or registering with one
-	Providers                                   []providerButton
-	Redirects                                   []redirectAddress
+	passwordRules
+	Username, Email, Name, Invite, Token string
+	PasswordOff                          bool // or registering with one
+	Providers                            []providerButton
+	Redirects                            []redirectAddress
 }
 
 // redirectAddress is an address that a provider has to know.
 type redirectAddress struct{ For, URL string }
 
-// rules says what a password must be.
-func (h *Handler) rules() string {
-	return fmt.Sprintf("At least %d characters, and not one of the common ones.", h.Accounts.Rules.MinLength)
+// passwordRules are what pages say of a new password.
+type passwordRules struct {
+	Rules     string
+	MinLength int
+}
+
+// rulesFor says what the password of a user must be; of nobody where id is empty.
+func (h *Handler) rulesFor(r *http.Request, id authcore.UserID) (passwordRules, error) {
+	rules, err := h.Accounts.RulesFor(r.Context(), id)
+	return passwordRules{fmt.Sprintf("At least %d characters, and not one of the common ones. A few words are easier to keep in mind than signs.", rules.MinLength), rules.MinLength}, err
 }
 
 // newUser is what somebody typed to make an account, with the passkey where there is one.
@@ -41,7 +49,7 @@ func (h *Handler) newUser(r *http.Request, p Place) (authcore.NewUser, error) {
 
 func (h *Handler) registerData(w http.ResponseWriter, r *http.Request, p Place, form url.Values) (registerData, error) {
 	d := registerData{way: h.wayOf(p, form), Username: form.Get("username"), Email: form.Get("email"), Name: form.Get("name"),
-		Invite: form.Get("invite"), Token: form.Get("token"), Rules: h.rules(), PasswordOff: h.Accounts.PasswordOff}
+		Invite: form.Get("invite"), Token: form.Get("token"), PasswordOff: h.Accounts.PasswordOff}
 	more := d.query()
 	more.Set("invite", d.Invite)
 	more.Set("setup", d.Token)
@@ -53,6 +61,9 @@ func (h *Handler) registerData(w http.ResponseWriter, r *http.Request, p Place, 
 		}
 	}
 	var err error
+	if d.passwordRules, err = h.rulesFor(r, ""); err != nil {
+		return d, err
+	}
 	d.passkeyForm, err = h.firstPasskey(w, r, p)
 	return d, err
 }

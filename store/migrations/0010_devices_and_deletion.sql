@@ -13,3 +13,8 @@ CREATE TABLE devices (
 );
 CREATE UNIQUE INDEX devices_user_id ON devices (user_id, hash);
 CREATE INDEX devices_expires_at ON devices (expires_at);
+CREATE TABLE erased (
+	user_id VARCHAR(36) NOT NULL PRIMARY KEY,
+	signature VARCHAR(64) NOT NULL,
+	erased_at BIGINT NOT NULL
+);

@@ -1,8 +1,10 @@
+// What pages do with a script. All of them work without, but for passkeys.
+'use strict';
+
 // Passkeys: asks the browser for one, and sends what it gives with the form around it
 // (Web Authentication Level 3, sections 5.1.3 and 5.1.4). A form says with data-passkey
 // what it wants (get, or create) and with data-options how; it is hidden where the
 // browser has no passkeys, or no scripts.
-'use strict';
 (() => {
 	if (!window.PublicKeyCredential) return;
 
@@ -116,4 +118,28 @@
 		if (form.hasAttribute('data-offer')) offer(form);
 	}
 	for (const part of document.querySelectorAll('[data-needs-passkey]')) part.hidden = false;
+})();
+
+// Says while somebody types a new password how good it is. It counts, for what there is
+// to guess, different characters more than repeated ones; what is common is for the
+// server to say.
+(() => {
+	const words = ['', 'Too short', 'Long enough', 'Good', 'Very good'];
+	for (const input of document.querySelectorAll('input[data-meter]')) {
+		const least = Number(input.dataset.meter);
+		const meter = document.createElement('div'), said = document.createElement('span');
+		meter.className = 'meter';
+		meter.append(document.createElement('i'), said);
+		said.setAttribute('role', 'status');
+		input.after(meter);
+		const show = () => {
+			const letters = Array.from(input.value.normalize('NFC')), kinds = new Set(letters).size;
+			let level = 0;
+			if (letters.length > 0) level = letters.length < least ? 1 : kinds < 6 ? 2 : letters.length + kinds < least + 14 ? 3 : 4;
+			meter.dataset.level = level;
+			said.textContent = level === 1 ? `${words[1]}: ${least - letters.length} more` : words[level];
+		};
+		input.addEventListener('input', show);
+		show();
+	}
 })();

@@ -1,0 +1,137 @@
+package store
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/authcore"
+)
+
+var _ authcore.DeletionStore = (*DB)(nil)
+
+// ofUser are the tables with rows of a user.
+var ofUser = []string{"DELETE FROM passwords WHERE user_id = ?", "DELETE FROM user_groups WHERE user_id = ?", "DELETE FROM totps WHERE user_id = ?",
+	"DELETE FROM recovery_codes WHERE user_id = ?", "DELETE FROM passkeys WHERE user_id = ?", "DELETE FROM devices WHERE user_id = ?",
+	"DELETE FROM identities WHERE user_id = ?", "DELETE FROM mails WHERE user_id = ?", "DELETE FROM users WHERE id = ?"}
+
+// DeleteUser implements authcore.DeletionStore.
+func (db *DB) DeleteUser(ctx context.Context, id authcore.UserID, at time.Time, ev authcore.Event, mail ...authcore.Post) error {
+	return db.command(ctx, durable, func(tx *tx) error {
+		if err := db.notLastOwner(tx, id); err != nil {
+			return err
+		}
+		if err := db.lockUser(tx, id); err != nil { // a sign-in waits here, or is seen
+			return err
+		}
+		for _, q := range []string{"DELETE FROM sessions WHERE user_id = ?", "DELETE FROM access_tokens WHERE user_id = ?", "DELETE FROM codes WHERE user_id = ?"} {
+			if _, err := tx.exec(q, id); err != nil {
+				return err
+			}
+		}
+		if !at.IsZero() {
+			if err := post(tx, mail); err != nil {
+				return err
+			}
+			return db.setUser(tx, id, ev, "status = ?, delete_at = ?", authcore.Disabled, micros(at))
+		}
+		for _, q := range ofUser {
+			if _, err := tx.exec(q, id); err != nil {
+				return err
+			}
+		}
+		if _, err := tx.exec("INSERT INTO erased (user_id, signature, erased_at) VALUES (?, ?, ?)", id, db.chain().Erasure(id), micros(ev.Time)); err != nil {
+			return err
+		}
+		if err := post(tx, mail); err != nil {
+			return err
+		}
+		return noteUser(tx, id, ev)
+	})
+}
+
+// UsersToDelete implements authcore.DeletionStore.
+func (db *DB) UsersToDelete(ctx context.Context, now time.Time, limit int) ([]authcore.UserID, error) {
+	return collect(db, ctx, func(row scanner, id *authcore.UserID) error { return row.Scan((*string)(id)) },
+		"SELECT id FROM users WHERE delete_at > 0 AND delete_at <= ? ORDER BY delete_at LIMIT ?", micros(now), limit)
+}
+
+// KeepUser implements authcore.DeletionStore.
+func (db *DB) KeepUser(ctx context.Context, code authcore.TokenHash, id authcore.UserID, ev authcore.Event) error {
+	return db.command(ctx, durable, func(tx *tx) error {
+		of, _, err := redeemOf(tx, authcore.PurposeKeep, code, ev.Time)
+		if err != nil {
+			return err
+		}
+		if of != id {
+			return authcore.ErrCodeInvalid
+		}
+		return asNoCode(db.setUser(tx, id, ev, "status = ?, delete_at = 0", authcore.Active))
+	})
+}
+
+// asNoCode makes of a user who is gone a code that is no good.
+func asNoCode(err error) error {
+	if errors.Is(err, authcore.ErrUserNotFound) {
+		return authcore.ErrCodeInvalid.With(err)
+	}
+	return err
+}
+
+// EventsOf implements authcore.DeletionStore.
+func (db *DB) EventsOf(ctx context.Context, user authcore.UserID, after string, limit int) ([]authcore.SealedEvent, error) {
+	return collect(db, ctx, scanEvent, "SELECT "+eventColumns+" FROM events WHERE id > ? AND (actor_id = ? OR target = ?) ORDER BY id LIMIT ?",
+		after, user, authcore.TargetUser(user), limit)
+}
+
+// erased gives the users who were deleted, as far as the gate has signed that.
+func (db *DB) erased(ctx context.Context) (map[authcore.UserID]bool, error) {
+	type row struct {
+		user      authcore.UserID
+		signature string
+	}
+	rows, err := collect(db, ctx, func(s scanner, r *row) error { return s.Scan((*string)(&r.user), &r.signature) }, "SELECT user_id, signature FROM erased")
+	if err != nil {
+		return nil, err
+	}
+	all, chain := make(map[authcore.UserID]bool, len(rows)), db.chain()
+	for _, r := range rows {
+		if subtle.ConstantTimeCompare([]byte(chain.Erasure(r.user)), []byte(r.signature)) == 1 {
+			all[r.user] = true
+		}
+	}
+	return all, nil
+}
+
+// EraseEvents takes what is personal from the events of users who were deleted since a
+// time: some may be written after their deletion. It tells how many events that were.
+func (db *DB) EraseEvents(ctx context.Context, since time.Time) (n int, err error) {
+	users, err := collect(db, ctx, func(row scanner, id *authcore.UserID) error { return row.Scan((*string)(id)) },
+		"SELECT user_id FROM erased WHERE erased_at >= ? ORDER BY erased_at", micros(since))
+	for _, user := range users {
+		for after := ""; err == nil; {
+			var page []authcore.SealedEvent
+			if page, err = db.EventsOf(ctx, user, after, retentionBatch); err != nil || len(page) == 0 {
+				break
+			}
+			after = page[len(page)-1].ID
+			err = db.command(ctx, quick, func(tx *tx) error {
+				for _, e := range page {
+					switch {
+					case e.Anonymous():
+						continue
+					case e.Batch >= 0: // else it is from before the chain
+						e.Anonymise()
+					}
+					if _, err := tx.exec("UPDATE events SET details = '', address = '', agent = '', request_id = '', blinding = ? WHERE id = ?", e.Blinding, e.ID); err != nil {
+						return err
+					}
+					n++
+				}
+				return nil
+			})
+		}
+	}
+	return n, err
+}
