@@ -260,7 +260,7 @@ func TestDamagedDatabase(t *testing.T) {
 	for i := range 40 {
 		p := someone(fmt.Sprintf("user%d", i))
 		p.Name = strings.Repeat(p.Name+" ", 15)
-		in("gate.db", "INSERT INTO users SELECT 'id-"+p.Username+"', '"+p.Username+"', '"+p.Username+"', '', NULL, 0, '"+p.Name+"', 'active', 0, 1, 1")(s)
+		in("gate.db", "INSERT INTO users (id, username, username_key, email, email_key, email_verified, name, status, owner, created_at, updated_at) SELECT 'id-"+p.Username+"', '"+p.Username+"', '"+p.Username+"', '', NULL, 0, '"+p.Name+"', 'active', 0, 1, 1")(s)
 	}
 	s.Stop(t)
 	path := filepath.Join(s.Dir, "gate.db")

@@ -118,20 +118,24 @@ func TestMailNewDevice(t *testing.T) {
 		m := startMailed(t, c.gate)
 		ivy := someone("ivy")
 		m.addUser(t, ivy)
-		b := m.Client(t)
-		b.signIn(m.portal, ivy) // the first ones are all new
+		early := someone("eve")
+		m.addUser(t, early)
+		m.Client(t).signIn(m.portal, early) // whose account is young: all of her browsers are new
 		m.edit(t, "UPDATE users SET created_at = created_at - 7200000000 WHERE username = ?", "ivy")
+		b := m.Client(t)
+		b.signIn(m.portal, ivy)
+		m.box.next(t, ivy.Email, 1)
 		b.post(m.portal+"/.gate/logout", url.Values{})
 		b.signIn(m.portal, ivy) // in a browser that knows her
 		token := strings.TrimSpace(m.must(t, "", "token", "add", "script", "--user", "ivy"))
 		thief := m.Client(t)
 		thief.signIn(m.portal, ivy)
-		told := m.box.next(t, ivy.Email, 1)
+		told := m.box.next(t, ivy.Email, 2)
 		if told.Subject != "A new sign-in to your account" || !strings.Contains(told.Text, "127.0.0.1") || token == "" {
 			t.Fatalf("%+v", told)
 		}
-		if n := len(m.box.all(ivy.Email)); n != 1 {
-			t.Errorf("%d letters", n)
+		if n, m := len(m.box.all(ivy.Email)), len(m.box.all(early.Email)); n != 2 || m != 0 {
+			t.Errorf("%d letters, and %d to whose account is young", n, m)
 		}
 		w := newBrowser(t)
 		link := told.link(t)

@@ -32,7 +32,7 @@ func crowd(t *testing.T, of person) (n int, make option) {
 	n = times(t, "GATE_USERS", 700)
 	return n, in("gate.db",
 		fmt.Sprintf("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)"+
-			" INSERT INTO users SELECT printf('0190a000-0000-7000-8000-%%012d', i), 'User' || i, 'user' || i, 'User' || i || '@example.com', 'user' || i || '@example.com',"+
+			" INSERT INTO users (id, username, username_key, email, email_key, email_verified, name, status, owner, created_at, updated_at) SELECT printf('0190a000-0000-7000-8000-%%012d', i), 'User' || i, 'user' || i, 'User' || i || '@example.com', 'user' || i || '@example.com',"+
 			" 1, 'Ü ' || i, 'active', 0, 1767323045678901 + i, 1767323045678901 FROM n", n),
 		"INSERT INTO passwords SELECT n.id, p.hash, 1767323045678901 FROM users n, passwords p JOIN users u ON u.id = p.user_id"+
 			" WHERE u.username = '"+of.Username+"' AND n.id <> u.id")
