@@ -44,6 +44,8 @@ type MailStore interface {
 	// PendingEmail is the address of the newest verification code of a user; empty for
 	// none.
 	PendingEmail(ctx context.Context, user UserID, now time.Time) (string, error)
+	// CancelEmail drops the verification codes of a user but for the address in force.
+	CancelEmail(ctx context.Context, user UserID, ev Event) error
 	// VerifyEmail redeems a verification code of a user who is active, and makes its
 	// address the user's, verified; it is taken from a user who has it unverified.
 	// ErrCodeInvalid, and ErrEmailTaken where another user has verified it.

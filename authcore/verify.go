@@ -34,6 +34,12 @@ func (a *Accounts) verification(u User, email, origin string) (Post, error) {
 	return post, err
 }
 
+// CancelEmail takes back another address that the user who acts has given, and that was
+// not verified yet.
+func (a *Accounts) CancelEmail(ctx context.Context, actor Actor) error {
+	return a.Store.CancelEmail(ctx, actor.User, a.event(actor, UserUpdate, TargetUser(actor.User), Success, "another address was taken back"))
+}
+
 // ChangeProfile is UpdateProfile where mail can be sent: another address gets a link
 // that verifies it, and one that is verified stays in force until then, and is told.
 // asked says that a link is on its way. origin is that of the pages.

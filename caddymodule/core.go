@@ -48,8 +48,9 @@ type core struct {
 	notices   *limit.Limiter
 	spread    *limit.Spread
 	tally     authcore.Tally
-	mailbox   *limit.Limiter  // messages that strangers cause
-	mailCode  *limit.Limiter  // wrong codes from mails
+	mailbox   *limit.Limiter // messages that strangers cause
+	mailCode  *limit.Limiter // wrong codes from mails
+	mails     mailTally
 	later     *authcore.Later // what is done after an answer
 	measures  measures
 	attached  []attached

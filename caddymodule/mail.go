@@ -2,12 +2,15 @@ package caddymodule
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
 	"net"
 	netmail "net/mail"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -30,6 +33,8 @@ type MailSettings struct {
 	From string `json:"from,omitempty"`
 	// Whether people sign in by mail: on (default) or off.
 	SignIn string `json:"sign_in,omitempty"`
+	// File of the certificates to verify the server with. Default: the system's.
+	TLSCA string `json:"tls_ca,omitempty"`
 	// Folder with templates in place of those that come along.
 	Templates string `json:"templates,omitempty"`
 }
@@ -40,6 +45,7 @@ var mailWords = words{
 	"user":      one(func(s *Settings) *string { return &s.Mail.User }),
 	"password":  one(func(s *Settings) *string { return &s.Mail.Password }),
 	"tls":       one(func(s *Settings) *string { return &s.Mail.TLS }),
+	"tls_ca":    one(func(s *Settings) *string { return &s.Mail.TLSCA }),
 	"from":      one(func(s *Settings) *string { return &s.Mail.From }),
 	"sign_in":   one(func(s *Settings) *string { return &s.Mail.SignIn }),
 	"templates": one(func(s *Settings) *string { return &s.Mail.Templates }),
@@ -77,6 +83,7 @@ func (m *MailSettings) whole() error {
 type mailValues struct {
 	mail.Settings
 	templates string
+	ca        string // file; read when the gate starts
 	noSignIn  bool
 }
 
@@ -85,7 +92,7 @@ func (r *resolver) mail(m *MailSettings) *mailValues {
 	if m == nil {
 		return nil
 	}
-	v := &mailValues{templates: r.text("mail templates", m.Templates), noSignIn: r.isOff("mail sign_in", m.SignIn)}
+	v := &mailValues{templates: r.text("mail templates", m.Templates), ca: r.text("mail tls_ca", m.TLSCA), noSignIn: r.isOff("mail sign_in", m.SignIn)}
 	v.User, v.Password = r.text("mail user", m.User), authcore.Secret(r.text("mail password", m.Password))
 	if at := r.text("mail smtp", m.SMTP); at != "" {
 		host, port, err := net.SplitHostPort(at)
@@ -119,6 +126,14 @@ func (r *resolver) mail(m *MailSettings) *mailValues {
 			r.fail("%w", err)
 		}
 	}
+	if r.expand != nil && v.ca != "" {
+		text, err := os.ReadFile(v.ca)
+		if v.CA = x509.NewCertPool(); err != nil {
+			r.fail("mail tls_ca: %w", err)
+		} else if !v.CA.AppendCertsFromPEM(text) {
+			r.fail("mail tls_ca: there is no certificate in %s", v.ca)
+		}
+	}
 	return v
 }
 
@@ -130,6 +145,21 @@ func (v *mailValues) String() string {
 
 // mailSealer seals what messages say while they wait.
 func (c *core) mailSealer() *authcore.Sealer { return c.key.NewSealer("mail", time.Now) }
+
+// mailTally counts messages since the start.
+type mailTally struct{ sent, failed, lost atomic.Uint64 }
+
+// told counts each try to send a message, and tells of it.
+func (t *mailTally) told(tell func(error)) func(error) {
+	return func(err error) {
+		if err == nil {
+			t.sent.Add(1)
+		} else {
+			t.failed.Add(1)
+		}
+		tell(err)
+	}
+}
 
 // posting sends mail while one configuration runs.
 type posting struct {
@@ -147,8 +177,9 @@ func (p *posting) start(rt *instance) {
 	}
 	outbox := &mail.Outbox{Store: rt.core.db, Sealer: rt.core.mailSealer(), Sender: &mail.Sender{Settings: v.Settings}, Templates: rt.app.templates,
 		Brand: brand, Node: rt.core.node, Now: time.Now,
-		Trouble: rt.core.complaint("mail waits: it cannot be sent").report,
+		Trouble: rt.core.mails.told(rt.core.complaint("mail waits: it cannot be sent").report),
 		Lost: func(m authcore.Mail, why string) {
+			rt.core.mails.lost.Add(1)
 			rt.core.log().Error("mail was given up", zap.String("mail", string(m.ID)), zap.String("user", string(m.User)), zap.String("why", why))
 		}}
 	ctx, cancel := context.WithCancel(context.Background())

@@ -66,11 +66,13 @@ type snapshot struct {
 	tally       authcore.TallyStats
 	unavailable uint64
 	refused     uint64
+	mails       struct{ sent, failed, lost uint64 }
 }
 
 func (c *core) snapshot() *snapshot {
 	s := &snapshot{hashing: c.hashing.Stats(), audit: c.audit.Stats(), sessions: c.sessions.Stats(), tally: c.tally.Stats()}
 	s.unavailable, s.refused = c.db.Errors()
+	s.mails.sent, s.mails.failed, s.mails.lost = c.mails.sent.Load(), c.mails.failed.Load(), c.mails.lost.Load()
 	return s
 }
 

@@ -99,6 +99,10 @@ var metrics = []metric{
 	figures("gate_limit_refused_total", "Attempts, at sign-in and elsewhere, that a limit refused.", "limit",
 		value{"address", func(s *snapshot) float64 { return float64(s.tally.ByAddress) }},
 		value{"account", func(s *snapshot) float64 { return float64(s.tally.ByAccount) }}),
+	figures("gate_mail_total", "Tries to hand a message to the mail server that worked (sent) or not (failed), and messages given up (lost).", "outcome",
+		value{"sent", func(s *snapshot) float64 { return float64(s.mails.sent) }},
+		value{"failed", func(s *snapshot) float64 { return float64(s.mails.failed) }},
+		value{"lost", func(s *snapshot) float64 { return float64(s.mails.lost) }}),
 	figure("gate_sign_in_alarms_total", "Times that one address had tried many accounts with wrong passwords.",
 		func(s *snapshot) float64 { return float64(s.tally.Alarms) }),
 

@@ -71,6 +71,7 @@ func (s *Settings) anchor(dir string) {
 	anchorPath(&s.PasswordRules.Breached, dir)
 	if s.Mail != nil {
 		anchorPath(&s.Mail.Templates, dir)
+		anchorPath(&s.Mail.TLSCA, dir)
 	}
 }
 

@@ -26,6 +26,8 @@ func TestMailDoctor(t *testing.T) {
 	}{
 		{"STARTTLS and a password", "user gate\npassword {env.MAIL_PASSWORD}", ca, "bob@example.com", starttls, 0, "queued"},
 		{"a wrong password", "user gate\npassword wrong-secret", ca, "bob@example.com", starttls, 1, "Authentication failed"},
+		{"a certificate of one's own", "user gate\npassword {env.MAIL_PASSWORD}\ntls_ca " + ca, "/dev/null", "bob@example.com", starttls, 0, "queued"},
+		{"a file of certificates that is not there", "tls_ca none.pem", ca, "bob@example.com", starttls, 1, "tls_ca"},
 		{"no password", "", ca, "bob@example.com", starttls, 1, "Please authenticate first"},
 		{"TLS from the first byte", "tls on", ca, "bob@example.com", implicit, 0, "queued"},
 		{"a certificate that nobody vouches for", "", "/dev/null", "bob@example.com", starttls, 1, "certificate"},
@@ -49,7 +51,7 @@ func TestMailDoctor(t *testing.T) {
 		})
 	}
 	t.Cleanup(func() {
-		if n := len(starttls.all("")) + len(implicit.all("")); n != 2 || !starttls.secure || !implicit.secure {
+		if n := len(starttls.all("")) + len(implicit.all("")); n != 3 || !starttls.secure || !implicit.secure {
 			t.Errorf("%d letters came over TLS: %v %v", n, starttls.secure, implicit.secure)
 		}
 		for _, l := range plain.all("") {

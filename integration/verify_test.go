@@ -209,3 +209,25 @@ func (m *mailed) linkFor(t testing.TB, to, says string) (link string) {
 	})
 	return link
 }
+
+// Another address can be taken back while it waits: its link is good for nothing then.
+func TestCancelEmail(t *testing.T) {
+	t.Parallel()
+	m, amy := startMailed(t), someone("amy")
+	m.addUser(t, amy)
+	b := m.Client(t)
+	b.signIn(m.portal, amy)
+	account := m.portal + "/.gate/account"
+	b.post(account+"/profile", url.Values{"name": {"Amy"}, "email": {"amy@elsewhere.example"}})
+	link := m.box.next(t, "amy@elsewhere.example", 1).link(t)
+	if got := b.get(account); !strings.Contains(got.Body, "Keep the address that is in force") {
+		t.Errorf("it cannot be taken back:\n%s", got.Body)
+	}
+	got := b.follow(b.post(account+"/verify/cancel", url.Values{}))
+	if got.StatusCode != http.StatusOK || strings.Contains(got.Body, "elsewhere") || !strings.Contains(got.Body, "stays as it is") {
+		t.Errorf("taken back: %s\n%s", got.Status, got.Body)
+	}
+	if got := b.get(link); got.StatusCode != http.StatusForbidden {
+		t.Errorf("its link: %s", got.Status)
+	}
+}

@@ -16,6 +16,19 @@ func (db *DB) PendingEmail(ctx context.Context, user authcore.UserID, now time.T
 	return email, err
 }
 
+// CancelEmail implements authcore.MailStore.
+func (db *DB) CancelEmail(ctx context.Context, user authcore.UserID, ev authcore.Event) error {
+	return db.command(ctx, durable, func(tx *tx) error {
+		if err := db.lockUser(tx, user); err != nil {
+			return err
+		}
+		if _, err := tx.exec("DELETE FROM codes WHERE user_id = ? AND purpose = ? AND data <> (SELECT email FROM users WHERE id = ?)", user, authcore.PurposeVerify, user); err != nil {
+			return err
+		}
+		return insertEvents(tx, ev)
+	})
+}
+
 // VerifyEmail implements authcore.MailStore.
 func (db *DB) VerifyEmail(ctx context.Context, code authcore.TokenHash, user authcore.UserID, ev authcore.Event, mail ...authcore.Post) error {
 	return db.command(ctx, durable, func(tx *tx) error {

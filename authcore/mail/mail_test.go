@@ -98,13 +98,16 @@ func TestTemplatesOfOnesOwn(t *testing.T) {
 	}
 }
 
-func TestWithoutLink(t *testing.T) {
+func TestWithoutSecrets(t *testing.T) {
 	t.Parallel()
 	link := authcore.Secret("https://auth.example.com/.gate/recover/password?token=abcdefghijkl")
-	if got := withoutLink("554 spam: "+link.Reveal(), link); strings.Contains(got, "abcdefghijkl") || !strings.Contains(got, "554 spam") {
+	if got := withoutSecrets("554 spam: Your code to sign in: 123456", authcore.Letter{Code: "123456"}); strings.Contains(got, "123456") {
 		t.Errorf("%q", got)
 	}
-	if got := withoutLink("550 no such user", ""); got != "550 no such user" {
+	if got := withoutSecrets("554 spam: "+link.Reveal(), authcore.Letter{Link: link}); strings.Contains(got, "abcdefghijkl") || !strings.Contains(got, "554 spam") {
+		t.Errorf("%q", got)
+	}
+	if got := withoutSecrets("550 no such user", authcore.Letter{}); got != "550 no such user" {
 		t.Errorf("%q", got)
 	}
 }

@@ -133,7 +133,7 @@ func (o *Outbox) send(ctx context.Context, m authcore.Mail) (goOn bool) {
 	case ctx.Err() != nil:
 		return false // it is tried again after the start
 	}
-	why := withoutLink(err.Error(), l.Link)
+	why := withoutSecrets(err.Error(), l)
 	o.Trouble(errors.New(why))
 	if Refused(err) && m.Tries >= refusedTries {
 		o.giveUp(ctx, m, why)

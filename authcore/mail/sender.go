@@ -3,6 +3,7 @@ package mail
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"net"
 	"net/mail"
@@ -28,6 +29,7 @@ type Settings struct {
 	User     string // empty: the server wants none
 	Password authcore.Secret
 	TLS      string
+	CA       *x509.CertPool // to verify the server with; nil for the system's
 	From     mail.Address
 }
 
@@ -82,12 +84,12 @@ func (s *Sender) Send(ctx context.Context, m Message) (answer string, err error)
 // client makes a client for one message.
 func (s *Sender) client(ctx context.Context) (*gomail.Client, error) {
 	options := []gomail.Option{gomail.WithPort(s.Port), gomail.WithTimeout(answerTime), gomail.WithoutNoop(),
-		gomail.WithTLSConfig(&tls.Config{ServerName: s.Host, MinVersion: tls.VersionTLS12})}
+		gomail.WithTLSConfig(&tls.Config{ServerName: s.Host, MinVersion: tls.VersionTLS12, RootCAs: s.CA})}
 	auth := gomail.SMTPAuthAutoDiscover
 	dial := (&net.Dialer{}).DialContext
 	switch s.TLS {
 	case ImplicitTLS:
-		dial = (&tls.Dialer{Config: &tls.Config{ServerName: s.Host, MinVersion: tls.VersionTLS12}}).DialContext
+		dial = (&tls.Dialer{Config: &tls.Config{ServerName: s.Host, MinVersion: tls.VersionTLS12, RootCAs: s.CA}}).DialContext
 		options = append(options, gomail.WithSSL())
 	case PlainText:
 		auth = gomail.SMTPAuthPlainNoEnc

@@ -155,10 +155,13 @@ func Inert(s string) string {
 	return out.String()
 }
 
-// withoutLink takes a link's code from a text: a server may quote what it refuses.
-func withoutLink(text string, link authcore.Secret) string {
-	u, err := url.Parse(link.Reveal())
-	if err != nil || link == "" {
+// withoutSecrets takes a link's code from a text: a server may quote what it refuses.
+func withoutSecrets(text string, l authcore.Letter) string {
+	if l.Code != "" {
+		text = strings.ReplaceAll(text, l.Code.Reveal(), "[secret]")
+	}
+	u, err := url.Parse(l.Link.Reveal())
+	if err != nil || l.Link == "" {
 		return text
 	}
 	for _, values := range u.Query() {

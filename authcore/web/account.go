@@ -49,6 +49,7 @@ var notices = map[string]string{
 	"profile":    "Your profile was saved.",
 	"asked":      "A link is on its way to that address. Open it here to verify the address.",
 	"verified":   "Your address is verified.",
+	"cancelled":  "Your address stays as it is.",
 	"password":   "Your password was changed. Your other sessions have ended.",
 	"session":    "That session has ended.",
 	"token":      "That access token was revoked.",

@@ -101,6 +101,8 @@ func (h *Handler) route(path string) (route, bool) {
 		return route{post: h.changeProfile, modes: onPages}, true
 	case "account/verify":
 		return route{post: h.sendVerification, modes: onPages}, true
+	case "account/verify/cancel":
+		return route{post: h.cancelEmail, modes: onPages}, true
 	case "verify-email":
 		return route{get: h.verifyPage, post: h.verifyEmail, modes: onPages}, true
 	case "account/password":

@@ -40,6 +40,11 @@ func (h *Handler) verifyEmail(w http.ResponseWriter, r *http.Request, p Place) e
 	return nil
 }
 
+// cancelEmail takes another address back.
+func (h *Handler) cancelEmail(w http.ResponseWriter, r *http.Request, p Place) error {
+	return h.changing(w, r, p, "cancelled", false, func(actor authcore.Actor) error { return h.Accounts.CancelEmail(r.Context(), actor) })
+}
+
 // sendVerification sends the link again.
 func (h *Handler) sendVerification(w http.ResponseWriter, r *http.Request, p Place) error {
 	live, err := h.signedIn(r, p)
