@@ -48,7 +48,7 @@ func (a *Accounts) SetEmail(ctx context.Context, actor Actor, id UserID, email s
 	}
 	var post []Post
 	if EmailKey(u.Email) != EmailKey(email) {
-		if post, err = a.tell(u, Letter{Kind: MailAddress, Address: email}); err != nil {
+		if post, err = a.tell(ctx, u, Letter{Kind: MailAddress, Address: email}); err != nil {
 			return err
 		}
 	}
@@ -74,11 +74,12 @@ func (a *Accounts) SetPassword(ctx context.Context, actor Actor, id UserID, pw S
 	if actor.User == id {
 		keep = actor.Session
 	}
-	post, err := a.tell(u, Letter{Kind: MailPassword})
+	ev := a.event(actor, PasswordChange, TargetUser(id), Success, "")
+	post, err := a.tell(ctx, u, Letter{Kind: MailPassword, Since: ev.Time})
 	if err != nil {
 		return err
 	}
-	if err := a.Store.SetPassword(ctx, id, hash, keep, a.event(actor, PasswordChange, TargetUser(id), Success, ""), post...); err != nil {
+	if err := a.Store.SetPassword(ctx, id, hash, keep, ev, post...); err != nil {
 		return err
 	}
 	a.changed(ChangeUser, string(id))

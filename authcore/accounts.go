@@ -46,7 +46,8 @@ type UserStore interface {
 	// SetStatus enables a user, or disables one and ends the sessions; not the
 	// last active owner (ErrLastOwner).
 	SetStatus(ctx context.Context, id UserID, status Status, ev Event) error
-	// SetFactorRequired says whether a user needs a second factor for everything.
+	// SetFactorRequired says whether a user needs a second factor for everything. Sessions
+	// without one end where it does.
 	SetFactorRequired(ctx context.Context, id UserID, required bool, ev Event) error
 	// SetOwner makes a user a platform owner or takes that away; not from the
 	// last active one (ErrLastOwner).
@@ -147,6 +148,7 @@ type Accounts struct {
 	Invites bool
 	// PasswordOff says that nobody signs in with a password.
 	PasswordOff  bool
+	PasskeysOff  bool    // nobody signs in with a passkey
 	TokenSealer  *Sealer // for what providers issued
 	FactorSealer *Sealer // for second factors
 	Lifetime     Lifetime
@@ -163,6 +165,11 @@ type Accounts struct {
 	Tally        *Tally         // may be nil
 	Now          func() time.Time
 }
+
+// Ways are the ways to sign in, besides providers, that count here.
+type Ways struct{ Passwords, Passkeys bool }
+
+func (a *Accounts) ways() Ways { return Ways{Passwords: !a.PasswordOff, Passkeys: !a.PasskeysOff} }
 
 // event makes an event of now.
 func (a *Accounts) event(actor Actor, action Action, target string, outcome Outcome, details string) Event {

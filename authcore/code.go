@@ -12,7 +12,7 @@ const (
 	PurposeHandoff Purpose = "handoff"
 	PurposeRecover Purpose = "recover" // to choose a new password
 	PurposeVerify  Purpose = "verify"  // to prove an address, which is its Data
-	PurposeDisown  Purpose = "disown"  // to say "it wasn't me"; Data is the key of the address
+	PurposeDisown  Purpose = "disown"  // to say "it wasn't me"; Data is the key of the address, and on a second line what to take away
 	PurposeKeep    Purpose = "keep"    // to keep an account from being deleted
 	// To sign in by mail: a link, and the digits beside it. Either ends both.
 	PurposeMailLink Purpose = "mail-link"

@@ -17,6 +17,9 @@ type DeletionStore interface {
 	DeleteUser(ctx context.Context, id UserID, at time.Time, ev Event, post ...Post) error
 	// UsersToDelete gives some users whose time has come.
 	UsersToDelete(ctx context.Context, now time.Time, limit int) ([]UserID, error)
+	// DeleteDue deletes a user whose time has come, and who was not brought back meanwhile.
+	// It tells whether it did.
+	DeleteDue(ctx context.Context, id UserID, ev Event) (deleted bool, err error)
 	// KeepUser redeems a code that keeps a user from being deleted, and enables the user
 	// again, or returns ErrCodeInvalid.
 	KeepUser(ctx context.Context, code TokenHash, id UserID, ev Event) error
@@ -45,7 +48,7 @@ func (a *Accounts) DeleteUser(ctx context.Context, actor Actor, id UserID, after
 		details = "to be deleted on " + at.UTC().Format("2006-01-02 15:04 UTC")
 		l.Kind, l.Until = MailDeleting, at
 	}
-	post, err := a.farewell(u, l)
+	post, err := a.farewell(u, l, actor.User == id)
 	if err != nil {
 		return at, err
 	}
@@ -56,14 +59,15 @@ func (a *Accounts) DeleteUser(ctx context.Context, actor Actor, id UserID, after
 	return at, nil
 }
 
-// farewell is a message to a user who is, or will be, deleted. It is nobody's afterwards.
-func (a *Accounts) farewell(u User, l Letter) ([]Post, error) {
+// farewell is a message to a user who is, or will be, deleted: with a link that keeps the
+// account, where that is the user's own wish. It is nobody's afterwards.
+func (a *Accounts) farewell(u User, l Letter, own bool) ([]Post, error) {
 	if a.Mail == nil || !u.EmailVerified {
 		return nil, nil
 	}
 	l.To, l.Username, l.Origin = u.Email, u.Username, a.Mail.Origin
 	var code *Code
-	if l.Kind == MailDeleting && l.Origin != "" {
+	if own && l.Kind == MailDeleting && l.Origin != "" {
 		token, hash := NewToken()
 		l.Link = Secret(l.Origin + KeepPath + "?token=" + token.Reveal())
 		code = &Code{Hash: hash, Purpose: PurposeKeep, User: u.ID, CreatedAt: a.Now(), ExpiresAt: l.Until}
@@ -81,7 +85,7 @@ func (a *Accounts) CheckKeep(ctx context.Context, token Secret) (User, error) {
 		return User{}, err
 	}
 	u, _, err := a.Store.UserByID(ctx, code.User)
-	if ErrUserNotFound.is(err) {
+	if ErrUserNotFound.is(err) || err == nil && u.DeleteAt.IsZero() {
 		err = ErrCodeInvalid
 	}
 	return u, err
@@ -142,7 +146,7 @@ func (a *Accounts) Export(ctx context.Context, actor Actor) (e Export, err error
 	if e.Tokens, err = a.Store.AccessTokens(ctx, id, "", MaxAccessTokens); err != nil {
 		return e, err
 	}
-	for after := ""; len(e.Events) < maxExported; {
+	for after := ""; ; {
 		page, err := a.Store.EventsOf(ctx, id, after, 1000)
 		if err != nil {
 			return e, err
@@ -151,6 +155,7 @@ func (a *Accounts) Export(ctx context.Context, actor Actor) (e Export, err error
 			break
 		}
 		e.Events, after = append(e.Events, page...), page[len(page)-1].ID
+		e.Events = e.Events[max(0, len(e.Events)-maxExported):]
 	}
 	a.Audit.Record(a.event(actor, UserExport, TargetUser(id), Success, ""))
 	return e, nil

@@ -76,9 +76,10 @@ func (d Device) With(p Proof) Device {
 	return with
 }
 
-// Seen tells whether a user has signed in on the device, however long ago.
-func (d Device) Seen(id UserID) bool {
-	return slices.ContainsFunc(d, func(p Proof) bool { return p.User == id })
+// since tells whether a user has signed in on the device since all earlier proofs of the
+// user ended, which is ProofSince.
+func (d Device) since(id UserID, since time.Time) bool {
+	return slices.ContainsFunc(d, func(p Proof) bool { return p.User == id && p.Since.Equal(since) })
 }
 
 // proof is what a device remembers of a user, unless that has ended.
@@ -119,9 +120,15 @@ func (a *Accounts) knownAs(ctx context.Context, d Device, key string, isEmail bo
 	return a.knownTo(ctx, d, user.ID)
 }
 
+// knownSince tells whether a device knows a user by a sign-in since a time.
+func (a *Accounts) knownSince(ctx context.Context, d Device, user UserID, at time.Time) bool {
+	i := slices.IndexFunc(d, func(p Proof) bool { return p.User == user })
+	return i >= 0 && !d[i].At.Before(at) && a.knownTo(ctx, d, user) != ""
+}
+
 // knownTo is knownAs for a user.
 func (a *Accounts) knownTo(ctx context.Context, d Device, user UserID) string {
-	if !d.Seen(user) {
+	if !slices.ContainsFunc(d, func(p Proof) bool { return p.User == user }) {
 		return ""
 	}
 	since, err := a.Store.ProofSince(ctx, user)

@@ -27,7 +27,7 @@ const (
 	PasswordChange   Action = "password.change"
 	EmailVerify      Action = "email.verify"
 	PasswordRecover  Action = "password.recover" // a link to choose a new one was asked for
-	MailLogin        Action = "user.mail"        // a link and a code to sign in with were asked for
+	MailAsk          Action = "mail.ask"         // a link and a code to sign in with were asked for
 	SessionCreate    Action = "session.create"
 	SessionRevoke    Action = "session.revoke"
 	TokenCreate      Action = "token.create" // an access token

@@ -56,7 +56,7 @@ type FactorStore interface {
 	// ReplaceRecoveryCodes replaces the recovery codes of a user who has a TOTP, else
 	// ErrNoFactor.
 	ReplaceRecoveryCodes(ctx context.Context, user UserID, codes []TokenHash, ev Event) error
-	// RemoveFactors takes all second factors from a user, or returns ErrNoFactor. The
+	// RemoveFactors takes the TOTP and the recovery codes from a user, or returns ErrNoFactor. The
 	// sessions of a root are as if they had been proven without; all others end.
 	RemoveFactors(ctx context.Context, user UserID, keep SessionID, ev Event, post ...Post) error
 	// UseFactor uses a second factor up: ErrFactorWrong where it was used, or is none.

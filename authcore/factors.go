@@ -33,7 +33,7 @@ func (a *Accounts) NewTOTP() totp.Secret { return totp.NewSecret() }
 // Where there is a second factor already, old must be a code of it: ErrFactorWrong with
 // the field old_code; unless the session was proven by a passkey just now. All other sessions of the user end.
 func (a *Accounts) EnrolTOTP(ctx context.Context, actor Actor, amr []string, secret totp.Secret, code, old string, byPasskey bool) ([]Secret, error) {
-	giveBack, err := a.admitFactor(actor, actor.User, code, "")
+	giveBack, err := a.admitFactor(actor, actor.User, code, false)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +84,7 @@ func (a *Accounts) CheckFactor(ctx context.Context, actor Actor, typed string) e
 // spendFactor checks a typed second factor of the user who acts, under the limits, and
 // spends it. Both outcomes are in the audit log.
 func (a *Accounts) spendFactor(ctx context.Context, actor Actor, typed string, spend func(FactorUse, Event) error) error {
-	giveBack, err := a.admitFactor(actor, actor.User, typed, "")
+	giveBack, err := a.admitFactor(actor, actor.User, typed, false)
 	if err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ func (a *Accounts) RenewRecoveryCodes(ctx context.Context, actor Actor) ([]Secre
 	return texts, a.Store.ReplaceRecoveryCodes(ctx, actor.User, hashes, a.event(actor, FactorCodes, TargetUser(actor.User), Success, ""))
 }
 
-// RemoveFactors takes all second factors from a user, and ends all sessions but that of
+// RemoveFactors takes the app and the recovery codes from a user, and ends all sessions but that of
 // the actor: they were proven by what is gone.
 func (a *Accounts) RemoveFactors(ctx context.Context, actor Actor, user UserID) error {
 	post, err := a.tellOf(ctx, user, Letter{Kind: MailFactorGone})
@@ -202,19 +202,17 @@ var errForeignFactor = errors.New("the second factor that is kept is of another 
 // admitFactor takes one attempt from the limits of the address and of the user's second
 // factor, and returns how to give it back. So that somebody who knows the first factor
 // alone, or has stolen one session, does not use up the attempts of others, those of
-// sign-ins, of sessions, of recovery codes, which nobody can guess, and of each device
-// that knows the user are counted apart.
-func (a *Accounts) admitFactor(actor Actor, user UserID, typed, device string) (giveBack func(), err error) {
-	if device != "" {
-		if ok, _ := a.ByFactor.Take(device); ok {
-			return func() { a.ByFactor.GiveBack(device) }, nil
-		}
-	}
+// sign-ins, of sessions, of recovery codes, which nobody can guess, and of the devices
+// that have shown the factor before are counted apart: those of all devices together, for
+// whoever knows the password can have many.
+func (a *Accounts) admitFactor(actor Actor, user UserID, typed string, known bool) (giveBack func(), err error) {
 	address, factor := caller(actor).Address, "sign-in:"+string(user)
 	if isRecoveryCode(typed) {
 		factor = "recovery:" + string(user)
 	} else if actor.Kind == ActorUser {
 		factor = "session:" + string(user)
+	} else if known {
+		factor = "devices:" + string(user)
 	}
 	if ok, after := a.ByAddress.Take(address); !ok {
 		a.Tally.limited(byAddress)
@@ -235,21 +233,16 @@ func (a *Accounts) admitFactor(actor Actor, user UserID, typed, device string) (
 // ErrLoginFailed where the first proof is not good any more.
 func (a *Accounts) FinishSignIn(ctx context.Context, actor Actor, w Awaited, device Device, typed string) (Secret, Session, error) {
 	token, s, err := a.finishSignIn(ctx, actor, w, device, typed)
-	a.Tally.signIn(err)
-	if err == nil && w.Also != nil {
-		return a.alsoLink(ctx, actor, token, s, w.Also)
-	}
-	return token, s, err
+	return a.signedIn(ctx, actor, token, s, w.Also, err)
 }
 
 func (a *Accounts) finishSignIn(ctx context.Context, actor Actor, w Awaited, device Device, typed string) (Secret, Session, error) {
-	giveBack, err := a.admitFactor(actor, w.User, typed, a.knownTo(ctx, device, w.User))
+	f, err := a.Store.Factors(ctx, w.User)
 	if err != nil {
 		return "", Session{}, err
 	}
-	f, err := a.Store.Factors(ctx, w.User)
+	giveBack, err := a.admitFactor(actor, w.User, typed, f.TOTP != nil && a.knownSince(ctx, device, w.User, f.TOTP.CreatedAt))
 	if err != nil {
-		giveBack()
 		return "", Session{}, err
 	}
 	use, err := a.factorUse(w.User, f, typed)

@@ -111,7 +111,7 @@ type IdentityStore interface {
 	// ErrIdentityNotFound, and
 	// ErrLastWayIn where the user could not sign in any more; a password counts only
 	// where passwords is true.
-	UnlinkIdentity(ctx context.Context, user UserID, id IdentityID, keep SessionID, passwords bool, ev Event, post ...Post) error
+	UnlinkIdentity(ctx context.Context, user UserID, id IdentityID, keep SessionID, ways Ways, ev Event, post ...Post) error
 	// LeaseIdentity makes holder the one who may renew the tokens of an identity, for a
 	// time by the database's clock, and gives the identity as it is then; ok is false
 	// while somebody else may. ErrIdentityNotFound.
@@ -134,7 +134,7 @@ type IdentityStore interface {
 	// vouches for the person no more. A user who has no other way in loses the access
 	// tokens too; a password counts as one where passwords is true. It tells how many
 	// sessions ended.
-	ExpelIdentity(ctx context.Context, id IdentityID, version int64, passwords bool, ev Event) (sessions int, err error)
+	ExpelIdentity(ctx context.Context, id IdentityID, version int64, ways Ways, ev Event) (sessions int, err error)
 	// SignOutIdentity ends the sessions that a provider signed out, and tells whose. There
 	// is an event for each user, or one without a target where there was nobody.
 	// ErrCodeInvalid where it was told so before.

@@ -28,7 +28,7 @@ func (a *Accounts) Checked(ctx context.Context, i Identity) error {
 // more.
 func (a *Accounts) Expel(ctx context.Context, i Identity, why error) error {
 	ev := a.event(Actor{Kind: ActorSystem}, IdentityExpel, TargetUser(i.User), Success, "provider "+i.Provider+": "+coded(why))
-	_, err := a.Store.ExpelIdentity(ctx, i.ID, i.Version, !a.PasswordOff, ev)
+	_, err := a.Store.ExpelIdentity(ctx, i.ID, i.Version, a.ways(), ev)
 	if err == nil {
 		a.changed(ChangeUser, string(i.User))
 	}

@@ -29,7 +29,7 @@ func (a *Accounts) link(ctx context.Context, actor Actor, w Vouched, once Code) 
 	if i.Tokens == "" {
 		i.Groups = nil // nobody could ask again whether they still hold
 	}
-	post, err := a.tellOf(ctx, actor.User, Letter{Kind: MailLinked, Provider: w.Provider})
+	post, err := a.tellOf(ctx, actor.User, Letter{Kind: MailLinked, Provider: w.Provider, Undo: "identity " + string(i.ID)})
 	if err != nil {
 		return err
 	}
@@ -87,7 +87,7 @@ func (a *Accounts) Unlink(ctx context.Context, actor Actor, user UserID, id Iden
 	if err != nil {
 		return err
 	}
-	err = a.Store.UnlinkIdentity(ctx, user, id, actor.Session, !a.PasswordOff, a.event(actor, IdentityUnlink, TargetUser(user), Success, "identity "+string(id)), post...)
+	err = a.Store.UnlinkIdentity(ctx, user, id, actor.Session, a.ways(), a.event(actor, IdentityUnlink, TargetUser(user), Success, "identity "+string(id)), post...)
 	if err == nil {
 		a.changed(ChangeUser, string(user))
 	}

@@ -62,14 +62,17 @@ func (a *Accounts) letter(user UserID, l Letter) (Post, error) {
 
 // tell makes a message to a user of what was done to the account: where mail is sent,
 // and the user has an address that is verified.
-func (a *Accounts) tell(u User, l Letter) ([]Post, error) {
+func (a *Accounts) tell(ctx context.Context, u User, l Letter) ([]Post, error) {
 	if a.Mail == nil || !u.EmailVerified || u.Status != Active {
 		return nil, nil
 	}
 	l.To, l.Username, l.Origin = u.Email, u.Username, a.Mail.Origin
 	var code *Code
 	if l.Kind != MailAddress && l.Kind != MailAddressAsked { // those go to an address that the user gives up
-		code = a.disown(u, &l)
+		var err error
+		if code, err = a.disown(ctx, u, &l); err != nil {
+			return nil, err
+		}
 	}
 	post, err := a.letter(u.ID, l)
 	post.Code = code
@@ -85,7 +88,7 @@ func (a *Accounts) tellOf(ctx context.Context, user UserID, l Letter) ([]Post, e
 	if err != nil {
 		return nil, err
 	}
-	return a.tell(u, l)
+	return a.tell(ctx, u, l)
 }
 
 // mayMail takes one message from the limit of what strangers can cause at a mail
@@ -99,9 +102,12 @@ func mailbox(action Action, email string) string { return string(action) + " " +
 
 // admitMail takes an attempt from the limit of the client's address, and one from that
 // of what strangers can cause at a mail address, known or not.
-func (a *Accounts) admitMail(actor Actor, action Action, email string) error {
+// A device that knows the user has messages of its own: strangers do not use them up.
+func (a *Accounts) admitMail(actor Actor, action Action, email, device string) error {
 	ok, after := a.ByAddress.Take(caller(actor).Address)
-	if ok {
+	if ok && device != "" {
+		ok, after = a.Mail.ByMailbox.Take(mailbox(action, email) + " " + device)
+	} else if ok {
 		ok, after = a.Mail.ByMailbox.Take(mailbox(action, email))
 	}
 	if !ok {
@@ -126,6 +132,8 @@ type Letter struct {
 	Until    time.Time // when the link ends
 	Address  string    // another address that the message is about
 	Provider string
+	Since    time.Time `json:"-"` // ProofSince after what the message tells of, where that sets a password
+	Undo     string    `json:"-"` // what "it wasn't me" takes away: passkey ID, or identity ID
 	// Of a sign-in: the browser, the client's address and the time.
 	Agent, From string
 	At          time.Time

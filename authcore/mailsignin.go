@@ -1,7 +1,6 @@
 package authcore
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -22,6 +21,8 @@ var (
 	ErrMailSignInOff = &Error{Kind: Forbidden, Code: "mail_sign_in_disabled", Message: "Nobody signs in by mail here."}
 	ErrMailCodeWrong = &Error{Kind: Unauthenticated, Code: "code_wrong", Field: "code",
 		Message: "This code is not right, or too old. Look for the newest message, or ask for another one."}
+	ErrTooManyMailCodes = &Error{Kind: TooMany, Code: "too_many_attempts",
+		Message: "There were too many wrong codes. Open the link in the message instead, in this browser, or try a code again in ten minutes."}
 	ErrMailElsewhere = &Error{Kind: Forbidden, Code: "other_browser",
 		Message: "Open this link in the browser in which you asked for it, or type the code from the message there."}
 )
@@ -52,7 +53,7 @@ func (a *Accounts) CanSignInByMail() bool {
 // verified address of an active user, and gives what the code is to be shown with. Whether
 // it is, is looked up later: neither the answer nor the time that it takes depends on it.
 // Both are good in the browser that asks alone. way is where the person wants to go.
-func (a *Accounts) AskMailSignIn(ctx context.Context, actor Actor, email, browser, way string) (ask string, err error) {
+func (a *Accounts) AskMailSignIn(ctx context.Context, actor Actor, device Device, email, browser, way string) (ask string, err error) {
 	switch email = strings.TrimSpace(email); {
 	case !a.CanSignInByMail():
 		return "", ErrMailSignInOff
@@ -62,7 +63,7 @@ func (a *Accounts) AskMailSignIn(ctx context.Context, actor Actor, email, browse
 	if err := CheckEmail(email); err != nil {
 		return "", err
 	}
-	if err := a.admitMail(actor, MailLogin, email); err != nil {
+	if err := a.admitMail(actor, MailAsk, email, a.knownAs(ctx, device, EmailKey(email), true)); err != nil {
 		return "", err
 	}
 	ask = rand.Text()
@@ -89,7 +90,7 @@ func (a *Accounts) sendSignIn(ctx context.Context, actor Actor, email, ask, brow
 		why = "the address is not verified"
 	}
 	if why != "" {
-		a.Audit.Record(a.event(actor, MailLogin, TargetUser(u.ID), Refused, why))
+		a.Audit.Record(a.event(actor, MailAsk, TargetUser(u.ID), Refused, why))
 		return nil
 	}
 	since, err := a.Store.ProofSince(ctx, u.ID)
@@ -115,7 +116,7 @@ func (a *Accounts) sendSignIn(ctx context.Context, actor Actor, email, ask, brow
 		return err
 	}
 	post.Code = &link
-	ev := a.event(actor, MailLogin, TargetUser(u.ID), Success, "a link and a code were sent")
+	ev := a.event(actor, MailAsk, TargetUser(u.ID), Success, "a link and a code were sent")
 	return a.Store.PostMail(ctx, &ev, post, Post{Code: &code})
 }
 
@@ -131,6 +132,7 @@ type MailProof struct {
 	Ask, Typed    string
 	Email         string // that was asked for
 	Browser, Host string
+	Device        Device
 }
 
 // CheckMailLink gives the user of a link that would sign in, in the browser that asked:
@@ -167,12 +169,19 @@ func (a *Accounts) signInByMail(ctx context.Context, actor Actor, in MailProof) 
 		return "", Session{}, "", ErrMailSignInOff
 	}
 	cmd := MailSignIn{Purpose: PurposeMailLink, Code: HashToken(in.Link.Reveal()), Browser: in.Browser}
-	wrong, giveBack := ErrCodeInvalid, func() {}
+	wrong, limited := ErrCodeInvalid, ""
 	if in.Link == "" {
-		var err error
-		if giveBack, err = a.admitMailCode(actor, in.Email); err != nil {
-			return "", Session{}, "", err
-		}
+		limited = in.Email
+	}
+	known := ""
+	if limited != "" {
+		known = a.knownAs(ctx, in.Device, EmailKey(limited), true)
+	}
+	giveBack, err := a.admitMailProof(actor, limited, known)
+	if err != nil {
+		return "", Session{}, "", err
+	}
+	if in.Link == "" {
 		cmd.Purpose, cmd.Code, wrong = PurposeMailCode, mailCodeHash(in.Ask, in.Typed), ErrMailCodeWrong
 	}
 	code, err := a.Store.CodeOf(ctx, cmd.Purpose, cmd.Code, a.Now())
@@ -198,7 +207,11 @@ func (a *Accounts) signInByMail(ctx context.Context, actor Actor, in MailProof) 
 		giveBack()
 		return token, cmd.Session, data.Way, nil
 	case ErrCodeInvalid.is(err):
-		a.Audit.Record(a.event(actor, UserLogin, TargetUser(code.User), Failure, "mail: "+coded(cmp.Or[error](wrong, err))))
+		if code.User == "" {
+			a.refused(actor, UserLogin, "", "mail: "+coded(wrong))
+		} else {
+			a.Audit.Record(a.event(actor, UserLogin, TargetUser(code.User), Failure, "mail: "+coded(err)))
+		}
 		if in.Link != "" && code.User != "" && code.Browser != in.Browser {
 			wrong = ErrMailElsewhere
 		}
@@ -208,18 +221,26 @@ func (a *Accounts) signInByMail(ctx context.Context, actor Actor, in MailProof) 
 	return "", Session{}, "", err
 }
 
-// admitMailCode takes one attempt at a code from the limits of the client's address and
-// of the mail address, known or not. Six digits are few, so that those are few too.
-func (a *Accounts) admitMailCode(actor Actor, email string) (giveBack func(), err error) {
+// admitMailProof takes one attempt from the limit of the client's address and, where it is
+// at a code, from that of the mail address, known or not. Six digits are few, so that
+// those are few too; a link cannot be guessed. A device that knows the user has some of
+// its own.
+func (a *Accounts) admitMailProof(actor Actor, email, device string) (giveBack func(), err error) {
 	address, at := caller(actor).Address, EmailKey(email)
+	if device != "" {
+		at = device
+	}
 	if ok, after := a.ByAddress.Take(address); !ok {
 		a.Tally.limited(byAddress)
 		return nil, ErrTooManyAttempts.After(after)
 	}
+	if email == "" {
+		return func() { a.ByAddress.GiveBack(address) }, nil
+	}
 	if ok, after := a.Mail.ByCode.Take(at); !ok {
 		a.Tally.limited(byAccount)
 		a.refused(actor, UserLogin, "", "many wrong codes from mails")
-		return nil, ErrTooManyAttempts.After(after)
+		return nil, ErrTooManyMailCodes.After(after)
 	}
 	return func() { a.ByAddress.GiveBack(address); a.Mail.ByCode.GiveBack(at) }, nil
 }

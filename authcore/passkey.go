@@ -57,7 +57,8 @@ type NewPasskeyUser struct {
 	Invite  *TokenHash // where one is needed
 	Session Session
 	Token   TokenHash
-	Events  []Event
+	Created Event // of the user
+	Began   Event // of the session
 }
 
 // MaxPasskeys is how many passkeys one user may have.
@@ -67,7 +68,7 @@ const MaxPasskeys = 20
 type PasskeyStore interface {
 	// Passkeys lists the passkeys of a user, the oldest first.
 	Passkeys(ctx context.Context, user UserID) ([]Passkey, error)
-	// PasskeyByID finds a passkey, or returns ErrPasskeyUnknown.
+	// PasskeyByID finds a passkey, or returns ErrPasskeyWrong.
 	PasskeyByID(ctx context.Context, id PasskeyID) (Passkey, error)
 	// CreatePasskeyUser adds a user with a passkey and a first session. The errors are
 	// those of CreateUser and CreateFirstOwner, and of AddPasskey.
@@ -79,10 +80,9 @@ type PasskeyStore interface {
 	// RenamePasskey changes what a passkey of a user is called, or returns ErrPasskeyNotFound.
 	RenamePasskey(ctx context.Context, id PasskeyID, user UserID, name string, ev Event) error
 	// RemovePasskey takes a passkey from a user: ErrPasskeyNotFound; ErrLastWayIn where
-	// the user could not sign in any more, for which a password counts only if passwords
-	// do. The sessions of the root keep are as if they had not been proven by a passkey;
+	// the user could not sign in any more, for which only ways count. The sessions of the root keep are as if they had not been proven by a passkey;
 	// all others of the user end.
-	RemovePasskey(ctx context.Context, id PasskeyID, user UserID, keep SessionID, passwords bool, ev Event, post ...Post) error
+	RemovePasskey(ctx context.Context, id PasskeyID, user UserID, keep SessionID, ways Ways, ev Event, post ...Post) error
 	// SignInWithPasskey adds a root session of an active user, else ErrLoginFailed, who
 	// has the passkey: ErrPasskeyWrong, also where its counter went back; ErrCodeInvalid
 	// for a challenge that was used before.
@@ -99,7 +99,6 @@ type PasskeyStore interface {
 var (
 	ErrPasskeyWrong = &Error{Kind: Unauthenticated, Code: "passkey_wrong",
 		Message: "That passkey did not sign you in. Try again, or use another way."}
-	ErrPasskeyUnknown  = &Error{Kind: Unauthenticated, Code: "passkey_wrong", Message: ErrPasskeyWrong.Message}
 	ErrPasskeyOld      = &Error{Kind: Unauthenticated, Code: "passkey_too_late", Message: "That took too long, or was used already. Please try again."}
 	ErrPasskeyRefused  = &Error{Kind: Invalid, Code: "passkey_refused", Message: "That passkey could not be set up. Try again, or use another device."}
 	ErrPasskeyNotFound = &Error{Kind: NotFound, Code: "passkey_not_found", Message: "There is no such passkey on this account."}

@@ -2,6 +2,7 @@ package authcore
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 )
@@ -21,7 +22,7 @@ func (a *Accounts) AddPasskey(ctx context.Context, actor Actor, p Passkey, name 
 		return err
 	}
 	p.CreatedAt, p.UsedAt = a.Now(), a.Now()
-	post, err := a.tellOf(ctx, actor.User, Letter{Kind: MailPasskeySet})
+	post, err := a.tellOf(ctx, actor.User, Letter{Kind: MailPasskeySet, Undo: "passkey " + string(p.ID)})
 	if err != nil {
 		return err
 	}
@@ -53,7 +54,7 @@ func (a *Accounts) RenamePasskey(ctx context.Context, actor Actor, id PasskeyID,
 func (a *Accounts) RemovePasskey(ctx context.Context, actor Actor, id PasskeyID) error {
 	post, err := a.tellOf(ctx, actor.User, Letter{Kind: MailPasskeyGone})
 	if err == nil {
-		err = a.Store.RemovePasskey(ctx, id, actor.User, actor.Session, !a.PasswordOff, a.event(actor, PasskeyRemove, TargetUser(actor.User), Success, ""), post...)
+		err = a.Store.RemovePasskey(ctx, id, actor.User, actor.Session, a.ways(), a.event(actor, PasskeyRemove, TargetUser(actor.User), Success, ""), post...)
 	}
 	if err == nil {
 		a.changed(ChangeUser, string(actor.User))
@@ -103,11 +104,7 @@ type PasskeySignIn struct {
 // ErrPasskeyOld; ErrTooManyAttempts.
 func (a *Accounts) SignInWithPasskey(ctx context.Context, actor Actor, in PasskeySignIn) (Secret, Session, error) {
 	token, s, err := a.signInWithPasskey(ctx, actor, in)
-	a.Tally.signIn(err)
-	if err == nil && in.Also != nil {
-		return a.alsoLink(ctx, actor, token, s, in.Also)
-	}
-	return token, s, err
+	return a.signedIn(ctx, actor, token, s, in.Also, err)
 }
 
 func (a *Accounts) signInWithPasskey(ctx context.Context, actor Actor, in PasskeySignIn) (Secret, Session, error) {
@@ -158,7 +155,7 @@ func (a *Accounts) verifyPasskey(ctx context.Context, actor Actor, of UserID, ve
 	var trouble error
 	use, err := verify(func(id PasskeyID) (Passkey, error) {
 		p, err := a.Store.PasskeyByID(ctx, id)
-		if err != nil && !ErrPasskeyUnknown.is(err) {
+		if err != nil && !ErrPasskeyWrong.is(err) {
 			trouble = err
 		}
 		return p, err
@@ -173,7 +170,7 @@ func (a *Accounts) verifyPasskey(ctx context.Context, actor Actor, of UserID, ve
 	return use, func() { a.ByAddress.GiveBack(address) }, err
 }
 
-var errOtherPerson = &Error{Code: "other_person", Message: "a passkey of another user"}
+var errOtherPerson = errors.New("a passkey of another user")
 
 // ProveByPasskey takes a passkey of the user of a session, who is proven by it from then
 // on, in all sessions of the root.
@@ -195,11 +192,7 @@ func (a *Accounts) ProveByPasskey(ctx context.Context, actor Actor, amr []string
 // FinishWithPasskey is FinishSignIn with a passkey for the second factor.
 func (a *Accounts) FinishWithPasskey(ctx context.Context, actor Actor, w Awaited, verify VerifyPasskey) (Secret, Session, error) {
 	token, s, err := a.finishWithPasskey(ctx, actor, w, verify)
-	a.Tally.signIn(err)
-	if err == nil && w.Also != nil {
-		return a.alsoLink(ctx, actor, token, s, w.Also)
-	}
-	return token, s, err
+	return a.signedIn(ctx, actor, token, s, w.Also, err)
 }
 
 func (a *Accounts) finishWithPasskey(ctx context.Context, actor Actor, w Awaited, verify VerifyPasskey) (Secret, Session, error) {

@@ -33,8 +33,8 @@ type MailStore interface {
 	// code holds; else ErrCodeInvalid.
 	Recover(ctx context.Context, code TokenHash, hash password.Hash, ev Event, post ...Post) error
 	// Disown redeems a code to say "it wasn't me" of a user, and ends all sessions, access
-	// tokens, trusted devices, and what devices remember of the user (ProofSince):
-	// ErrCodeInvalid.
+	// tokens, trusted devices, and what devices remember of the user (ProofSince). The
+	// password counts no more; the user still has one, to be recovered: ErrCodeInvalid.
 	Disown(ctx context.Context, code TokenHash, user UserID, ev Event) error
 	// SignInByMail uses a code to sign in with up, and the others that were sent to its
 	// browser, and adds a root session of its user; of one who has a second factor it
@@ -80,7 +80,7 @@ func (a *Accounts) AskRecovery(ctx context.Context, actor Actor, email string) e
 	if err := CheckEmail(email); err != nil {
 		return err
 	}
-	if err := a.admitMail(actor, PasswordRecover, email); err != nil {
+	if err := a.admitMail(actor, PasswordRecover, email, ""); err != nil {
 		return err
 	}
 	if !a.Mail.Later.Do(func(ctx context.Context) error { return a.sendRecovery(ctx, actor, email, a.Mail.Origin) }) {
@@ -95,10 +95,14 @@ func (a *Accounts) AskRecovery(ctx context.Context, actor Actor, email string) e
 // address of somebody else would otherwise be given that person's trust along with the
 // account; and whoever mistyped theirs, a stranger their account.
 func (a *Accounts) sendRecovery(ctx context.Context, actor Actor, email, origin string) error {
-	u, hash, err := a.Store.UserByLogin(ctx, EmailKey(email), true)
+	u, _, err := a.Store.UserByLogin(ctx, EmailKey(email), true)
 	if ErrUserNotFound.is(err) {
 		return nil
 	}
+	if err != nil {
+		return err
+	}
+	since, err := a.Store.ProofSince(ctx, u.ID)
 	if err != nil {
 		return err
 	}
@@ -108,7 +112,7 @@ func (a *Accounts) sendRecovery(ctx context.Context, actor Actor, email, origin 
 		why = "user is disabled"
 	case !u.EmailVerified:
 		why = "the address is not verified"
-	case hash == "":
+	case since.IsZero():
 		why = "the user has no password"
 	}
 	if why != "" {
@@ -209,11 +213,12 @@ func (a *Accounts) recoverAs(ctx context.Context, actor Actor, u User, token, pw
 	if err != nil {
 		return err
 	}
-	post, err := a.tell(u, Letter{Kind: MailPassword})
+	ev := a.event(actor, PasswordChange, TargetUser(u.ID), Success, "recovered by a link")
+	post, err := a.tell(ctx, u, Letter{Kind: MailPassword, Since: ev.Time})
 	if err != nil {
 		return err
 	}
-	if err := a.Store.Recover(ctx, HashToken(token.Reveal()), hash, a.event(actor, PasswordChange, TargetUser(u.ID), Success, "recovered by a link"), post...); err != nil {
+	if err := a.Store.Recover(ctx, HashToken(token.Reveal()), hash, ev, post...); err != nil {
 		return err
 	}
 	a.changed(ChangeUser, string(u.ID))

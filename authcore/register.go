@@ -17,8 +17,10 @@ type NewUser struct {
 	Groups                []string
 	Owner                 bool
 	EmailVerified         bool
-	Passkey               *Passkey // verified; its user is to be the new one
-	Once                  Code     // of the passkey's challenge
+	// Passkey checks the passkey that somebody makes in place of a password, and gives the
+	// code of its challenge; nil for none. It is asked when everything else is right, for
+	// it costs.
+	Passkey func() (Passkey, Code, error)
 }
 
 // user checks the fields and makes the User.
@@ -35,9 +37,6 @@ func (n NewUser) user(now time.Time) (User, error) {
 		if err := CheckGroup(g); err != nil {
 			return User{}, err
 		}
-	}
-	if n.Passkey != nil {
-		u.ID = n.Passkey.User
 	}
 	return u, nil
 }
@@ -129,10 +128,13 @@ func (a *Accounts) RegisterUser(ctx context.Context, actor Actor, n NewUser, inv
 		return "", Session{}, err
 	}
 	var hash password.Hash
-	if n.Passkey == nil {
-		if hash, err = a.newPassword(ctx, actor, n.Password, u); err != nil {
+	var first NewPasskeyUser
+	if n.Passkey != nil {
+		if first, err = n.first(&u); err != nil {
 			return "", Session{}, err
 		}
+	} else if hash, err = a.newPassword(ctx, actor, n.Password, u); err != nil {
+		return "", Session{}, err
 	}
 	var post []Post
 	if a.Mail != nil && !u.EmailVerified && a.mayMail(EmailVerify, u.Email) { // else the account page sends it later
@@ -144,8 +146,8 @@ func (a *Accounts) RegisterUser(ctx context.Context, actor Actor, n NewUser, inv
 	}
 	by := Actor{Kind: ActorUser, User: u.ID, Client: actor.Client}
 	if n.Passkey != nil {
-		first := NewPasskeyUser{User: u, Once: n.Once, Invite: code, Events: []Event{a.event(by, UserCreate, TargetUser(u.ID), Success, "registered")}}
-		return a.createByPasskey(ctx, actor, *n.Passkey, first, host, post...)
+		first.Invite, first.Created = code, a.event(by, UserCreate, TargetUser(u.ID), Success, "registered")
+		return a.createByPasskey(ctx, actor, first, host, post...)
 	}
 	if err := a.Store.CreateUser(ctx, u, hash, code, a.event(by, UserCreate, TargetUser(u.ID), Success, "registered"), post...); err != nil {
 		return "", Session{}, err
@@ -153,14 +155,21 @@ func (a *Accounts) RegisterUser(ctx context.Context, actor Actor, n NewUser, inv
 	return a.startSession(ctx, actor, u, hash, host)
 }
 
+// first checks the passkey of a new user, which says the user's id.
+func (n *NewUser) first(u *User) (NewPasskeyUser, error) {
+	p, once, err := n.Passkey()
+	u.ID = p.User
+	return NewPasskeyUser{User: *u, Passkey: p, Once: once}, err
+}
+
 // createByPasskey makes a user with a passkey, and signs in.
-func (a *Accounts) createByPasskey(ctx context.Context, actor Actor, p Passkey, n NewPasskeyUser, host string, post ...Post) (Secret, Session, error) {
-	n.Passkey = p
+func (a *Accounts) createByPasskey(ctx context.Context, actor Actor, n NewPasskeyUser, host string, post ...Post) (Secret, Session, error) {
+	p := &n.Passkey
 	n.Passkey.Name, n.Passkey.CreatedAt, n.Passkey.UsedAt = "Passkey", a.Now(), a.Now()
 	s, token, hash := a.newSession(actor, &Awaited{User: n.User.ID, AMR: p.amr(), Host: host})
 	n.Session, n.Token = s, hash
 	by := Actor{Kind: ActorUser, User: n.User.ID, Session: s.ID, Client: actor.Client}
-	n.Events = append(n.Events, a.event(by, UserLogin, TargetUser(n.User.ID), Success, "passkey"))
+	n.Began = a.event(by, UserLogin, TargetUser(n.User.ID), Success, "passkey")
 	err := passkeyError(a.Store.CreatePasskeyUser(ctx, n, post...))
 	a.Tally.signIn(err)
 	return token, s, err

@@ -55,17 +55,23 @@ func (a *Accounts) Setup(ctx context.Context, actor Actor, code Secret, n NewUse
 	if err != nil {
 		return "", Session{}, err
 	}
-	by := Actor{Kind: ActorUser, User: u.ID, Client: actor.Client}
-	ev := a.event(by, SetupClose, TargetUser(u.ID), Success, "first owner")
+	created := func() Event {
+		return a.event(Actor{Kind: ActorUser, User: u.ID, Client: actor.Client}, SetupClose, TargetUser(u.ID), Success, "first owner")
+	}
 	if n.Passkey != nil {
+		first, err := n.first(&u)
+		if err != nil {
+			return "", Session{}, err
+		}
 		setup := HashToken(code.Reveal())
-		return a.createByPasskey(ctx, actor, *n.Passkey, NewPasskeyUser{User: u, Once: n.Once, Setup: &setup, Events: []Event{ev}}, host)
+		first.Setup, first.Created = &setup, created()
+		return a.createByPasskey(ctx, actor, first, host)
 	}
 	hash, err := a.newPassword(ctx, actor, n.Password, u)
 	if err != nil {
 		return "", Session{}, err
 	}
-	if err := a.Store.CreateFirstOwner(ctx, u, hash, HashToken(code.Reveal()), ev); err != nil {
+	if err := a.Store.CreateFirstOwner(ctx, u, hash, HashToken(code.Reveal()), created()); err != nil {
 		return "", Session{}, err
 	}
 	return a.startSession(ctx, actor, u, hash, host)

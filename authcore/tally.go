@@ -44,9 +44,10 @@ func (t *Tally) signIn(err error) {
 	case err == nil:
 		t.signedIn.Add(1)
 	case ErrFactorRequired.is(err): // it counts when it ends
-	case ErrLoginFailed.is(err), ErrFactorWrong.is(err), ErrAccountWaiting.is(err), ErrAccountUnknown.is(err), ErrLinkRequired.is(err):
+	case ErrLoginFailed.is(err), ErrFactorWrong.is(err), ErrAccountWaiting.is(err), ErrAccountUnknown.is(err), ErrLinkRequired.is(err),
+		ErrPasskeyWrong.is(err), ErrPasskeyOld.is(err), ErrPasskeyRefused.is(err), ErrMailCodeWrong.is(err), ErrMailElsewhere.is(err), ErrCodeInvalid.is(err):
 		t.wrong.Add(1)
-	case ErrTooManySignIns.is(err):
+	case ErrTooManySignIns.is(err), ErrTooManyAttempts.is(err):
 		t.tooMany.Add(1)
 	case ErrLoginBusy.is(err):
 		t.busy.Add(1)

@@ -62,17 +62,17 @@ func (a *Accounts) ChangeProfile(ctx context.Context, actor Actor, name, email, 
 	details, now := "profile", email
 	switch other := EmailKey(email) != EmailKey(u.Email); {
 	case other && email == "":
-		post, err = a.tell(u, Letter{Kind: MailAddress})
+		post, err = a.tell(ctx, u, Letter{Kind: MailAddress})
 	case other:
 		asked, details = true, "profile; a link to verify another address was sent"
-		if err := a.admitMail(actor, EmailVerify, email); err != nil {
+		if err := a.admitMail(actor, EmailVerify, email, ""); err != nil {
 			return false, err
 		}
 		if u.EmailVerified || a.isTaken(ctx, email) { // who has not proven the address is not told whose it is
 			now = u.Email
 		}
 		if u.EmailVerified {
-			post, err = a.tell(u, Letter{Kind: MailAddressAsked, Address: email})
+			post, err = a.tell(ctx, u, Letter{Kind: MailAddressAsked, Address: email})
 		}
 		if err != nil {
 			return false, err
@@ -130,7 +130,7 @@ func (a *Accounts) AskVerification(ctx context.Context, actor Actor, origin stri
 	if email == "" {
 		return ErrNothingToVerify
 	}
-	if err := a.admitMail(actor, EmailVerify, email); err != nil {
+	if err := a.admitMail(actor, EmailVerify, email, ""); err != nil {
 		return err
 	}
 	post, err := a.verification(u, email, origin)
@@ -166,7 +166,7 @@ func (a *Accounts) VerifyEmail(ctx context.Context, actor Actor, token Secret) e
 	}
 	var post []Post
 	if EmailKey(u.Email) != EmailKey(email) {
-		if post, err = a.tell(u, Letter{Kind: MailAddress, Address: email}); err != nil {
+		if post, err = a.tell(ctx, u, Letter{Kind: MailAddress, Address: email}); err != nil {
 			return err
 		}
 	}

@@ -79,11 +79,15 @@ func (c *core) deleteUsers(ctx context.Context, every time.Duration) error {
 		if err != nil || len(due) == 0 {
 			return err
 		}
+		var errs []error
 		for _, id := range due {
 			ev := authcore.NewEvent(time.Now(), authcore.Actor{Kind: authcore.ActorSystem}, authcore.UserDelete, authcore.TargetUser(id), authcore.Success, "its time had come")
-			if err := c.db.DeleteUser(ctx, id, time.Time{}, ev); err != nil {
-				return fmt.Errorf("users to delete: %w", err)
+			if _, err := c.db.DeleteDue(ctx, id, ev); err != nil {
+				errs = append(errs, fmt.Errorf("a user to delete: %w", err))
 			}
+		}
+		if len(errs) > 0 {
+			return errors.Join(errs...)
 		}
 	}
 }
@@ -97,16 +101,14 @@ func (c *core) cleanEvents(ctx context.Context, every time.Duration) error {
 	if err := c.db.SealEvents(ctx, true); err != nil {
 		return fmt.Errorf("events: %w", err)
 	}
-	if _, err := c.db.EraseEvents(ctx, time.Now().Add(-eraseFor)); err != nil {
-		return fmt.Errorf("events of deleted users: %w", err)
-	}
+	_, erasing := c.db.EraseEvents(ctx, time.Now().Add(-eraseFor))
 	_, err := c.age(ctx, every, time.Duration(c.anonymise.Load()), c.db.AnonymiseEvents)
 	deleted, err2 := c.age(ctx, every, time.Duration(c.keep.Load()), c.db.DeleteEvents)
 	if deleted > 0 {
 		c.audit.Record(authcore.NewEvent(time.Now(), authcore.Actor{Kind: authcore.ActorSystem}, authcore.AuditDelete, "", authcore.Success,
 			fmt.Sprintf("%d events, for their age", deleted)))
 	}
-	if err = errors.Join(err, err2); err != nil {
+	if err = errors.Join(err, err2, erasing); err != nil {
 		err = fmt.Errorf("old events: %w", err)
 	}
 	return err

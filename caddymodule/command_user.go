@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -143,9 +144,16 @@ func (u userDetails) print(w io.Writer) error {
 	if u.Factor != nil {
 		factor = fmt.Sprintf("app since %s, %d recovery codes left", u.Factor.Created.Format(time.DateOnly), u.RecoveryCodes)
 	}
+	if u.Required {
+		factor += " (required)"
+	}
+	status := string(u.Status)
+	if u.DeleteAt != nil {
+		status += ", to be deleted on " + u.DeleteAt.Format(time.DateOnly)
+	}
 	table := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
-	for _, row := range [][2]string{{"Username", u.Username}, {"Name", u.Name}, {"Email", email}, {"Status", string(u.Status)}, {"Owner", cmp.Or(yes(u.Owner), "no")},
-		{"Groups", strings.Join(u.Groups, ", ")}, {"Since", u.Created.Format(time.DateOnly)}, {"Second factor", factor}} {
+	for _, row := range [][2]string{{"Username", u.Username}, {"Name", u.Name}, {"Email", email}, {"Status", status}, {"Owner", cmp.Or(yes(u.Owner), "no")},
+		{"Groups", strings.Join(u.Groups, ", ")}, {"Since", u.Created.Format(time.DateOnly)}, {"Password", cmp.Or(yes(u.Password), "no")}, {"Passkeys", strconv.Itoa(u.Passkeys)}, {"Second factor", factor}} {
 		fmt.Fprintf(table, "%s:\t%s\n", row[0], cmp.Or(row[1], "-"))
 	}
 	if len(u.Identities) == 0 {
@@ -264,12 +272,12 @@ func userRequireFactor() *cobra.Command {
 	var off bool
 	cmd := &cobra.Command{
 		Use:   "require-factor NAME",
-		Short: "Opens nothing to a user without a second factor, or does again",
+		Short: "Requires a second factor of a user for everything; --off lifts that",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			said := "User %s needs a second factor from now on."
 			if off {
-				said = "User %s needs no second factor any more, but where a policy asks for one."
+				said = "User %s needs a second factor only where a policy asks for one."
 			}
 			return change(cmd, "user.require", userArgs{User: args[0], Required: !off}, said)
 		},

@@ -15,6 +15,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
 	"github.com/gatehouse-auth/gatehouse/authcore/connect"
+	"github.com/gatehouse-auth/gatehouse/authcore/password"
 	"github.com/gatehouse-auth/gatehouse/authcore/web"
 	"github.com/gatehouse-auth/gatehouse/store"
 )
@@ -202,6 +203,11 @@ func examineSettings(v values) []finding {
 	}
 	if v.passwordOff {
 		found = append(found, fine("password", "nobody signs in with one"))
+	}
+	if v.breached != "" {
+		if _, err := password.OpenBreached(v.breached); err != nil {
+			found = append(found, wrong("password_rules", "breached: %v", err))
+		}
 	}
 	if v.register == authcore.RegisterOpen {
 		found = append(found, warn("register", "anybody can make an account; gates need a policy that says who may pass"))

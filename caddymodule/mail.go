@@ -233,7 +233,7 @@ func (c *console) examineWaiting(ctx context.Context) finding {
 	case c.accounts.Now().Sub(oldest) > 5*time.Minute:
 		return warn("mail queue", "%d messages wait, the oldest since %s; why is in Caddy's log", n, oldest.Local().Format(time.DateTime))
 	}
-	return fine("mail queue", "%d messages wait", n)
+	return fine("mail queue", "messages that wait: %d", n)
 }
 
 // portalText is the origin of the portal, or empty where each host is its own.

@@ -123,6 +123,8 @@ type userDetails struct {
 	Verified      bool           `json:"email_verified"`
 	Factor        *factorLine    `json:"second_factor"`
 	RecoveryCodes int            `json:"recovery_codes"`
+	Passkeys      int            `json:"passkeys"`
+	Password      bool           `json:"password"`
 	Identities    []identityLine `json:"identities"`
 }
 
@@ -153,7 +155,11 @@ func showUser(ctx context.Context, c *console, a userArgs) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if factors.Has() {
+	d.Passkeys = factors.Passkeys
+	if d.Password, err = c.accounts.HasPassword(ctx, u.ID); err != nil {
+		return nil, err
+	}
+	if factors.TOTP != nil {
 		d.Factor, d.RecoveryCodes = &factorLine{"totp", factors.TOTP.CreatedAt}, factors.Codes
 	}
 	linked, err := c.accounts.Identities(ctx, u.ID)
@@ -321,7 +327,9 @@ func requireFactor(ctx context.Context, c *console, a userArgs) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return lineOf(u), c.accounts.SetFactorRequired(ctx, authcore.CommandLine(), u.ID, a.Required)
+	err = c.accounts.SetFactorRequired(ctx, authcore.CommandLine(), u.ID, a.Required)
+	u.FactorRequired = a.Required
+	return lineOf(u), err
 }
 
 func deleteUser(ctx context.Context, c *console, a userArgs) (any, error) {
@@ -329,6 +337,7 @@ func deleteUser(ctx context.Context, c *console, a userArgs) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, err = c.accounts.DeleteUser(ctx, authcore.CommandLine(), u.ID, a.After)
+	u.DeleteAt, err = c.accounts.DeleteUser(ctx, authcore.CommandLine(), u.ID, a.After)
+	u.Status = authcore.Disabled
 	return lineOf(u), err
 }

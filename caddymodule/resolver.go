@@ -200,6 +200,9 @@ func (r *resolver) isOff(what, s string) bool {
 // passwordRules reads how long passwords have to be.
 func (r *resolver) passwordRules(s PasswordRuleSettings) password.Rules {
 	rules := password.DefaultRules
+	if len(s.Length) > 2 {
+		r.fail("password_rules length takes one number or two, such as 15 8")
+	}
 	for i, word := range s.Length {
 		t := r.text("password_rules length", word)
 		n, err := strconv.Atoi(t)
@@ -209,6 +212,8 @@ func (r *resolver) passwordRules(s PasswordRuleSettings) password.Rules {
 			r.fail("password_rules length is a number of characters from 8 to 64, alone and beside a second factor, such as 15 8; not %q", t)
 		case i == 0:
 			rules.MinLength, rules.MinWithFactor = n, min(n, rules.MinWithFactor)
+		case n > rules.MinLength:
+			r.fail("password_rules length: a password beside a second factor need not be longer than one alone: %d, %d", rules.MinLength, n)
 		default:
 			rules.MinWithFactor = n
 		}
@@ -218,6 +223,10 @@ func (r *resolver) passwordRules(s PasswordRuleSettings) password.Rules {
 
 // passkeys reads where passkeys are good.
 func (r *resolver) passkeys(words []string) (v passkey.Settings) {
+	if len(words) > 1 && slices.Contains(words, "off") {
+		r.fail("passkeys off takes nothing more")
+		return v
+	}
 	for i, word := range words {
 		t := r.text("passkeys", word)
 		u, err := url.Parse(t)
@@ -301,7 +310,7 @@ func (r *resolver) age(what, s, standard, not string) time.Duration {
 	}
 	d, err := caddy.ParseDuration(t)
 	if err != nil || d < time.Hour {
-		r.fail("%s is a duration of at least 1h such as 365d, or %s, not %q", what, not, t)
+		r.fail("%s is a duration of at least 1h such as 30d, or %s, not %q", what, not, t)
 	}
 	return d
 }

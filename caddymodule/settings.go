@@ -237,7 +237,12 @@ func (s *Settings) resolve(expand func(string) (string, error)) (values, error) 
 		r.fail("database silence can be %s at most: for as long, nobody can be signed out", authcore.SilenceLimit)
 	}
 	v.portal, v.portalIsURL = r.portal(s.Portal)
-	if r.expand != nil && v.passwordOff && v.passkeys.Off && len(v.providers) == 0 {
+	if d := v.passkeys.Domain; r.expand != nil && d != "" && v.portal.host != "" {
+		if party, ok := v.passkeys.Party(v.portal.String(), ""); ok && party.Domain != d {
+			r.fail("passkeys %s: the portal %s is neither that domain nor below it, nor named after it", d, v.portal.host)
+		}
+	}
+	if r.expand != nil && v.passwordOff && v.passkeys.Off && len(v.providers) == 0 && (v.mail == nil || v.mail.noSignIn) {
 		r.fail("with \"password off\" and \"passkeys off\" nobody could sign in: add a sign-in provider, such as: oidc corp https://id.example.com CLIENT_ID SECRET")
 	}
 	if r.expand != nil && v.database.Driver != store.SQLite && v.secretKey == "" {

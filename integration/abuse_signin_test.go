@@ -140,7 +140,7 @@ func TestL5_EndsCount(t *testing.T) {
 		{" begins with a space", "begins with a space"},
 		{"has a CASE of its own", "has a case of its own"},
 		{"percent%00percent%41", "percent%00percentA"},
-		{"plus+plus+plus", "plus plus plus"},
+		{"plus+plus+plus+plus", "plus plus plus plus"},
 		{"p\u00e4ssw\u00f6rter sind gut", "passworter sind gut"},
 		{strings.Repeat("\U0001F511", 20), strings.Repeat("\U0001F511", 19) + "\U0001F510"},
 	} {
@@ -155,9 +155,9 @@ func TestL5_EndsCount(t *testing.T) {
 	}
 	// What keyboards compose differently is the same password.
 	p := someone("composed")
-	p.Password = "sch\u00f6n und gut"
+	p.Password = "sch\u00f6n und gut, und lang"
 	s.register(t, at, p)
-	p.Password = "scho\u0308n und gut"
+	p.Password = "scho\u0308n und gut, und lang"
 	s.Client(t).signIn(at, p)
 }
 

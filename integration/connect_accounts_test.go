@@ -156,6 +156,7 @@ func TestConnectWithoutPasswords(t *testing.T) {
 	w.look("confirm-provider")
 	w.open(c.portal + "/.gate/logout")
 	w.press("Sign out")
+	w.arrives("the provider, where the session ends too", func(to string) bool { return strings.Contains(to, "/session/end") })
 	w.open(c.portal + "/.gate/login")
 	w.look("login-providers")
 

@@ -61,9 +61,21 @@ func TestTrustedDevice(t *testing.T) {
 		s.addUser(t, guy)
 		d := s.Client(t)
 		d.signIn(portal, guy)
-		d.enrol(portal)
+		guys, _ := d.enrol(portal)
 		d.post(portal+"/.gate/logout", url.Values{})
-		for _, mark := range []string{"", "x", strings.Repeat("A", 43)} {
+		chosen := strings.Repeat("A", 43)
+		e := s.Client(t)
+		page, hidden := e.first(portal, guy)
+		if page.StatusCode != http.StatusOK {
+			t.Fatal(page.Status)
+		}
+		hidden.Set("code", guys.code(t))
+		hidden.Set("trust", "1")
+		set := e.post(portal+"/.gate/factor", hidden, header{"Cookie", "__Host-gate-trust=" + chosen}).Header["Set-Cookie"]
+		if cookies := strings.Join(set, " "); !strings.Contains(cookies, "__Host-gate-trust=") || strings.Contains(cookies, "__Host-gate-trust="+chosen+";") {
+			t.Errorf("the mark is the client's own choice: %q", set)
+		}
+		for _, mark := range []string{"", "x", chosen} {
 			got := s.Client(t).post(portal+"/.gate/login", url.Values{"username": {"guy"}, "password": {guy.Password}}, header{"Cookie", "__Host-gate-trust=" + mark})
 			if got.StatusCode != http.StatusOK || !strings.Contains(got.Body, "One more step") {
 				t.Errorf("the mark %q: %s", mark, got.Status)
@@ -116,10 +128,11 @@ func TestFactorRequired(t *testing.T) {
 	if got := b.fetch(app); got.StatusCode != http.StatusUnauthorized || !strings.Contains(got.Header.Get("WWW-Authenticate"), "insufficient_user_authentication") {
 		t.Errorf("a program: %s %q", got.Status, got.Header.Get("WWW-Authenticate"))
 	}
+	if got := b.post(portal+"/.gate/account/tokens", url.Values{"token_name": {"x"}}); got.StatusCode != http.StatusForbidden || !strings.Contains(got.Body, "second factor") {
+		t.Errorf("an access token without one: %s\n%s", got.Status, got.Body)
+	}
 	key := b.newBearer(portal)
 	form := key.proves(b.open(app))
-	form.Set("flow", hiddenOf(b.open(app)).Get("flow"))
-	form = key.proves(b.open(app))
 	if got := b.follow(b.post(portal+"/.gate/confirm", form)); got.StatusCode != http.StatusOK {
 		t.Fatalf("proven: %s", got.Status)
 	}

@@ -364,6 +364,18 @@ func TestPasskeyRefuses(t *testing.T) {
 		refused(path+" of another's", got, http.StatusNotFound, "no such passkey")
 	}
 
+	// Another proof is none of a passkey, whatever a form says it is for.
+	s.older(t, "pia", 20*time.Minute)
+	sly := b.post(portal+"/.gate/confirm", url.Values{"for": {"change"}, "password": {pia.Password}})
+	to, err := url.Parse(sly.location())
+	must(t, err)
+	if proof := to.Query().Get("proof"); proof != "" {
+		t.Errorf("a password gives a proof by passkey: %s", to)
+	}
+	if got := b.post(portal+"/.gate/account/password/remove", url.Values{"proof": {to.Query().Get("proof")}, "current_password": {pia.Password}}); got.StatusCode != http.StatusForbidden {
+		t.Errorf("the password removed without a passkey: %s", got.Status)
+	}
+
 	// A disabled user, and one whose passkey was removed, are like nobody.
 	s.must(t, "", "user", "disable", "quin")
 	fresh = s.Client(t)
@@ -425,8 +437,8 @@ func TestPasskeyAsSecondFactor(t *testing.T) {
 	portal := s.URL("HTTPS", "auth.example.org")
 	b := s.Client(t)
 	b.signIn(portal, sue)
-	b.enrol(portal)
 	key := b.newBearer(portal)
+	_, codes := b.enrol(portal)
 	fresh := s.Client(t)
 	page, hidden := fresh.first(portal, sue)
 	form := key.proves(page)
@@ -440,6 +452,22 @@ func TestPasskeyAsSecondFactor(t *testing.T) {
 	}
 	var who struct{ AMR []string }
 	must(t, json.Unmarshal([]byte(fresh.get(portal+"/.gate/whoami").Body), &who))
+	// Another passkey would do in the app's place, so that it takes a code of the app.
+	only := s.Client(t)
+	page, hidden = only.first(portal, sue)
+	hidden.Set("code", codes[0])
+	if got := only.post(portal+"/.gate/factor", hidden); got.StatusCode != http.StatusSeeOther {
+		t.Fatalf("by a recovery code: %s", got.Status)
+	}
+	more := &bearer{browser: only, portal: portal, auth: virtualwebauthn.NewAuthenticator(), cred: virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2)}
+	if got := only.post(portal+"/.gate/account/passkey", more.makes(only.get(portal+"/.gate/account/passkey"))); got.StatusCode != http.StatusUnauthorized || !strings.Contains(got.Body, `name="code"`) {
+		t.Errorf("without a code of the app: %s\n%s", got.Status, got.Body)
+	}
+	form = more.makes(only.get(portal + "/.gate/account/passkey"))
+	form.Set("code", codes[1])
+	if got := only.post(portal+"/.gate/account/passkey", form); got.StatusCode != http.StatusSeeOther {
+		t.Errorf("with one: %s\n%s", got.Status, got.Body)
+	}
 	// The app is gone: the passkey of this sign-in is enough to take it away.
 	if got := fresh.post(portal+"/.gate/account/factor/remove", url.Values{}); got.StatusCode != http.StatusSeeOther {
 		t.Errorf("removing the app: %s\n%s", got.Status, got.Body)
@@ -472,5 +500,31 @@ func TestPasskeyHosts(t *testing.T) {
 		if got.StatusCode != http.StatusForbidden {
 			t.Errorf("%s: %s\n%s", path, got.Status, got.Body)
 		}
+	}
+}
+
+// Where nobody may make an account, no passkey is looked at, and none is asked for: what
+// costs comes after what is asked first.
+func TestPasskeyOfNobody(t *testing.T) {
+	t.Parallel()
+	s := start(t, passkeyGate)
+	withOwner(t, s)
+	portal := s.URL("HTTPS", "auth.example.org")
+	for _, path := range []string{"register", "setup"} {
+		got := s.Client(t).post(portal+"/.gate/"+path, url.Values{"passkey": {"{}"}, "username": {"x"}, "email": {"x@example.com"}, "invite": {"x"}, "token": {"x"}})
+		if _, ceremony := asked(got); got.StatusCode != http.StatusForbidden || ceremony != "" {
+			t.Errorf("%s: %s, a ceremony: %t", path, got.Status, ceremony != "")
+		}
+	}
+	link := regexp.MustCompile(`https://\S+`).FindString(s.must(t, "", "user", "invite"))
+	b := s.Client(t)
+	b.signIn(portal, someone("owner"))
+	_, ceremony := asked(b.get(portal + "/.gate/account/passkey"))
+	form := someone("eva").form()
+	form.Set("invite", link[strings.Index(link, "invite=")+7:])
+	form.Set("ceremony", ceremony)
+	form.Set("passkey", "{}")
+	if got := b.post(portal+"/.gate/register", form); got.StatusCode != http.StatusUnauthorized || !strings.Contains(got.Body, "too long, or was used already") {
+		t.Errorf("the ceremony of somebody who has an account: %s\n%s", got.Status, got.Body)
 	}
 }

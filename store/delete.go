@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"crypto/subtle"
+	"database/sql"
 	"errors"
 	"time"
 
@@ -14,6 +15,7 @@ var _ authcore.DeletionStore = (*DB)(nil)
 // ofUser are the tables with rows of a user.
 var ofUser = []string{"DELETE FROM passwords WHERE user_id = ?", "DELETE FROM user_groups WHERE user_id = ?", "DELETE FROM totps WHERE user_id = ?",
 	"DELETE FROM recovery_codes WHERE user_id = ?", "DELETE FROM passkeys WHERE user_id = ?", "DELETE FROM devices WHERE user_id = ?",
+	"DELETE FROM sessions WHERE user_id = ?", "DELETE FROM access_tokens WHERE user_id = ?", "DELETE FROM codes WHERE user_id = ?",
 	"DELETE FROM identities WHERE user_id = ?", "DELETE FROM mails WHERE user_id = ?", "DELETE FROM users WHERE id = ?"}
 
 // DeleteUser implements authcore.DeletionStore.
@@ -23,6 +25,9 @@ func (db *DB) DeleteUser(ctx context.Context, id authcore.UserID, at time.Time, 
 			return err
 		}
 		if err := db.lockUser(tx, id); err != nil { // a sign-in waits here, or is seen
+			return err
+		}
+		if err := distrust(tx, id); err != nil {
 			return err
 		}
 		for _, q := range []string{"DELETE FROM sessions WHERE user_id = ?", "DELETE FROM access_tokens WHERE user_id = ?", "DELETE FROM codes WHERE user_id = ?"} {
@@ -36,19 +41,42 @@ func (db *DB) DeleteUser(ctx context.Context, id authcore.UserID, at time.Time, 
 			}
 			return db.setUser(tx, id, ev, "status = ?, delete_at = ?", authcore.Disabled, micros(at))
 		}
-		for _, q := range ofUser {
-			if _, err := tx.exec(q, id); err != nil {
-				return err
-			}
-		}
-		if _, err := tx.exec("INSERT INTO erased (user_id, signature, erased_at) VALUES (?, ?, ?)", id, db.chain().Erasure(id), micros(ev.Time)); err != nil {
-			return err
-		}
 		if err := post(tx, mail); err != nil {
 			return err
 		}
-		return noteUser(tx, id, ev)
+		return db.purge(tx, id, ev)
 	})
+}
+
+// purge deletes all rows of a user who is locked.
+func (db *DB) purge(tx *tx, id authcore.UserID, ev authcore.Event) error {
+	for _, q := range ofUser {
+		if _, err := tx.exec(q, id); err != nil {
+			return err
+		}
+	}
+	_, err := tx.exec("INSERT INTO erased (user_id, signature, erased_at) VALUES (?, ?, ?)"+db.dialect.orNothing("user_id"), id, db.chain().Erasure(id), micros(ev.Time))
+	if err != nil {
+		return err
+	}
+	return noteUser(tx, id, ev)
+}
+
+// DeleteDue deletes a user whose time has come, and who was not brought back meanwhile. It
+// tells whether it did.
+func (db *DB) DeleteDue(ctx context.Context, id authcore.UserID, ev authcore.Event) (deleted bool, err error) {
+	err = db.command(ctx, durable, func(tx *tx) error {
+		var one int
+		err := tx.scan("SELECT 1 FROM users WHERE id = ? AND delete_at > 0 AND delete_at <= ?"+db.dialect.forUpdate(), []any{id, micros(ev.Time)}, &one)
+		if deleted = err == nil; errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return db.purge(tx, id, ev)
+	})
+	return deleted && err == nil, err
 }
 
 // UsersToDelete implements authcore.DeletionStore.
@@ -67,22 +95,18 @@ func (db *DB) KeepUser(ctx context.Context, code authcore.TokenHash, id authcore
 		if of != id {
 			return authcore.ErrCodeInvalid
 		}
-		return asNoCode(db.setUser(tx, id, ev, "status = ?, delete_at = 0", authcore.Active))
+		var one int
+		if err := tx.scan("SELECT 1 FROM users WHERE id = ? AND delete_at > 0"+db.dialect.forUpdate(), []any{id}, &one); err != nil {
+			return noCode(err)
+		}
+		return db.setUser(tx, id, ev, "status = ?, delete_at = 0", authcore.Active)
 	})
-}
-
-// asNoCode makes of a user who is gone a code that is no good.
-func asNoCode(err error) error {
-	if errors.Is(err, authcore.ErrUserNotFound) {
-		return authcore.ErrCodeInvalid.With(err)
-	}
-	return err
 }
 
 // EventsOf implements authcore.DeletionStore.
 func (db *DB) EventsOf(ctx context.Context, user authcore.UserID, after string, limit int) ([]authcore.SealedEvent, error) {
-	return collect(db, ctx, scanEvent, "SELECT "+eventColumns+" FROM events WHERE id > ? AND (actor_id = ? OR target = ?) ORDER BY id LIMIT ?",
-		after, user, authcore.TargetUser(user), limit)
+	return collect(db, ctx, scanEvent, "SELECT "+eventColumns+" FROM events WHERE actor_id = ? AND id > ? UNION SELECT "+eventColumns+" FROM events WHERE target = ? AND id > ? ORDER BY id LIMIT ?",
+		user, after, authcore.TargetUser(user), after, limit)
 }
 
 // erased gives the users who were deleted, as far as the gate has signed that.

@@ -234,7 +234,7 @@ func (db *DB) CreateProvenSession(ctx context.Context, s authcore.Session, token
 // isRootOf returns ErrSessionNotFound where a root session is none of the user.
 func isRootOf(tx *tx, root authcore.SessionID, user authcore.UserID) error {
 	var one int
-	err := tx.scan("SELECT 1 FROM sessions WHERE id = ? AND user_id = ?", []any{root, user}, &one)
+	err := tx.scan("SELECT 1 FROM sessions WHERE id = ? AND root_id = ? AND user_id = ?", []any{root, root, user}, &one)
 	if errors.Is(err, sql.ErrNoRows) {
 		return authcore.ErrSessionNotFound
 	}

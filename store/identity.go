@@ -261,7 +261,7 @@ func asSession(err error) error {
 }
 
 // UnlinkIdentity implements authcore.IdentityStore.
-func (db *DB) UnlinkIdentity(ctx context.Context, user authcore.UserID, id authcore.IdentityID, keep authcore.SessionID, passwords bool, ev authcore.Event, mail ...authcore.Post) error {
+func (db *DB) UnlinkIdentity(ctx context.Context, user authcore.UserID, id authcore.IdentityID, keep authcore.SessionID, ways authcore.Ways, ev authcore.Event, mail ...authcore.Post) error {
 	return db.command(ctx, durable, func(tx *tx) error {
 		if err := post(tx, mail); err != nil {
 			return err
@@ -276,7 +276,7 @@ func (db *DB) UnlinkIdentity(ctx context.Context, user authcore.UserID, id authc
 		if !ok {
 			return authcore.ErrIdentityNotFound
 		}
-		other, err := waysIn(tx, user, "", passwords)
+		other, err := waysIn(tx, user, "", ways)
 		if err != nil {
 			return err
 		}
@@ -296,17 +296,17 @@ func (db *DB) UnlinkIdentity(ctx context.Context, user authcore.UserID, id authc
 	})
 }
 
-// waysIn tells whether a user can sign in without an identity.
-func waysIn(tx *tx, user authcore.UserID, without authcore.IdentityID, passwords bool) (bool, error) {
-	var n, m, k int
-	if err := tx.scan("SELECT count(*) FROM identities WHERE user_id = ? AND id <> ?", []any{user, without}, &n); err != nil || n > 0 {
-		return n > 0, err
+// waysIn tells whether a user can sign in without an identity, by one of some ways.
+func waysIn(tx *tx, user authcore.UserID, without authcore.IdentityID, ways authcore.Ways) (bool, error) {
+	var n int
+	err := tx.scan("SELECT count(*) FROM identities WHERE user_id = ? AND id <> ?", []any{user, without}, &n)
+	if err == nil && n == 0 && ways.Passkeys {
+		err = tx.scan("SELECT count(*) FROM passkeys WHERE user_id = ?", []any{user}, &n)
 	}
-	if err := tx.scan("SELECT count(*) FROM passkeys WHERE user_id = ?", []any{user}, &k); err != nil || k > 0 || !passwords {
-		return k > 0, err
+	if err == nil && n == 0 && ways.Passwords {
+		err = tx.scan("SELECT count(*) FROM passwords WHERE user_id = ?", []any{user}, &n)
 	}
-	err := tx.scan("SELECT count(*) FROM passwords WHERE user_id = ?", []any{user}, &m)
-	return m > 0, err
+	return n > 0, err
 }
 
 // endRoots ends root sessions but for one, by what holds for their rows, with their

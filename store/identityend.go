@@ -14,7 +14,7 @@ import (
 )
 
 // ExpelIdentity implements authcore.IdentityStore.
-func (db *DB) ExpelIdentity(ctx context.Context, id authcore.IdentityID, version int64, passwords bool, ev authcore.Event) (n int, err error) {
+func (db *DB) ExpelIdentity(ctx context.Context, id authcore.IdentityID, version int64, ways authcore.Ways, ev authcore.Event) (n int, err error) {
 	err = db.command(ctx, durable, func(tx *tx) error {
 		n = 0 // of a try that was undone
 		var user authcore.UserID
@@ -38,7 +38,7 @@ func (db *DB) ExpelIdentity(ctx context.Context, id authcore.IdentityID, version
 		if _, err := tx.exec("DELETE FROM user_groups WHERE user_id = ? AND given_by = ?", user, id); err != nil {
 			return err
 		}
-		if other, err := waysIn(tx, user, id, passwords); err != nil {
+		if other, err := waysIn(tx, user, id, ways); err != nil {
 			return err
 		} else if !other {
 			if _, err := tx.exec("DELETE FROM access_tokens WHERE user_id = ?", user); err != nil {

@@ -7,30 +7,6 @@ import (
 	"github.com/gatehouse-auth/gatehouse/authcore"
 )
 
-// Disown implements authcore.MailStore.
-func (db *DB) Disown(ctx context.Context, code authcore.TokenHash, user authcore.UserID, ev authcore.Event) error {
-	return db.command(ctx, durable, func(tx *tx) error {
-		of, email, err := redeemOf(tx, authcore.PurposeDisown, code, ev.Time)
-		if err != nil {
-			return err
-		}
-		var now string
-		if err := tx.scan("SELECT email FROM users WHERE id = ?"+db.dialect.forUpdate(), []any{user}, &now); err != nil {
-			return noCode(err)
-		}
-		if of != user || authcore.EmailKey(now) != email {
-			return authcore.ErrCodeInvalid
-		}
-		if _, err := tx.exec("DELETE FROM access_tokens WHERE user_id = ?", user); err != nil {
-			return err
-		}
-		if _, err := db.endAll(tx, user, "", ev.Time); err != nil {
-			return err
-		}
-		return noteUser(tx, user, ev)
-	})
-}
-
 // SignInByMail implements authcore.MailStore.
 func (db *DB) SignInByMail(ctx context.Context, in authcore.MailSignIn) (waits bool, err error) {
 	err = db.command(ctx, durable, func(tx *tx) error {

@@ -42,7 +42,7 @@ func (db *DB) Passkeys(ctx context.Context, user authcore.UserID) ([]authcore.Pa
 func (db *DB) PasskeyByID(ctx context.Context, id authcore.PasskeyID) (authcore.Passkey, error) {
 	found, err := collect(db, ctx, scanPasskey, "SELECT "+passkeyColumns+" FROM passkeys WHERE id = ?", string(id))
 	if err == nil && len(found) == 0 {
-		err = authcore.ErrPasskeyUnknown
+		err = authcore.ErrPasskeyWrong
 	}
 	if err != nil {
 		return authcore.Passkey{}, err
@@ -74,6 +74,12 @@ func insertPasskey(tx *tx, p authcore.Passkey, once authcore.Code) error {
 // CreatePasskeyUser implements authcore.PasskeyStore.
 func (db *DB) CreatePasskeyUser(ctx context.Context, n authcore.NewPasskeyUser, mail ...authcore.Post) error {
 	return db.command(ctx, durable, func(tx *tx) error {
+		var one int
+		if err := tx.scan("SELECT 1 FROM erased WHERE user_id = ?", []any{n.User.ID}, &one); err == nil {
+			return authcore.ErrPasskeyOld // nobody becomes who was deleted
+		} else if !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
 		if err := db.admitUser(tx, n.User, n.Setup, n.Invite); err != nil {
 			return err
 		}
@@ -81,11 +87,11 @@ func (db *DB) CreatePasskeyUser(ctx context.Context, n authcore.NewPasskeyUser, 
 			return err
 		}
 		if n.User.EmailVerified {
-			if err := takeUnproven(tx, n.User.Email, n.User.ID, n.Events[0]); err != nil {
+			if err := takeUnproven(tx, n.User.Email, n.User.ID, n.Created); err != nil {
 				return err
 			}
 		}
-		if err := db.insertUser(tx, n.User, "", n.Events[0]); err != nil {
+		if err := db.insertUser(tx, n.User, "", n.Created); err != nil {
 			return err
 		}
 		if err := insertPasskey(tx, n.Passkey, n.Once); err != nil {
@@ -94,7 +100,7 @@ func (db *DB) CreatePasskeyUser(ctx context.Context, n authcore.NewPasskeyUser, 
 		if err := insertSession(tx, n.Session, n.Token); err != nil {
 			return err
 		}
-		return insertEvents(tx, n.Events[1:]...)
+		return insertEvents(tx, n.Began)
 	})
 }
 
@@ -141,7 +147,7 @@ func (db *DB) lockPasskey(tx *tx, id authcore.PasskeyID, user authcore.UserID) e
 }
 
 // RemovePasskey implements authcore.PasskeyStore.
-func (db *DB) RemovePasskey(ctx context.Context, id authcore.PasskeyID, user authcore.UserID, keep authcore.SessionID, passwords bool, ev authcore.Event, mail ...authcore.Post) error {
+func (db *DB) RemovePasskey(ctx context.Context, id authcore.PasskeyID, user authcore.UserID, keep authcore.SessionID, ways authcore.Ways, ev authcore.Event, mail ...authcore.Post) error {
 	return db.command(ctx, durable, func(tx *tx) error {
 		if err := db.lockUser(tx, user); err != nil {
 			return err
@@ -152,7 +158,7 @@ func (db *DB) RemovePasskey(ctx context.Context, id authcore.PasskeyID, user aut
 		if _, err := tx.exec("DELETE FROM passkeys WHERE id = ?", id); err != nil {
 			return err
 		}
-		if other, err := waysIn(tx, user, "", passwords); err != nil {
+		if other, err := waysIn(tx, user, "", ways); err != nil {
 			return err
 		} else if !other {
 			return authcore.ErrLastWayIn
@@ -251,13 +257,16 @@ func (db *DB) RemovePassword(ctx context.Context, user authcore.UserID, keep aut
 		} else if n == 0 {
 			return authcore.ErrLastWayIn
 		}
-		if err := post(tx, mail); err != nil {
-			return err
-		}
 		if err := dropLinks(tx, user); err != nil {
 			return err
 		}
+		if err := distrust(tx, user); err != nil {
+			return err
+		}
 		if _, err := deleteSessions(tx, user, keep); err != nil {
+			return err
+		}
+		if err := post(tx, mail); err != nil { // after the links of before have ended
 			return err
 		}
 		return noteUser(tx, user, ev)

@@ -362,6 +362,12 @@ func (db *DB) SetStatus(ctx context.Context, id authcore.UserID, status authcore
 			if err := dropLinks(tx, id); err != nil {
 				return err
 			}
+			if err := distrust(tx, id); err != nil {
+				return err
+			}
+		}
+		if _, err := tx.exec("DELETE FROM codes WHERE user_id = ? AND purpose = ?", id, authcore.PurposeKeep); err != nil {
+			return err // what an operator says counts
 		}
 		if status == authcore.Active {
 			return db.setUser(tx, id, ev, "status = ?, delete_at = 0", status)
@@ -386,7 +392,17 @@ func (db *DB) SetOwner(ctx context.Context, id authcore.UserID, owner bool, ev a
 
 // SetFactorRequired implements authcore.UserStore.
 func (db *DB) SetFactorRequired(ctx context.Context, id authcore.UserID, required bool, ev authcore.Event) error {
-	return db.command(ctx, durable, func(tx *tx) error { return db.setUser(tx, id, ev, "factor_required = ?", flag(required)) })
+	return db.command(ctx, durable, func(tx *tx) error {
+		if err := db.lockUser(tx, id); err != nil {
+			return err
+		}
+		if required {
+			if _, _, err := endRoots(tx, "", "user_id = ? AND amr NOT LIKE ?", id, "%mfa%"); err != nil {
+				return err
+			}
+		}
+		return db.setUser(tx, id, ev, "factor_required = ?", flag(required))
+	})
 }
 
 // notLastOwner refuses what would leave the platform without an active owner.

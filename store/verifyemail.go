@@ -66,6 +66,6 @@ func takeUnproven(tx *tx, email string, besides authcore.UserID, ev authcore.Eve
 // address that the user has.
 func dropLinks(tx *tx, user authcore.UserID) error {
 	_, err := tx.exec("DELETE FROM codes WHERE user_id = ? AND (purpose IN (?, ?, ?, ?) OR purpose = ? AND data <> (SELECT email FROM users WHERE id = ?))",
-		user, authcore.PurposeRecover, authcore.PurposeMailLink, authcore.PurposeMailCode, authcore.PurposeKeep, authcore.PurposeVerify, user)
+		user, authcore.PurposeRecover, authcore.PurposeMailLink, authcore.PurposeMailCode, authcore.PurposeDisown, authcore.PurposeVerify, user)
 	return err
 }

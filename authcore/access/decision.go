@@ -28,6 +28,8 @@ type Proof struct {
 	SecondFactor bool
 	// Provider is the name of the outside provider that was asked, if one was.
 	Provider string
+	// Remembered says that the second factor was not shown, but its device trusted.
+	Remembered bool
 	// Token says that it is an access token, which has no second factor.
 	Token bool
 }
@@ -45,7 +47,8 @@ type Identity struct {
 	Roles         []string
 	// Owner says that the user is a platform owner.
 	Owner bool
-	// NeedsFactor says that nothing opens to the user without a second factor.
+	// NeedsFactor says that nothing opens to the user without a second factor, whatever
+	// the policy requires; but to access tokens, which have none.
 	NeedsFactor bool
 }
 
@@ -168,6 +171,13 @@ func decide(blocks []*block, req *Request, id *Identity) Decision {
 			}
 		}
 	}
+	if req.Proof.Remembered {
+		if all := need(blocks); !all.holds(&req.Proof) {
+			d := ruleShown.decide(StepUp)
+			d.Need = all
+			return d
+		}
+	}
 	if id.NeedsFactor && !req.Proof.SecondFactor && !req.Proof.Token {
 		d := ruleFactor.decide(StepUp)
 		d.Need = need(blocks)
@@ -176,6 +186,9 @@ func decide(blocks []*block, req *Request, id *Identity) Decision {
 	}
 	return allowed.decide(Allow)
 }
+
+// ruleShown decides where a block asks for two factors and another one for a young proof.
+var ruleShown = &Rule{Text: "the second factor has to be shown, on a trusted device too"}
 
 // ruleFactor decides for users who need a second factor whatever a policy says.
 var ruleFactor = &Rule{Text: "the user needs a second factor"}

@@ -12,9 +12,10 @@ type Need struct {
 	Within time.Duration
 }
 
-// holds tells whether a proof is good enough.
+// holds tells whether a proof is good enough. Where it has to be young, a second factor
+// that a trusted device stood in for is none.
 func (n Need) holds(proof *Proof) bool {
-	return (!n.SecondFactor || proof.SecondFactor) && (n.Within == 0 || proof.Age < n.Within)
+	return (!n.SecondFactor || proof.SecondFactor && (n.Within == 0 || !proof.Remembered)) && (n.Within == 0 || proof.Age < n.Within)
 }
 
 // need is all that blocks ask of a proof, so that one step up is enough.

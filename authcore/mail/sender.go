@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"net"
 	"net/mail"
 	"strings"
@@ -66,6 +67,9 @@ func (s *Sender) Send(ctx context.Context, m Message) (answer string, err error)
 		return "", err
 	}
 	if err := client.DialWithContext(ctx); err != nil {
+		if s.TLS == StartTLS && strings.Contains(err.Error(), "does not support STARTTLS") {
+			err = fmt.Errorf("the server does not offer STARTTLS, so that nothing was sent: write \"tls on\" where it speaks TLS from the first byte, or \"tls off\" for a server on this machine: %w", err)
+		}
 		return "", unreachableError{err}
 	}
 	err = client.Send(msg)

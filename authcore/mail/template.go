@@ -76,7 +76,7 @@ func ParseTemplates(dir string) (*Templates, error) {
 		if _, err = t.html[kind].New(string(kind) + ".html").Parse(page); err != nil {
 			return nil, fmt.Errorf("templates: %w", err)
 		}
-		sample := authcore.Letter{Kind: kind, To: "alice@example.com", Username: "alice", Origin: "https://auth.example.com", Link: "https://auth.example.com/", Code: "123456", Address: "alice@example.net", Provider: "Example", At: time.Now()}
+		sample := authcore.Letter{Kind: kind, To: "alice@example.com", Username: "alice", Origin: "https://auth.example.com", Link: "https://auth.example.com/", Code: "123456", Address: "alice@example.net", Provider: "Example", At: time.Unix(0, 0)}
 		if _, err := t.Render("Gatehouse", sample); err != nil {
 			return nil, fmt.Errorf("templates: %w", err)
 		}

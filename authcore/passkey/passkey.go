@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math/big"
 	"net"
 	"net/url"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/go-webauthn/webauthn/protocol"
+	"github.com/go-webauthn/webauthn/protocol/webauthncose"
 	"github.com/go-webauthn/webauthn/webauthn"
 	"github.com/google/uuid"
 
@@ -60,12 +62,9 @@ type Ceremony struct {
 	User authcore.UserID // whose passkey it has to be, or will be; empty for anybody's
 }
 
-// id is what makes a ceremony one of its own.
-func (c *Ceremony) id() string { return c.Data.Challenge }
-
 // Once is what a ceremony is used up by. life is how long it can be finished.
 func (c *Ceremony) Once(now time.Time, life time.Duration) authcore.Code {
-	return authcore.OnceOf(authcore.PurposePasskey, c.id(), now, 2*life)
+	return authcore.OnceOf(authcore.PurposePasskey, c.Data.Challenge, now, 2*life)
 }
 
 func (p Party) relying() (*webauthn.WebAuthn, error) {
@@ -74,6 +73,43 @@ func (p Party) relying() (*webauthn.WebAuthn, error) {
 		AttestationPreference: protocol.PreferNoAttestation,
 		AuthenticatorSelection: protocol.AuthenticatorSelection{ResidentKey: protocol.ResidentKeyRequirementRequired, RequireResidentKey: &yes,
 			UserVerification: protocol.VerificationRequired}})
+}
+
+// algorithms are those that passkeys may sign with, the best first.
+var algorithms = []protocol.CredentialParameter{
+	{Type: protocol.PublicKeyCredentialType, Algorithm: webauthncose.AlgEdDSA},
+	{Type: protocol.PublicKeyCredentialType, Algorithm: webauthncose.AlgES256},
+	{Type: protocol.PublicKeyCredentialType, Algorithm: webauthncose.AlgRS256},
+}
+
+// The sizes of RSA keys, in bytes: 2048 to 4096 bits.
+const (
+	minModulus  = 256
+	maxModulus  = 512
+	maxExponent = 4
+)
+
+// checkKey refuses a public key with which it would cost much to verify, or for which no
+// algorithm was offered.
+func checkKey(key []byte) error {
+	parsed, err := webauthncose.ParsePublicKey(key)
+	if err != nil {
+		return err
+	}
+	switch k := parsed.(type) {
+	case webauthncose.EC2PublicKeyData, webauthncose.OKPPublicKeyData:
+		return nil
+	case webauthncose.RSAPublicKeyData:
+		if len(k.Modulus) < minModulus || len(k.Modulus) > maxModulus || len(k.Exponent) == 0 || len(k.Exponent) > maxExponent {
+			return fmt.Errorf("an RSA key with a modulus of %d bytes and an exponent of %d", len(k.Modulus), len(k.Exponent))
+		}
+		if e := new(big.Int).SetBytes(k.Exponent); e.Cmp(big.NewInt(65537)) != 0 {
+			return fmt.Errorf("an RSA key with the exponent %s", e)
+		}
+		return nil
+	default:
+		return fmt.Errorf("a key of the type %T", parsed)
+	}
 }
 
 // person is a user as the library asks for it.
@@ -120,7 +156,7 @@ func (p Party) Create(user authcore.User, has []authcore.Passkey) (options []byt
 		return nil, c, err
 	}
 	who := person{user, p.here(has)}
-	creation, data, err := w.BeginRegistration(who, webauthn.WithExclusions(webauthn.Credentials(who.WebAuthnCredentials()).CredentialDescriptors()))
+	creation, data, err := w.BeginRegistration(who, webauthn.WithCredentialParameters(algorithms), webauthn.WithExclusions(webauthn.Credentials(who.WebAuthnCredentials()).CredentialDescriptors()))
 	if err != nil {
 		return nil, c, err
 	}
@@ -137,6 +173,12 @@ func (p Party) Created(c Ceremony, answer []byte) (authcore.Passkey, error) {
 	parsed, err := protocol.ParseCredentialCreationResponseBytes(answer)
 	if err != nil {
 		return authcore.Passkey{}, authcore.ErrPasskeyRefused.With(cause(err))
+	}
+	// No attestation was asked for, so that whatever came is none (section 5.4.7): nothing
+	// is computed with keys that somebody made up for that.
+	parsed.Response.AttestationObject.Format, parsed.Response.AttestationObject.AttStatement = string(protocol.AttestationFormatNone), nil
+	if err := checkKey(parsed.Response.AttestationObject.AuthData.AttData.CredentialPublicKey); err != nil {
+		return authcore.Passkey{}, authcore.ErrPasskeyRefused.With(err)
 	}
 	made, err := w.CreateCredential(person{user: authcore.User{ID: c.User}}, c.Data, parsed)
 	if err != nil {
@@ -161,7 +203,7 @@ func (p Party) Ask(user authcore.UserID, has []authcore.Passkey) (options []byte
 	}
 	allowed := webauthn.Credentials(person{keys: p.here(has)}.WebAuthnCredentials()).CredentialDescriptors()
 	if user != "" && len(allowed) == 0 {
-		return nil, c, authcore.ErrPasskeyUnknown
+		return nil, c, authcore.ErrPasskeyWrong
 	}
 	assertion, data, err := w.BeginDiscoverableLogin(webauthn.WithAllowedCredentials(allowed))
 	if err != nil {
@@ -216,7 +258,7 @@ func cause(err error) error {
 
 // Related is the document that tells browsers which origins may use the passkeys of the
 // domain (section 5.11.1); nil where none may besides its own.
-func (s Settings) Related() any {
+func (s Settings) Related() map[string][]string {
 	if s.Off || len(s.Origins) == 0 {
 		return nil
 	}

@@ -1,6 +1,10 @@
 package passkey
 
 import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -8,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/descope/virtualwebauthn"
+	"github.com/fxamacker/cbor/v2"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
@@ -79,7 +84,7 @@ func finds(all ...authcore.Passkey) func(authcore.PasskeyID) (authcore.Passkey, 
 				return k, nil
 			}
 		}
-		return authcore.Passkey{}, authcore.ErrPasskeyUnknown
+		return authcore.Passkey{}, authcore.ErrPasskeyWrong
 	}
 }
 
@@ -144,7 +149,7 @@ func TestOptions(t *testing.T) {
 	if err != nil || strings.Contains(string(options), "allowCredentials") || !strings.Contains(string(options), `"userVerification":"required"`) {
 		t.Errorf("%s %v", options, err)
 	}
-	if _, _, err = party(t).Ask(alice.ID, []authcore.Passkey{elsewhere}); !errors.Is(err, authcore.ErrPasskeyUnknown) {
+	if _, _, err = party(t).Ask(alice.ID, []authcore.Passkey{elsewhere}); !errors.Is(err, authcore.ErrPasskeyWrong) {
 		t.Errorf("asked for a passkey of another domain: %v", err)
 	}
 }
@@ -305,10 +310,9 @@ func TestNewRefused(t *testing.T) {
 		"another challenge": {answer: func(a string) string {
 			return bent(t, a, "response.clientDataJSON", replaced(`"challenge":"`, `"challenge":"A`))
 		}},
-		"one bit of the key": {answer: func(a string) string { return bent(t, a, "response.attestationObject", flipped(-3)) }},
-		"id is not rawId":    {answer: func(a string) string { return bent(t, a, "id", flipped(0)) }},
-		"another id inside":  {answer: func(a string) string { return bent(t, bent(t, a, "id", flipped(0)), "rawId", flipped(0)) }},
-		"nothing":            {answer: func(string) string { return "" }},
+		"id is not rawId":   {answer: func(a string) string { return bent(t, a, "id", flipped(0)) }},
+		"another id inside": {answer: func(a string) string { return bent(t, bent(t, a, "id", flipped(0)), "rawId", flipped(0)) }},
+		"nothing":           {answer: func(string) string { return "" }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -357,6 +361,46 @@ func TestParty(t *testing.T) {
 		got, ok := test.settings.Party(test.origin, "x")
 		if got.Domain != test.want || ok != (test.want != "") {
 			t.Errorf("%s: %q %v, want %q", test.origin, got.Domain, ok, test.want)
+		}
+	}
+}
+
+// Keys with which it would cost much to verify are refused, and those of other kinds.
+func TestCheckKey(t *testing.T) {
+	t.Parallel()
+	rsa := func(modulus int, exponent ...byte) map[int]any {
+		return map[int]any{1: 3, 3: -257, -1: bytes.Repeat([]byte{0xf1}, modulus), -2: exponent}
+	}
+	ec, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	point, err := ec.PublicKey.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		key  map[int]any
+		good bool
+	}{
+		"P-256":            {map[int]any{1: 2, 3: -7, -1: 1, -2: point[1:33], -3: point[33:]}, true},
+		"no point":         {map[int]any{1: 2, 3: -7, -1: 1, -2: make([]byte, 32), -3: make([]byte, 32)}, false},
+		"Ed25519":          {map[int]any{1: 1, 3: -8, -1: 6, -2: make([]byte, 32)}, true},
+		"RSA 2048":         {rsa(256, 1, 0, 1), true},
+		"RSA 4096":         {rsa(512, 1, 0, 1), true},
+		"RSA 1024":         {rsa(128, 1, 0, 1), false},
+		"RSA, huge":        {rsa(20_000, 1, 0, 1), false},
+		"a large exponent": {rsa(256, 0x7f, 0xff, 0xff, 0xff), false},
+		"a huge exponent":  {rsa(256, bytes.Repeat([]byte{0xff}, 256)...), false},
+		"no exponent":      {rsa(256), false},
+		"no kind":          {map[int]any{3: -7}, false},
+	} {
+		key, err := cbor.Marshal(test.key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := checkKey(key); (err == nil) != test.good {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

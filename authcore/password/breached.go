@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"strings"
@@ -29,14 +30,19 @@ func OpenBreached(dir string) (*Breached, error) {
 		return nil, err
 	}
 	defer entries.Close()
-	names, err := entries.Readdirnames(1000)
-	for _, name := range names {
-		if name = strings.TrimSuffix(name, ".txt"); len(name) == prefixLength && strings.Trim(strings.ToUpper(name), "0123456789ABCDEF") == "" {
-			return b, nil
+	for {
+		names, err := entries.Readdirnames(1000)
+		for _, name := range names {
+			if name = strings.TrimSuffix(name, ".txt"); len(name) == prefixLength && strings.Trim(strings.ToUpper(name), "0123456789ABCDEF") == "" {
+				return b, nil
+			}
 		}
-	}
-	if err != nil && len(names) > 0 {
-		return nil, err
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
 	return nil, fmt.Errorf("no file in %s is named by five hex digits, as 0018A.txt", dir)
 }

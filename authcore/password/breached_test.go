@@ -19,6 +19,13 @@ func TestBreached(t *testing.T) {
 	if _, err := OpenBreached(filepath.Join(dir, "none")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no folder: %v", err)
 	}
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenBreached(file); err == nil || strings.Contains(err.Error(), "five hex digits") {
+		t.Errorf("no folder, but a file: %v", err)
+	}
 	write := func(name, text string) {
 		t.Helper()
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {

@@ -22,7 +22,7 @@ const (
 
 // Rules say which passwords may be set. There are none about kinds of
 // characters: they make passwords harder to remember, not to guess (NIST SP
-// 800-63B, section 3.1.1.2). A field of 0 or less means its default.
+// 800-63B-4, section 3.1.1.2). A field of 0 or less means its default.
 type Rules struct {
 	// MinLength counts characters (runes, after NFC), where the password is all that is
 	// asked for; MinWithFactor where a second factor is too.
@@ -39,7 +39,9 @@ var DefaultRules = Rules{MinLength: 15, MinWithFactor: 8, MaxBytes: 1024}
 
 // WithFactor are the rules for somebody who is asked for a second factor too.
 func (r Rules) WithFactor() Rules {
-	r.MinLength = r.MinWithFactor
+	if r.MinLength = r.MinWithFactor; r.MinLength <= 0 {
+		r.MinLength = DefaultRules.MinWithFactor
+	}
 	return r
 }
 
@@ -57,9 +59,9 @@ func (e *WeakError) Error() string { return e.Code + ": " + e.Message }
 // Check returns nil when pw may be set, else a *[WeakError]; or the error of reading
 // Breached. The context words
 // are what an attacker would try first: the username, the email address (its
-// part before the @ counts too), the name of the site. A password equal to one
-// of them, or to one of the most common passwords, is refused whatever the
-// case of its letters.
+// part before the @ counts too), the name of the site. A password that is little
+// more than those, one of the most common passwords, or one that is made of too little,
+// is refused whatever the case of its letters.
 func (r Rules) Check(pw string, context ...string) error {
 	minLength, maxBytes := r.MinLength, r.MaxBytes
 	if minLength <= 0 {
@@ -76,13 +78,10 @@ func (r Rules) Check(pw string, context ...string) error {
 		return &WeakError{CodeTooShort, fmt.Sprintf("Use at least %d characters.", minLength)}
 	}
 	folded := fold(pw)
-	for _, word := range context {
-		local, _, _ := strings.Cut(word, "@")
-		if folded == fold(word) || folded == fold(local) {
-			return &WeakError{CodePersonal, "Use something other than your name, your email address or the name of this site."}
-		}
+	if isPersonal(folded, context) {
+		return &WeakError{CodePersonal, "Use something other than your name, your email address or the name of this site."}
 	}
-	if _, found := common()[folded]; found {
+	if isCommon(folded) || guessable(folded) {
 		return &WeakError{CodeCommon, "This password is one of the first that an attacker tries. Use another."}
 	}
 	if r.Breached != nil {

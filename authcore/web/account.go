@@ -31,6 +31,7 @@ type accountData struct {
 	Sessions              []sessionView
 	Tokens                tokensData
 	MayDelete             bool
+	DeleteDays            int // that there are to bring it back
 	passwordRules
 	Form string // the form that View.Error is about
 }
@@ -113,6 +114,7 @@ func (h *Handler) showAccount(w http.ResponseWriter, r *http.Request, p Place, l
 	}
 	d.CanVerify = h.Accounts.Mail != nil && (d.Pending != "" || u.Email != "" && !u.EmailVerified)
 	d.PasswordOff, d.MayDelete = h.Accounts.PasswordOff, !h.Accounts.KeepAccounts
+	d.DeleteDays = int(h.Accounts.DeleteAfter.Hours() / 24)
 	d.Username, d.EmailVerified, d.Groups = u.Username, u.EmailVerified, u.Groups
 	if d.Form != "profile" {
 		d.Name, d.Email = u.Name, u.Email

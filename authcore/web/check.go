@@ -117,7 +117,7 @@ var (
 
 // ProofOf says how a session was proven (RFC 8176).
 func ProofOf(s *authcore.Session, now time.Time) access.Proof {
-	return access.Proof{Age: now.Sub(s.AuthTime), SecondFactor: slices.Contains(s.AMR, "mfa"), Provider: s.Provider, Token: s.Access != nil}
+	return access.Proof{Age: now.Sub(s.AuthTime), SecondFactor: slices.Contains(s.AMR, "mfa"), Remembered: authcore.OnTrustedDevice(s.AMR), Provider: s.Provider, Token: s.Access != nil}
 }
 
 // session finds the session of a token on a host; nil where there is none. A

@@ -22,6 +22,7 @@ type confirmData struct {
 	HasPassword  bool   // and it is asked for
 	AskCode      bool   // of the second factor
 	Enrol        string // where to set one up, where one is asked for and there is none
+	For          string // what a passkey is asked for, as forms carry it along
 	EnrolPasskey string // where to set up a passkey then
 	Providers    []providerButton
 }
@@ -68,12 +69,15 @@ func (h *Handler) confirmPage(w http.ResponseWriter, r *http.Request, p Place) e
 // proofEnough tells whether a session was proven as a flow that asks for a proof wants it.
 func (h *Handler) proofEnough(f flow, live *authcore.Live) bool {
 	proof := ProofOf(&live.Session, h.Accounts.Now())
-	return (f.Within > 0 || f.Factor) && (f.Within == 0 || proof.Age < time.Duration(f.Within)*time.Second) && (!f.Factor || proof.SecondFactor)
+	return (f.Within > 0 || f.Factor) && (f.Within == 0 || proof.Age < time.Duration(f.Within)*time.Second) && (!f.Factor || proof.SecondFactor && (f.Within == 0 || !proof.Remembered))
 }
 
 // confirmData gathers the ways in which a user can prove who they are.
 func (h *Handler) confirmData(w http.ResponseWriter, r *http.Request, p Place, live *authcore.Live, form url.Values) (confirmData, error) {
 	d := confirmData{way: h.wayOf(p, form)}
+	if form.Get("for") == string(toChange) {
+		d.For = string(toChange)
+	}
 	f, _, _ := h.openFlow(form.Get("flow"))
 	factors, err := h.Accounts.Factors(r.Context(), live.Session.UserID)
 	if err != nil {
@@ -129,6 +133,10 @@ func (h *Handler) confirm(w http.ResponseWriter, r *http.Request, p Place) error
 		if err := h.Accounts.ProveByPasskey(r.Context(), actorOf(live, p), live.Session.AMR, h.verifyPasskey(r, p, live.Session.UserID)); err != nil {
 			return h.confirmFailed(w, r, p, live, err)
 		}
+		if r.PostForm.Get("for") == string(toChange) {
+			done(w, r, Prefix+"account?proof="+h.sealProof(live, byPasskey), nil)
+			return nil
+		}
 		return h.confirmed(w, r, p)
 	}
 	factors, err := h.Accounts.Factors(r.Context(), live.Session.UserID)
@@ -150,11 +158,9 @@ func (h *Handler) confirmed(w http.ResponseWriter, r *http.Request, p Place) err
 	if err != nil {
 		return err
 	}
-	to := Prefix + "account?proof=" + h.sealProof(live, byPasskey)
-	if r.PostForm.Get("for") != string(toChange) {
-		if to, err = h.after(r, p, live); err != nil {
-			return err
-		}
+	to, err := h.after(r, p, live)
+	if err != nil {
+		return err
 	}
 	done(w, r, to, nil)
 	return nil
@@ -218,6 +224,13 @@ func (h *Handler) justByPasskey(live *authcore.Live, proof string) bool {
 // session is young enough, or by a proof at a provider, or by the password. Where
 // always is set, one who has a password has to give it.
 func (h *Handler) proven(r *http.Request, p Place, live *authcore.Live, always bool) error {
+	if live.User().FactorRequired && !ProofOf(&live.Session, h.Accounts.Now()).SecondFactor {
+		if f, err := h.Accounts.Factors(r.Context(), live.Session.UserID); err != nil {
+			return err
+		} else if f.Has() { // else the first one has to be set up
+			return errFactorFirst
+		}
+	}
 	if h.fresh(p, live) && !always {
 		return nil
 	}

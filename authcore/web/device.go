@@ -2,6 +2,7 @@ package web
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
 )
@@ -21,19 +22,34 @@ func (h *Handler) remember(w http.ResponseWriter, r *http.Request, p Place, proo
 	setCookie(w, p, deviceCookie, h.Devices.Seal(h.device(r, p).With(proof).Bytes()), authcore.DeviceLife)
 }
 
-// trustMark is what a browser keeps that is not asked for second factors.
-func trustMark(r *http.Request, p Place) authcore.Secret {
-	return authcore.Secret(readCookie(r.Header, cookieName(trustCookie, p.Secure)))
+// maxTrusts is how many people may have one browser not ask them; who wanted it last stays.
+const maxTrusts = 5
+
+// trustMarks are what a browser keeps that is not asked for second factors: one mark for
+// each of its people, the newest first.
+func trustMarks(r *http.Request, p Place) (marks []authcore.Secret) {
+	for mark := range strings.SplitSeq(readCookie(r.Header, cookieName(trustCookie, p.Secure)), ".") {
+		if len(marks) < maxTrusts && authcore.PlausibleToken(mark) {
+			marks = append(marks, authcore.Secret(mark))
+		}
+	}
+	return marks
 }
 
 // trust has the browser not asked for the second factor of the user of a new session.
 // That it is asked all the same is no failure of the sign-in.
 func (h *Handler) trust(w http.ResponseWriter, r *http.Request, p Place, s authcore.Session) {
 	by := authcore.Actor{Kind: authcore.ActorUser, User: s.UserID, Session: s.ID, Client: p.Client}
-	mark, err := h.Accounts.TrustDevice(r.Context(), by, trustMark(r, p))
+	mark, err := h.Accounts.TrustDevice(r.Context(), by)
 	if err != nil {
 		h.Log.Error("a device cannot be trusted", "error", err)
-	} else if mark != "" {
-		setCookie(w, p, trustCookie, mark.Reveal(), h.Accounts.TrustFor)
 	}
+	if err != nil || mark == "" {
+		return
+	}
+	value := mark.Reveal()
+	for _, other := range trustMarks(r, p)[:min(len(trustMarks(r, p)), maxTrusts-1)] {
+		value += "." + other.Reveal()
+	}
+	setCookie(w, p, trustCookie, value, h.Accounts.TrustFor)
 }

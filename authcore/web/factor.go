@@ -33,11 +33,14 @@ type factorData struct {
 // askFactor asks for the second factor of a sign-in whose first proof was good. form
 // carries the way along.
 func (h *Handler) askFactor(w http.ResponseWriter, r *http.Request, p Place, form url.Values, a authcore.Awaited) error {
-	if mark := trustMark(r, p); mark != "" {
-		token, session, err := h.Accounts.FinishOnDevice(r.Context(), authcore.Anonymous(p.Client), a, mark)
+	if marks := trustMarks(r, p); len(marks) > 0 {
+		token, session, err := h.Accounts.FinishOnDevice(r.Context(), authcore.Anonymous(p.Client), a, marks)
 		if err == nil {
 			r.PostForm = form
 			return h.enter(w, r, p, token, session)
+		}
+		if errors.Is(err, authcore.ErrLoginFailed) { // the first proof is not good any more
+			return h.loginFailed(w, r, p, err)
 		}
 		if !errors.Is(err, authcore.ErrFactorWrong) {
 			return err
@@ -229,6 +232,10 @@ func (h *Handler) enrol(w http.ResponseWriter, r *http.Request, p Place) error {
 		codes, err = h.Accounts.EnrolTOTP(r.Context(), actorOf(live, p), live.Session.AMR, secret, r.PostForm.Get("code"), r.PostForm.Get("old_code"), h.justByPasskey(live, r.PostForm.Get("proof")))
 	}
 	if err == nil {
+		// This browser has shown the factor. That it cannot be remembered now is no failure.
+		if proof, err := h.Accounts.NewProof(r.Context(), live.Session.UserID); err == nil {
+			h.remember(w, r, p, proof)
+		}
 		return h.showCodes(w, r, p, live, codes)
 	}
 	prob := describe(err, p.Client.RequestID)
@@ -284,6 +291,15 @@ func (h *Handler) checkFactor(r *http.Request, live *authcore.Live, actor authco
 		return nil
 	}
 	return h.Accounts.CheckFactor(r.Context(), actor, strings.TrimSpace(r.PostForm.Get("code")))
+}
+
+// checkApp takes a code of the app, where there is one, for what would do in its place.
+func (h *Handler) checkApp(r *http.Request, live *authcore.Live, actor authcore.Actor) error {
+	factors, err := h.Accounts.Factors(r.Context(), actor.User)
+	if err != nil || factors.TOTP == nil {
+		return err
+	}
+	return h.checkFactor(r, live, actor)
 }
 
 // distrust takes a trusted device away.

@@ -38,7 +38,6 @@ func (h *Handler) mailPage(w http.ResponseWriter, r *http.Request, p Place) erro
 	if sealed := q.Get("asked"); sealed != "" {
 		a, err := h.openAsked(r, p, sealed)
 		if err != nil {
-			d.way = h.wayOf(p, q)
 			return h.show(w, r, p, http.StatusOK, "mail", View{Notice: loginNotices["again"], Data: d})
 		}
 		d.Asked, d.Email = sealed, a.Email
@@ -61,8 +60,8 @@ func (h *Handler) mailAsk(w http.ResponseWriter, r *http.Request, p Place) error
 	email, on := r.PostForm.Get("email"), h.wayOf(p, r.PostForm)
 	a := mailAsked{Email: email, Browser: browserHash(h.flowCookie(w, r, p))}
 	var err error
-	if a.Ask, err = h.Accounts.AskMailSignIn(r.Context(), authcore.Anonymous(p.Client), email, a.Browser, on.query().Encode()); err != nil {
-		return h.mailFailed(w, r, p, "mail", mailData{way: on, Email: email}, err)
+	if a.Ask, err = h.Accounts.AskMailSignIn(r.Context(), authcore.Anonymous(p.Client), h.device(r, p), email, a.Browser, on.query().Encode()); err != nil {
+		return h.mailFailed(w, r, p, mailData{way: on, Email: email}, err)
 	}
 	text, err := json.Marshal(a)
 	if err != nil {
@@ -80,12 +79,12 @@ func (h *Handler) mailCode(w http.ResponseWriter, r *http.Request, p Place) erro
 	a, err := h.openAsked(r, p, sealed)
 	if err == nil {
 		var ok bool
-		in := authcore.MailProof{Ask: a.Ask, Typed: r.PostForm.Get("code"), Email: a.Email, Browser: a.Browser, Host: p.Host}
+		in := authcore.MailProof{Ask: a.Ask, Typed: r.PostForm.Get("code"), Email: a.Email, Browser: a.Browser, Host: p.Host, Device: h.device(r, p)}
 		if ok, err = h.mailEnters(w, r, p, in); ok {
 			return err
 		}
 	}
-	return h.mailFailed(w, r, p, "mail", mailData{way: h.wayOf(p, r.PostForm), Asked: sealed, Email: a.Email}, err)
+	return h.mailFailed(w, r, p, mailData{way: h.wayOf(p, r.PostForm), Asked: sealed, Email: a.Email}, err)
 }
 
 // mailEnters signs in by mail. It is not ok where there is something to say on the page
@@ -119,20 +118,17 @@ func (h *Handler) mailLinkPage(w http.ResponseWriter, r *http.Request, p Place) 
 
 // mailLink takes the link.
 func (h *Handler) mailLink(w http.ResponseWriter, r *http.Request, p Place) error {
-	ok, err := h.mailEnters(w, r, p, authcore.MailProof{Link: secret(r, "token"), Browser: browserHash(FlowToken(r.Header, p.Secure)), Host: p.Host})
-	if ok || err != nil {
-		return err
-	}
-	return authcore.ErrCodeInvalid
+	_, err := h.mailEnters(w, r, p, authcore.MailProof{Link: secret(r, "token"), Browser: browserHash(FlowToken(r.Header, p.Secure)), Host: p.Host})
+	return err
 }
 
 // mailFailed shows a form again, or JSON.
-func (h *Handler) mailFailed(w http.ResponseWriter, r *http.Request, p Place, page string, d mailData, err error) error {
+func (h *Handler) mailFailed(w http.ResponseWriter, r *http.Request, p Place, d mailData, err error) error {
 	prob := describe(err, p.Client.RequestID)
 	if wantsJSON(r) || prob.Status >= http.StatusInternalServerError || prob.Status == http.StatusForbidden {
 		return err
 	}
 	prob.headers(w.Header())
 	d.RetryAfter = prob.retryAfter
-	return h.show(w, r, p, prob.Status, page, View{Error: errorView(prob), Data: d})
+	return h.show(w, r, p, prob.Status, "mail", View{Error: errorView(prob), Data: d})
 }

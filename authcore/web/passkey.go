@@ -20,8 +20,9 @@ type ceremony struct {
 
 // What a ceremony is for.
 const (
-	toCreate = "create"
-	toProve  = "prove"
+	toCreate   = "create"
+	toRegister = "register" // a new passkey, of somebody who has no account yet
+	toProve    = "prove"
 )
 
 // ceremonyLife is how long somebody may take: sign-in pages stay open for a while.
@@ -61,7 +62,7 @@ func (h *Handler) askPasskey(w http.ResponseWriter, r *http.Request, p Place, us
 		}
 	}
 	options, c, err := party.Ask(user, has)
-	if errors.Is(err, authcore.ErrPasskeyUnknown) {
+	if errors.Is(err, authcore.ErrPasskeyWrong) {
 		return passkeyForm{}, nil
 	}
 	if err != nil {
@@ -71,7 +72,7 @@ func (h *Handler) askPasskey(w http.ResponseWriter, r *http.Request, p Place, us
 }
 
 // newPasskey asks for a new passkey of a user.
-func (h *Handler) newPasskey(w http.ResponseWriter, r *http.Request, p Place, user authcore.User) (passkeyForm, error) {
+func (h *Handler) newPasskey(w http.ResponseWriter, r *http.Request, p Place, what string, user authcore.User) (passkeyForm, error) {
 	party, ok := h.party(p)
 	if !ok {
 		return passkeyForm{}, nil
@@ -84,17 +85,17 @@ func (h *Handler) newPasskey(w http.ResponseWriter, r *http.Request, p Place, us
 	if err != nil {
 		return passkeyForm{}, err
 	}
-	return h.sealCeremony(w, r, p, toCreate, options, c)
+	return h.sealCeremony(w, r, p, what, options, c)
 }
 
 // firstPasskey asks for the passkey of somebody who has no account yet. Who tries again
 // makes it for the same id, so that the authenticator replaces it.
 func (h *Handler) firstPasskey(w http.ResponseWriter, r *http.Request, p Place) (passkeyForm, error) {
 	user := authcore.User{ID: authcore.NewUserID(), Username: "?"} // the page fills in the name
-	if c, err := h.openCeremony(r, p, toCreate); err == nil {
+	if c, err := h.openCeremony(r, p, toRegister); err == nil {
 		user.ID = c.User
 	}
-	return h.newPasskey(w, r, p, user)
+	return h.newPasskey(w, r, p, toRegister, user)
 }
 
 // openCeremony gives the ceremony that a form is of, or ErrPasskeyOld.
@@ -128,13 +129,14 @@ func (h *Handler) verifyPasskey(r *http.Request, p Place, user authcore.UserID) 
 	}
 }
 
-// createdPasskey checks the new passkey in a form, of the user whom user returns true for.
-func (h *Handler) createdPasskey(r *http.Request, p Place) (k authcore.Passkey, once authcore.Code, err error) {
+// createdPasskey checks the new passkey in a form. Whose it is, the caller checks:
+// ErrPasskeysOff, ErrPasskeyOld, ErrPasskeyRefused.
+func (h *Handler) createdPasskey(r *http.Request, p Place, what string) (k authcore.Passkey, once authcore.Code, err error) {
 	party, ok := h.party(p)
 	if !ok {
 		return k, once, authcore.ErrPasskeysOff
 	}
-	c, err := h.openCeremony(r, p, toCreate)
+	c, err := h.openCeremony(r, p, what)
 	if err != nil {
 		return k, once, err
 	}
@@ -210,6 +212,8 @@ type addPasskeyData struct {
 	way
 	passkeyForm
 	Name        string
+	AskCode     bool        // of the app that there is
+	Ask         passkeyForm // to confirm with a passkey that there is
 	Fresh       bool
 	HasPassword bool
 	Confirm     []providerButton
@@ -239,7 +243,7 @@ func (h *Handler) showAddPasskey(w http.ResponseWriter, r *http.Request, p Place
 		d.Name = authcore.AgentName(p.Client.Agent)
 	}
 	var err error
-	if d.passkeyForm, err = h.newPasskey(w, r, p, *live.User()); err != nil {
+	if d.passkeyForm, err = h.newPasskey(w, r, p, toCreate, *live.User()); err != nil {
 		return err
 	}
 	if d.Passkey == nil {
@@ -252,7 +256,14 @@ func (h *Handler) showAddPasskey(w http.ResponseWriter, r *http.Request, p Place
 	if d.HasPassword, err = h.Accounts.HasPassword(r.Context(), live.Session.UserID); err != nil {
 		return err
 	}
-	d.Confirm = providers.Confirm
+	factors, err := h.Accounts.Factors(r.Context(), live.Session.UserID)
+	if err != nil {
+		return err
+	}
+	d.Confirm, d.AskCode = providers.Confirm, factors.TOTP != nil && !h.justByPasskey(live, d.Proof)
+	if d.Ask, err = h.askPasskey(w, r, p, live.Session.UserID); err != nil {
+		return err
+	}
 	d.Fresh = h.fresh(p, live) || h.proofHolds(live, d.Proof)
 	return h.show(w, r, p, status, "passkey", View{User: userView(live), Error: e, Data: d})
 }
@@ -266,7 +277,10 @@ func (h *Handler) addPasskey(w http.ResponseWriter, r *http.Request, p Place) er
 	if err = h.proven(r, p, live, false); err == nil {
 		var k authcore.Passkey
 		var once authcore.Code
-		if k, once, err = h.createdPasskey(r, p); err == nil {
+		if k, once, err = h.createdPasskey(r, p, toCreate); err == nil {
+			err = h.checkApp(r, live, actorOf(live, p))
+		}
+		if err == nil {
 			err = h.Accounts.AddPasskey(r.Context(), actorOf(live, p), k, r.PostForm.Get("name"), once)
 		}
 	}
@@ -307,6 +321,13 @@ func (h *Handler) removePassword(w http.ResponseWriter, r *http.Request, p Place
 			return err
 		}
 		if !h.justByPasskey(live, r.PostForm.Get("proof")) {
+			return authcore.ErrPasskeyFirst
+		}
+		var here passkeysData
+		if err := h.addPasskeys(r, p, live, &here); err != nil {
+			return err
+		}
+		if !here.Here {
 			return authcore.ErrPasskeyFirst
 		}
 		return h.Accounts.RemovePassword(r.Context(), actor)

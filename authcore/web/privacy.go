@@ -1,6 +1,7 @@
 package web
 
 import (
+	"encoding/json"
 	"net/http"
 	"strings"
 	"time"
@@ -78,7 +79,11 @@ type exportedSession struct {
 
 type exportedToken struct {
 	Name      string    `json:"name"`
+	Hosts     []string  `json:"hosts"`
+	Paths     []string  `json:"paths"`
+	Scopes    []string  `json:"scopes"`
 	CreatedAt time.Time `json:"created_at"`
+	UsedAt    time.Time `json:"last_used_at,omitzero"`
 	ExpiresAt time.Time `json:"expires_at"`
 }
 
@@ -116,7 +121,7 @@ func exportOf(now time.Time, e authcore.Export) exported {
 		out.Sessions = append(out.Sessions, exportedSession{s.ID, s.Host, s.AMR, s.Address, s.Agent, s.CreatedAt, s.LastSeen, s.ExpiresAt})
 	}
 	for _, t := range e.Tokens {
-		out.Tokens = append(out.Tokens, exportedToken{t.Name, t.CreatedAt, t.ExpiresAt})
+		out.Tokens = append(out.Tokens, exportedToken{t.Name, t.Grant.Hosts, t.Grant.Paths, t.Grant.Scopes, t.CreatedAt, t.LastUsed, t.ExpiresAt})
 	}
 	for _, ev := range e.Events {
 		x := exportedEvent{ev.Time, ev.Action, ev.Outcome, ev.Target, ev.Details, "", ""}
@@ -134,7 +139,13 @@ func (h *Handler) exportData(w http.ResponseWriter, r *http.Request, p Place) er
 		e, err := h.Accounts.Export(r.Context(), actor)
 		return func() error {
 			w.Header().Set("Content-Disposition", `attachment; filename="account.json"`)
-			writeJSON(w, http.StatusOK, exportOf(h.Accounts.Now(), e))
+			text, err := json.MarshalIndent(exportOf(h.Accounts.Now(), e), "", "\t")
+			if err != nil {
+				return err
+			}
+			secureHeaders(w.Header())
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = w.Write(append(text, '\n')) // a lost client is all that can fail
 			return nil
 		}, err
 	})
@@ -153,14 +164,22 @@ func (h *Handler) deleteAccount(w http.ResponseWriter, r *http.Request, p Place)
 		if authcore.UsernameKey(strings.TrimSpace(r.PostForm.Get("confirm_username"))) != authcore.UsernameKey(live.User().Username) {
 			return nil, authcore.ErrNotConfirmed
 		}
+		if err := h.checkApp(r, live, actor); err != nil {
+			return nil, err
+		}
 		at, err := h.Accounts.DeleteUser(r.Context(), actor, actor.User, h.Accounts.DeleteAfter)
 		return func() error {
 			setCookie(w, p, sessionCookie, "", -1)
 			if isJSON(r) {
-				writeJSON(w, http.StatusOK, map[string]any{"delete_at": at})
+				body := map[string]any{}
+				if !at.IsZero() {
+					body["delete_at"] = at.UTC()
+				}
+				writeJSON(w, http.StatusOK, body)
 				return nil
 			}
-			d := keepData{Gone: true}
+			u := live.User()
+			d := keepData{Gone: true, Told: h.Accounts.Mail != nil && u.EmailVerified}
 			if !at.IsZero() {
 				d.Until = at.UTC().Format("2 January 2006")
 			}
@@ -173,6 +192,7 @@ func (h *Handler) deleteAccount(w http.ResponseWriter, r *http.Request, p Place)
 type keepData struct {
 	Gone            bool   // it is deleted, or will be
 	Until           string // when it will be
+	Told            bool   // by mail
 	Token, Username string // of a link that keeps it; empty when that is done
 }
 

@@ -35,16 +35,14 @@ func (h *Handler) rulesFor(r *http.Request, id authcore.UserID) (passwordRules, 
 }
 
 // newUser is what somebody typed to make an account, with the passkey where there is one.
-func (h *Handler) newUser(r *http.Request, p Place) (authcore.NewUser, error) {
+func (h *Handler) newUser(r *http.Request, p Place) authcore.NewUser {
 	form := r.PostForm
 	n := authcore.NewUser{Username: form.Get("username"), Email: form.Get("email"), Name: form.Get("name"),
 		Password: authcore.Secret(form.Get("password"))}
-	if !hasPasskey(r) {
-		return n, nil
+	if hasPasskey(r) {
+		n.Passkey = func() (authcore.Passkey, authcore.Code, error) { return h.createdPasskey(r, p, toRegister) }
 	}
-	k, once, err := h.createdPasskey(r, p)
-	n.Passkey, n.Once = &k, once
-	return n, err
+	return n
 }
 
 func (h *Handler) registerData(w http.ResponseWriter, r *http.Request, p Place, form url.Values) (registerData, error) {
@@ -93,11 +91,7 @@ func (h *Handler) registerPage(w http.ResponseWriter, r *http.Request, p Place) 
 
 // register makes an account and signs in.
 func (h *Handler) register(w http.ResponseWriter, r *http.Request, p Place) error {
-	n, err := h.newUser(r, p)
-	if err != nil {
-		return h.formFailed(w, r, p, "register", err)
-	}
-	token, session, err := h.Accounts.RegisterUser(r.Context(), authcore.Anonymous(p.Client), n, secret(r, "invite"), p.Host, p.Origin)
+	token, session, err := h.Accounts.RegisterUser(r.Context(), authcore.Anonymous(p.Client), h.newUser(r, p), secret(r, "invite"), p.Host, p.Origin)
 	if err != nil {
 		return h.formFailed(w, r, p, "register", err)
 	}
@@ -135,11 +129,7 @@ func (h *Handler) setupPage(w http.ResponseWriter, r *http.Request, p Place) err
 // setup makes the first owner and signs in. The way on leads to the app, where
 // there is just one.
 func (h *Handler) setup(w http.ResponseWriter, r *http.Request, p Place) error {
-	n, err := h.newUser(r, p)
-	if err != nil {
-		return h.formFailed(w, r, p, "setup", err)
-	}
-	token, session, err := h.Accounts.Setup(r.Context(), authcore.Anonymous(p.Client), secret(r, "token"), n, p.Host)
+	token, session, err := h.Accounts.Setup(r.Context(), authcore.Anonymous(p.Client), secret(r, "token"), h.newUser(r, p), p.Host)
 	if err != nil {
 		return h.formFailed(w, r, p, "setup", err)
 	}

@@ -82,10 +82,16 @@ func (h *Handler) createToken(w http.ResponseWriter, r *http.Request, p Place) e
 		if err != nil {
 			return nil, err
 		}
+		if live.User().FactorRequired && !ProofOf(&live.Session, h.Accounts.Now()).SecondFactor {
+			return nil, errFactorFirst // the token would do without for good
+		}
 		text, t, err := h.Accounts.CreateAccessToken(r.Context(), actor, actor.User, n)
 		return func() error { return made(text, t) }, err
 	})
 }
+
+var errFactorFirst = &authcore.Error{Kind: authcore.Forbidden, Code: "factor_first",
+	Message: "Your account needs a second factor for that: set one up, or sign in with it, and try again."}
 
 // newAccess reads the form of a new access token.
 func newAccess(form url.Values) (authcore.NewAccessToken, error) {

@@ -18,3 +18,5 @@ CREATE TABLE erased (
 	signature VARCHAR(64) NOT NULL,
 	erased_at BIGINT NOT NULL
 );
+CREATE INDEX events_actor_id ON events (actor_id, id);
+CREATE INDEX events_target ON events (target, id);

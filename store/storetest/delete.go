@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"errors"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
@@ -33,6 +34,9 @@ func deleteNow(w *world) {
 	w.is("again", w.deletes(u, time.Time{}), authcore.ErrUserNotFound)
 	w.passkeysOf("its passkeys", u)
 	w.has("its factors", u, 0, 0)
+	s, token := w.session(u)
+	w.is("the id again", w.db().CreatePasskeyUser(w.Context(), authcore.NewPasskeyUser{User: u, Passkey: w.passkey(u, "three"), Once: w.challenge(), Session: s, Token: token,
+		Created: w.event(authcore.UserCreate, ""), Began: w.event(authcore.UserLogin, "")}), authcore.ErrPasskeyOld)
 	again := w.add("alice", nil) // the name is free
 	w.is("another id", w.deletes(again, time.Time{}), nil)
 }
@@ -60,6 +64,11 @@ func deleteLater(w *world) {
 		return w.db().KeepUser(w.Context(), hash, of.ID, w.event(authcore.UserEnable, ""))
 	}
 	w.is("by another's link", keep(w.add("bob", nil)), authcore.ErrCodeInvalid)
+	ev := w.event(authcore.UserDelete, "")
+	ev.Time = at.Add(-time.Microsecond)
+	deleted, err := w.db().DeleteDue(w.Context(), u.ID, ev)
+	w.must(err)
+	w.same("deleted too early", false, deleted)
 	w.must(keep(u))
 	due("kept", at)
 	got, _ = w.read(u.ID)
@@ -68,6 +77,15 @@ func deleteLater(w *world) {
 	w.must(w.deletes(u, at))
 	w.must(w.db().SetStatus(w.Context(), u.ID, authcore.Active, w.event(authcore.UserEnable, "")))
 	due("enabled by an operator", at)
+	ev.Time = at
+	deleted, err = w.db().DeleteDue(w.Context(), u.ID, ev)
+	w.must(err)
+	w.same("deleted although brought back", false, deleted)
+	w.is("a link that keeps whom nobody deletes", keep(u), authcore.ErrCodeInvalid)
+	w.must(w.deletes(u, at))
+	deleted, err = w.db().DeleteDue(w.Context(), u.ID, ev)
+	w.must(err)
+	w.same("deleted in time", true, deleted)
 }
 
 func trustedDevices(w *world) {
@@ -79,8 +97,12 @@ func trustedDevices(w *world) {
 	d := authcore.TrustedDevice{ID: authcore.DeviceID(authcore.NewSessionID()), User: u.ID, Hash: hash, Agent: "Agent 😀", Address: "192.0.2.1", CreatedAt: w.now, UsedAt: w.now, ExpiresAt: w.now.Add(time.Hour)}
 	trust := func(d authcore.TrustedDevice) {
 		w.Helper()
-		w.must(w.db().TrustDevice(w.Context(), d, w.event(authcore.DeviceAdd, "")))
+		s, token := w.session(u)
+		s.AMR = []string{"pwd", "otp", "mfa"}
+		w.must(w.db().CreateSession(w.Context(), s, token, hashOf("old"), w.event(authcore.UserLogin, "")))
+		w.must(w.db().TrustDevice(w.Context(), d, s.Root, w.event(authcore.DeviceAdd, "")))
 	}
+	w.is("in a session that is over", w.db().TrustDevice(w.Context(), d, authcore.NewSessionID(), w.event(authcore.DeviceAdd, "")), authcore.ErrSessionNotFound)
 	trust(d)
 	begin := func(u authcore.User, after time.Duration) error {
 		s, token := w.session(u)
@@ -102,12 +124,13 @@ func trustedDevices(w *world) {
 	}
 	list("listed", w.now, d.ID)
 	list("expired", d.ExpiresAt)
-	w.is("taken away by another", w.db().DistrustDevice(w.Context(), d.ID, other.ID, w.event(authcore.DeviceRemove, "")), authcore.ErrDeviceNotFound)
-	d.ID = authcore.DeviceID(authcore.NewSessionID())
-	trust(d)
-	list("in place of the one before", w.now, d.ID)
-	w.must(w.db().DistrustDevice(w.Context(), d.ID, u.ID, w.event(authcore.DeviceRemove, "")))
+	w.is("taken away by another", w.db().DistrustDevice(w.Context(), d.ID, other.ID, "", w.event(authcore.DeviceRemove, "")), authcore.ErrDeviceNotFound)
+	begun, begunToken := w.session(u)
+	begun.AMR = []string{"pwd", "device", "mfa"}
+	w.must(w.db().CreateProvenSession(w.Context(), begun, begunToken, authcore.FirstProof{Since: since}, authcore.FactorUse{Device: &hash, At: w.now}, w.event(authcore.UserLogin, "")))
+	w.must(w.db().DistrustDevice(w.Context(), d.ID, u.ID, "", w.event(authcore.DeviceRemove, "")))
 	w.is("taken away", begin(u, 0), authcore.ErrFactorWrong)
+	w.alive("a session that began on it", false, begunToken)
 	for what, change := range map[string]func() error{
 		"another password": func() error {
 			return w.db().SetPassword(w.Context(), u.ID, hashOf("new"), "", w.event(authcore.PasswordChange, ""))
@@ -116,24 +139,40 @@ func trustedDevices(w *world) {
 			_, err := w.db().RevokeSessionsOf(w.Context(), u.ID, "", w.event(authcore.SessionRevoke, ""))
 			return err
 		},
+		"disabled": func() error {
+			err := w.db().SetStatus(w.Context(), u.ID, authcore.Disabled, w.event(authcore.UserDisable, ""))
+			return errors.Join(err, w.db().SetStatus(w.Context(), u.ID, authcore.Active, w.event(authcore.UserEnable, "")))
+		},
 	} {
-		d.ID = authcore.DeviceID(authcore.NewSessionID())
+		w.must(w.db().SetPassword(w.Context(), u.ID, hashOf("old"), "", w.event(authcore.PasswordChange, "")))
+		d.ID, d.Hash = authcore.DeviceID(authcore.NewSessionID()), authcore.HashToken(what)
 		trust(d)
 		w.must(change())
 		list(what, w.now)
 	}
 	w.must(w.db().SetPassword(w.Context(), u.ID, hashOf("old"), "", w.event(authcore.PasswordChange, "")))
+	d.ID, d.Hash = authcore.DeviceID(authcore.NewSessionID()), authcore.HashToken("last")
 	trust(d)
 	w.must(w.db().RemoveFactors(w.Context(), u.ID, "", w.event(authcore.FactorRemove, "")))
 	list("no second factor any more", w.now)
+}
+
+// stateOf is RecoveryState of a user as the database has it.
+func (w *world) stateOf(u authcore.User) string {
+	w.Helper()
+	since, err := w.db().ProofSince(w.Context(), u.ID)
+	w.must(err)
+	return authcore.RecoveryState(since, u.Email)
 }
 
 func disown(w *world) {
 	u, other := w.add("alice", nil), w.add("bob", nil)
 	_, token := w.signIn(u, nil)
 	_, theirs := w.signIn(other, nil)
+	kept, _, _ := w.addPasskey(u, "kept")
+	added, _, _ := w.addPasskey(u, "added")
 	_, hash := authcore.NewToken()
-	w.must(w.db().CreateCode(w.Context(), authcore.Code{Hash: hash, Purpose: authcore.PurposeDisown, User: u.ID, Data: authcore.EmailKey(u.Email), CreatedAt: w.now, ExpiresAt: w.now.Add(time.Hour)}, nil))
+	w.must(w.db().CreateCode(w.Context(), authcore.Code{Hash: hash, Purpose: authcore.PurposeDisown, User: u.ID, Data: w.stateOf(u) + "\npasskey " + string(added.ID), CreatedAt: w.now, ExpiresAt: w.now.Add(time.Hour)}, nil))
 	try := func(of authcore.User) error {
 		return w.db().Disown(w.Context(), hash, of.ID, w.event(authcore.SessionRevoke, ""))
 	}
@@ -141,8 +180,9 @@ func disown(w *world) {
 	w.must(try(u))
 	w.is("again", try(u), authcore.ErrCodeInvalid)
 	w.alive("the user's", false, token)
+	w.passkeysOf("without the one that was disowned", u, kept)
 	w.alive("another's", true, theirs)
 	_, hash = authcore.NewToken()
-	w.must(w.db().CreateCode(w.Context(), authcore.Code{Hash: hash, Purpose: authcore.PurposeDisown, User: u.ID, Data: "old@example.com", CreatedAt: w.now, ExpiresAt: w.now.Add(time.Hour)}, nil))
+	w.must(w.db().CreateCode(w.Context(), authcore.Code{Hash: hash, Purpose: authcore.PurposeDisown, User: u.ID, Data: "none old@example.com\n", CreatedAt: w.now, ExpiresAt: w.now.Add(time.Hour)}, nil))
 	w.is("sent to an address of before", try(u), authcore.ErrCodeInvalid)
 }

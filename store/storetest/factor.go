@@ -141,7 +141,7 @@ func provenSessions(w *world) {
 	w.is("an identity that is not there", err, authcore.ErrLoginFailed)
 	i := w.link(u, "a")
 	w.is("by a provider alone", w.db().SignInIdentity(w.Context(), w.arrival(u, i)), authcore.ErrFactorRequired)
-	_, err = w.db().ExpelIdentity(w.Context(), i.ID, i.Version, true, w.event(authcore.IdentityExpel, u.Username))
+	_, err = w.db().ExpelIdentity(w.Context(), i.ID, i.Version, authcore.Ways{Passwords: true, Passkeys: true}, w.event(authcore.IdentityExpel, u.Username))
 	w.must(err)
 	_, err = create(since, atStep(6), func(s *authcore.Session) { s.Identity = i.ID })
 	w.is("an identity that the provider does not vouch for any more", err, authcore.ErrLoginFailed)

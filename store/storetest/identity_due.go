@@ -81,7 +81,7 @@ func identitiesDue(w *world) {
 	}
 	due("some were renewed", "corp", hour, w.now, "", 100, left...)
 	for _, i := range left {
-		_, err := w.db().ExpelIdentity(w.Context(), i.ID, i.Version, true, w.event(authcore.IdentityExpel, ""))
+		_, err := w.db().ExpelIdentity(w.Context(), i.ID, i.Version, authcore.Ways{Passwords: true, Passkeys: true}, w.event(authcore.IdentityExpel, ""))
 		w.must(err)
 	}
 	due("the others were expelled", "corp", hour, w.now, "", 100)

@@ -86,7 +86,7 @@ func confirmIdentity(w *world) {
 func confirmRefused(w *world) {
 	u, other := w.add("alice", nil), w.add("bob", nil)
 	i, foreign, unlinked := w.link(u, "alice"), w.link(other, "bob"), w.link(u, "unlinked")
-	w.must(w.db().UnlinkIdentity(w.Context(), u.ID, unlinked.ID, "", true, w.event(authcore.IdentityUnlink, "")))
+	w.must(w.db().UnlinkIdentity(w.Context(), u.ID, unlinked.ID, "", authcore.Ways{Passwords: true, Passkeys: true}, w.event(authcore.IdentityUnlink, "")))
 	root, token := w.arrive(u, i, nil)
 	site, siteToken := w.child(root.ID, "app.example.com")
 	others, othersToken := w.arrive(other, foreign, nil)
@@ -134,7 +134,7 @@ func unlinkIdentity(w *world) {
 	_, byPassword := w.signIn(u, nil)
 	_, others := w.arrive(other, foreign, nil)
 	unlink := func(of authcore.User, id authcore.IdentityID, keep authcore.SessionID) error {
-		return w.db().UnlinkIdentity(w.Context(), of.ID, id, keep, true, w.event(authcore.IdentityUnlink, of.Username))
+		return w.db().UnlinkIdentity(w.Context(), of.ID, id, keep, authcore.Ways{Passwords: true, Passkeys: true}, w.event(authcore.IdentityUnlink, of.Username))
 	}
 	w.is("of another user", unlink(other, i.ID, ""), authcore.ErrIdentityNotFound)
 	w.is("unknown", unlink(u, authcore.NewIdentityID(), ""), authcore.ErrIdentityNotFound)
@@ -166,7 +166,7 @@ func unlinkKeeps(w *world) {
 	other, otherToken := w.arrive(u, second, nil)
 	unlink := func(id authcore.IdentityID, keep authcore.SessionID) {
 		w.Helper()
-		w.must(w.db().UnlinkIdentity(w.Context(), u.ID, id, keep, true, w.event(authcore.IdentityUnlink, "")))
+		w.must(w.db().UnlinkIdentity(w.Context(), u.ID, id, keep, authcore.Ways{Passwords: true, Passkeys: true}, w.event(authcore.IdentityUnlink, "")))
 	}
 	has := func(what string, token authcore.TokenHash, want authcore.Session) {
 		w.Helper()
@@ -204,7 +204,7 @@ func lastWayIn(w *world) {
 	_, token := w.arrive(bob, i, nil)
 	unlink := func(what string, i authcore.Identity, passwords bool, want error) {
 		w.Helper()
-		w.is(what, w.db().UnlinkIdentity(w.Context(), i.User, i.ID, "", passwords, w.event(authcore.IdentityUnlink, i.Subject)), want)
+		w.is(what, w.db().UnlinkIdentity(w.Context(), i.User, i.ID, "", authcore.Ways{Passwords: passwords, Passkeys: true}, w.event(authcore.IdentityUnlink, i.Subject)), want)
 	}
 	unlink("without a password", in.Identity, true, authcore.ErrLastWayIn)
 	unlink("without anything", in.Identity, false, authcore.ErrLastWayIn)

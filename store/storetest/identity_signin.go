@@ -236,7 +236,7 @@ func signInOnce(w *world) {
 func signInRefused(w *world) {
 	alice, bob, disabled := w.add("alice", nil), w.add("bob", nil), w.add("carol", nil)
 	i, unlinked, ofDisabled := w.link(alice, "alice", "given"), w.link(bob, "bob"), w.link(disabled, "carol")
-	w.must(w.db().UnlinkIdentity(w.Context(), bob.ID, unlinked.ID, "", true, w.event(authcore.IdentityUnlink, "bob")))
+	w.must(w.db().UnlinkIdentity(w.Context(), bob.ID, unlinked.ID, "", authcore.Ways{Passwords: true, Passkeys: true}, w.event(authcore.IdentityUnlink, "bob")))
 	w.must(w.db().SetStatus(w.Context(), disabled.ID, authcore.Disabled, w.event(authcore.UserDisable, "carol")))
 	foreign, taken := w.arrival(bob, i), w.arrival(bob, w.identity(bob, "alice", "taken"))
 	foreign.Identity.User, foreign.Identity.Groups, taken.Link = bob.ID, []string{"taken"}, true

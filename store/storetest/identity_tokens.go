@@ -87,7 +87,7 @@ func renewIdentity(w *world) {
 	renew("again", 1, false, nil)
 	w.arrive(u, i, nil)
 	renew("signed in meanwhile", 2, false, nil)
-	w.must(w.db().UnlinkIdentity(w.Context(), u.ID, i.ID, "", true, w.event(authcore.IdentityUnlink, "alice")))
+	w.must(w.db().UnlinkIdentity(w.Context(), u.ID, i.ID, "", authcore.Ways{Passwords: true, Passkeys: true}, w.event(authcore.IdentityUnlink, "alice")))
 	renew("unlinked meanwhile", 3, false, nil)
 	w.inGroups("unlinked meanwhile", u, "ops", "staff")
 	w.happened(append(gave(u, 3), "user.create alice", "user.create bob", "identity.link alice", "user.login alice", "identity.unlink alice")...)
@@ -167,7 +167,7 @@ func expelIdentity(w *world) {
 		w.Helper()
 		ev := w.event(authcore.IdentityExpel, what)
 		ev.Details = strings.Repeat("d", 512) // what a provider says may be long
-		n, err := w.db().ExpelIdentity(w.Context(), i.ID, version, true, ev)
+		n, err := w.db().ExpelIdentity(w.Context(), i.ID, version, authcore.Ways{Passwords: true, Passkeys: true}, ev)
 		w.must(err)
 		w.same(what, want, n)
 	}
@@ -188,7 +188,7 @@ func expelIdentity(w *world) {
 	w.same("told", true, strings.HasPrefix(details, "dddd") && strings.HasSuffix(details, "; 2 sessions ended"))
 	expel("again", 3, 0)
 	expel("nothing left", 4, 0)
-	_, err := w.db().ExpelIdentity(w.Context(), authcore.NewIdentityID(), 1, true, w.event(authcore.IdentityExpel, "unknown"))
+	_, err := w.db().ExpelIdentity(w.Context(), authcore.NewIdentityID(), 1, authcore.Ways{Passwords: true, Passkeys: true}, w.event(authcore.IdentityExpel, "unknown"))
 	w.is("unknown", err, authcore.ErrIdentityNotFound)
 	w.changed("user "+string(u.ID), "user "+string(u.ID), "user "+string(other.ID), "user "+string(u.ID), "user "+string(u.ID))
 	_, back := w.arrive(u, i, nil) // the provider vouches for them again
@@ -222,7 +222,7 @@ func expelTokens(w *world) {
 		token, hash := w.token(u, name, nil)
 		expel := func(version int64, sessions int) {
 			w.Helper()
-			n, err := w.db().ExpelIdentity(w.Context(), in.Identity.ID, version, test.passwords, w.event(authcore.IdentityExpel, name))
+			n, err := w.db().ExpelIdentity(w.Context(), in.Identity.ID, version, authcore.Ways{Passwords: test.passwords, Passkeys: true}, w.event(authcore.IdentityExpel, name))
 			w.must(err)
 			w.same(name, sessions, n)
 		}

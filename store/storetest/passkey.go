@@ -60,7 +60,7 @@ func passkeys(w *world) {
 	w.must(err)
 	w.same("found", p, found)
 	_, err = w.db().PasskeyByID(w.Context(), authcore.PasskeyIDOf([]byte("two")))
-	w.is("another", err, authcore.ErrPasskeyUnknown)
+	w.is("another", err, authcore.ErrPasskeyWrong)
 
 	add := func(p authcore.Passkey, root authcore.SessionID, once authcore.Code) error {
 		return w.db().AddPasskey(w.Context(), p, root, once, w.event(authcore.PasskeyAdd, ""))
@@ -92,7 +92,7 @@ func passkeys(w *world) {
 
 	_, elsewhere := w.signIn(u, nil)
 	remove := func(id authcore.PasskeyID, of authcore.User) error {
-		return w.db().RemovePasskey(w.Context(), id, of.ID, s.Root, true, w.event(authcore.PasskeyRemove, ""))
+		return w.db().RemovePasskey(w.Context(), id, of.ID, s.Root, authcore.Ways{Passwords: true, Passkeys: true}, w.event(authcore.PasskeyRemove, ""))
 	}
 	w.is("removed by another", remove(p.ID, other), authcore.ErrPasskeyNotFound)
 	w.must(remove(p.ID, u))
@@ -141,7 +141,7 @@ func passkeyUser(w *world) {
 	invite.Purpose = authcore.PurposeInvite
 	w.must(w.db().CreateCode(w.Context(), invite, nil))
 	n := authcore.NewPasskeyUser{User: u, Passkey: w.passkey(u, "one"), Once: w.challenge(), Invite: &invite.Hash, Session: s, Token: token,
-		Events: []authcore.Event{w.event(authcore.UserCreate, ""), w.event(authcore.UserLogin, "")}}
+		Created: w.event(authcore.UserCreate, ""), Began: w.event(authcore.UserLogin, "")}
 	w.must(w.db().CreatePasskeyUser(w.Context(), n))
 	w.alive("signed in", true, token)
 	w.passkeysOf("its passkey", u, n.Passkey)
@@ -154,7 +154,7 @@ func passkeyUser(w *world) {
 		u := w.user("bob")
 		s, token := w.session(u)
 		m := authcore.NewPasskeyUser{User: u, Passkey: w.passkey(u, "two"), Once: w.challenge(), Session: s, Token: token,
-			Events: []authcore.Event{w.event(authcore.UserCreate, ""), w.event(authcore.UserLogin, "")}}
+			Created: w.event(authcore.UserCreate, ""), Began: w.event(authcore.UserLogin, "")}
 		edit(&m)
 		w.is(what, w.db().CreatePasskeyUser(w.Context(), m), want)
 		w.alive(what, false, token)
@@ -187,7 +187,7 @@ func provePasskey(w *world) {
 	p.ID = authcore.PasskeyIDOf([]byte("gone"))
 	w.is("one that is gone", prove(s.Root, authcore.PasskeyUse{Passkey: p, Once: w.challenge()}), authcore.ErrPasskeyWrong)
 	p.ID = authcore.PasskeyIDOf([]byte("one"))
-	w.must(w.db().RemovePasskey(w.Context(), p.ID, u.ID, s.Root, true, w.event(authcore.PasskeyRemove, "")))
+	w.must(w.db().RemovePasskey(w.Context(), p.ID, u.ID, s.Root, authcore.Ways{Passwords: true, Passkeys: true}, w.event(authcore.PasskeyRemove, "")))
 	got, _, err = w.db().SessionByToken(w.Context(), token)
 	w.must(err)
 	w.same("without it", []string{"pwd"}, got.AMR)
@@ -226,13 +226,13 @@ func withoutPassword(w *world) {
 	_, hash := w.read(u.ID)
 	w.same("the password", "", string(hash))
 	w.is("again", drop(u, s.Root), authcore.ErrNoPassword)
-	w.is("then the passkey", w.db().RemovePasskey(w.Context(), p.ID, u.ID, s.Root, true, w.event(authcore.PasskeyRemove, "")), authcore.ErrLastWayIn)
+	w.is("then the passkey", w.db().RemovePasskey(w.Context(), p.ID, u.ID, s.Root, authcore.Ways{Passwords: true, Passkeys: true}, w.event(authcore.PasskeyRemove, "")), authcore.ErrLastWayIn)
 	w.passkeysOf("still there", u, p)
 	_, err := w.usePasskey(p, w.challenge())
 	w.must(err)
 	w.must(w.db().SetPassword(w.Context(), u.ID, hashOf("new"), s.Root, w.event(authcore.PasswordChange, "")))
-	w.is("where passwords are off", w.db().RemovePasskey(w.Context(), p.ID, u.ID, s.Root, false, w.event(authcore.PasskeyRemove, "")), authcore.ErrLastWayIn)
-	w.must(w.db().RemovePasskey(w.Context(), p.ID, u.ID, s.Root, true, w.event(authcore.PasskeyRemove, "")))
+	w.is("where passwords are off", w.db().RemovePasskey(w.Context(), p.ID, u.ID, s.Root, authcore.Ways{Passwords: false, Passkeys: true}, w.event(authcore.PasskeyRemove, "")), authcore.ErrLastWayIn)
+	w.must(w.db().RemovePasskey(w.Context(), p.ID, u.ID, s.Root, authcore.Ways{Passwords: true, Passkeys: true}, w.event(authcore.PasskeyRemove, "")))
 }
 
 // raceForChallenge: of many who show one answer at once, one gets in; and of many who

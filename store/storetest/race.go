@@ -426,7 +426,7 @@ func signInAndUnlink(w *world) {
 		for n, err := range w.atOnce(8, func(n int, db Store) error {
 			in := w.arrival(u, i)
 			if tokens[n] = in.Token; n == 3 {
-				return db.UnlinkIdentity(w.Context(), u.ID, i.ID, "", true, w.event(authcore.IdentityUnlink, ""))
+				return db.UnlinkIdentity(w.Context(), u.ID, i.ID, "", authcore.Ways{Passwords: true, Passkeys: true}, w.event(authcore.IdentityUnlink, ""))
 			}
 			return db.SignInIdentity(w.Context(), in)
 		}) {

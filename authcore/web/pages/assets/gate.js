@@ -73,6 +73,7 @@
 			send(form, await navigator.credentials.get({publicKey: optionsOf(form)}));
 		} catch (error) {
 			trouble(form, error);
+			if (form.hasAttribute('data-offer')) offer(form);
 		}
 	};
 
@@ -110,7 +111,6 @@
 
 	for (const form of document.querySelectorAll('form[data-passkey]')) {
 		form.hidden = false;
-		for (const part of form.querySelectorAll('[data-needs-passkey]')) part.hidden = false;
 		form.querySelector('[data-ask]').addEventListener('click', event => {
 			event.preventDefault();
 			(form.dataset.passkey === 'create' ? create : get)(form);
@@ -124,7 +124,7 @@
 // to guess, different characters more than repeated ones; what is common is for the
 // server to say.
 (() => {
-	const words = ['', 'Too short', 'Long enough', 'Good', 'Very good'];
+	const words = ['', 'Too short', 'Easy to guess', 'Good', 'Very good'];
 	for (const input of document.querySelectorAll('input[data-meter]')) {
 		const least = Number(input.dataset.meter);
 		const meter = document.createElement('div'), said = document.createElement('span');
@@ -133,9 +133,18 @@
 		said.setAttribute('role', 'status');
 		input.after(meter);
 		const show = () => {
-			const letters = Array.from(input.value.normalize('NFC')), kinds = new Set(letters).size;
+			const letters = Array.from(input.value.normalize('NFC').toLowerCase());
+			const pairs = new Set(); // of neighbours; a step along the alphabet or the digits is none
+			for (let i = 1; i < letters.length; i++) {
+				const step = letters[i].codePointAt(0) - letters[i - 1].codePointAt(0);
+				if (Math.abs(step) > 1) pairs.add(letters[i - 1] + letters[i]);
+			}
+			const own = ['username', 'email', 'name'].map(n => input.form.elements[n]).filter(e => e && e.value.length > 3)
+				.some(e => letters.join('').includes(e.value.toLowerCase()));
 			let level = 0;
-			if (letters.length > 0) level = letters.length < least ? 1 : kinds < 6 ? 2 : letters.length + kinds < least + 14 ? 3 : 4;
+			if (letters.length > 0) {
+				level = letters.length < least ? 1 : own || pairs.size < 8 ? 2 : pairs.size < least ? 3 : 4;
+			}
 			meter.dataset.level = level;
 			said.textContent = level === 1 ? `${words[1]}: ${least - letters.length} more` : words[level];
 		};

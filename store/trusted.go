@@ -10,12 +10,12 @@ import (
 var _ authcore.DeviceStore = (*DB)(nil)
 
 // TrustDevice implements authcore.DeviceStore.
-func (db *DB) TrustDevice(ctx context.Context, d authcore.TrustedDevice, ev authcore.Event) error {
+func (db *DB) TrustDevice(ctx context.Context, d authcore.TrustedDevice, root authcore.SessionID, ev authcore.Event) error {
 	return db.command(ctx, durable, func(tx *tx) error {
-		if err := db.lockUser(tx, d.User); err != nil {
+		if err := asSession(db.lockActive(tx, d.User)); err != nil {
 			return err
 		}
-		if _, err := tx.exec("DELETE FROM devices WHERE user_id = ? AND hash = ?", d.User, d.Hash.Hex()); err != nil {
+		if err := isRootOf(tx, root, d.User); err != nil {
 			return err
 		}
 		if _, err := tx.exec("INSERT INTO devices (id, user_id, hash, agent, address, created_at, used_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -37,8 +37,11 @@ func (db *DB) TrustedDevices(ctx context.Context, user authcore.UserID, now time
 }
 
 // DistrustDevice implements authcore.DeviceStore.
-func (db *DB) DistrustDevice(ctx context.Context, id authcore.DeviceID, user authcore.UserID, ev authcore.Event) error {
+func (db *DB) DistrustDevice(ctx context.Context, id authcore.DeviceID, user authcore.UserID, keep authcore.SessionID, ev authcore.Event) error {
 	return db.command(ctx, durable, func(tx *tx) error {
+		if err := db.lockUser(tx, user); err != nil {
+			return err
+		}
 		ok, err := affected(tx.exec("DELETE FROM devices WHERE id = ? AND user_id = ?", id, user))
 		if err != nil {
 			return err
@@ -46,7 +49,10 @@ func (db *DB) DistrustDevice(ctx context.Context, id authcore.DeviceID, user aut
 		if !ok {
 			return authcore.ErrDeviceNotFound
 		}
-		return insertEvents(tx, ev)
+		if _, _, err := endRoots(tx, keep, "user_id = ? AND amr LIKE ?", user, "%device%"); err != nil {
+			return err
+		}
+		return noteUser(tx, user, ev)
 	})
 }
 
