@@ -132,8 +132,8 @@ func TestL5_EndsCount(t *testing.T) {
 	s := house.get(t)
 	at := s.at("auth.example.com", "")
 	for i, test := range []struct{ right, wrong string }{
-		{strings.Repeat("long", 19) + "abcd", strings.Repeat("long", 19) + "abce"}, // 80 bytes
-		{strings.Repeat("y", 1023) + "1", strings.Repeat("y", 1023) + "2"},
+		{strings.Repeat("violet tea cups, ", 4)+"of all." + "abcd", strings.Repeat("violet tea cups, ", 4)+"of all." + "abce"}, // 80 bytes
+		{strings.Repeat("violet tea cup, ", 63)+"another 15 byte" + "1", strings.Repeat("violet tea cup, ", 63)+"another 15 byte" + "2"},
 		{"before\x00the zero byte", "before\x00another end"},
 		{"before\x00the zero byte", "before"},
 		{"ends with a space ", "ends with a space"},
@@ -142,7 +142,7 @@ func TestL5_EndsCount(t *testing.T) {
 		{"percent%00percent%41", "percent%00percentA"},
 		{"plus+plus+plus+plus", "plus plus plus plus"},
 		{"p\u00e4ssw\u00f6rter sind gut", "passworter sind gut"},
-		{strings.Repeat("\U0001F511", 20), strings.Repeat("\U0001F511", 19) + "\U0001F510"},
+		{"one \U0001F511, another \U0001F511, no \U0001F511", "one \U0001F511, another \U0001F511, no \U0001F510"},
 	} {
 		p := someone(fmt.Sprintf("ends%d", i))
 		p.Password = test.right

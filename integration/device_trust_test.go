@@ -121,7 +121,10 @@ func TestFactorRequired(t *testing.T) {
 	if said := s.must(t, "", "user", "require-factor", "hal"); !strings.Contains(said, "needs a second factor") {
 		t.Errorf("%q", said)
 	}
-	got := b.open(app)
+	if got := b.open(app); !strings.Contains(got.Request.URL.Path, "/.gate/login") { // sessions without one have ended
+		t.Errorf("a session of before: %s %s", got.Status, got.Request.URL)
+	}
+	got := b.arrive(app, hal)
 	if !strings.HasPrefix(got.Request.URL.String(), portal+"/.gate/confirm") || !strings.Contains(got.Body, "Set up an app") {
 		t.Fatalf("without one: %s %s\n%s", got.Status, got.Request.URL, got.Body)
 	}
