@@ -132,8 +132,8 @@ func TestL5_EndsCount(t *testing.T) {
 	s := house.get(t)
 	at := s.at("auth.example.com", "")
 	for i, test := range []struct{ right, wrong string }{
-		{strings.Repeat("violet tea cups, ", 4)+"of all." + "abcd", strings.Repeat("violet tea cups, ", 4)+"of all." + "abce"}, // 80 bytes
-		{strings.Repeat("violet tea cup, ", 63)+"another 15 byte" + "1", strings.Repeat("violet tea cup, ", 63)+"another 15 byte" + "2"},
+		{strings.Repeat("violet tea cups, ", 4) + "of all." + "abcd", strings.Repeat("violet tea cups, ", 4) + "of all." + "abce"}, // 80 bytes
+		{strings.Repeat("violet tea cup, ", 63) + "another 15 byte" + "1", strings.Repeat("violet tea cup, ", 63) + "another 15 byte" + "2"},
 		{"before\x00the zero byte", "before\x00another end"},
 		{"before\x00the zero byte", "before"},
 		{"ends with a space ", "ends with a space"},

@@ -26,7 +26,7 @@ func TestRulesCheck(t *testing.T) {
 		{"eight runes of three bytes", "花見月夜山川雪風", DefaultRules.WithFactor(), ""},
 		{"seven runes of three bytes", "花見月夜山川雪", DefaultRules.WithFactor(), CodeTooShort},
 		{"seven letters, decomposed", "e\u0301e\u0301e\u0301e\u0301e\u0301e\u0301e\u0301", DefaultRules.WithFactor(), CodeTooShort},
-		{"1024 bytes", strings.Repeat("violet tea cup, ", 63)+"another 16 bytes", DefaultRules.WithFactor(), ""},
+		{"1024 bytes", strings.Repeat("violet tea cup, ", 63) + "another 16 bytes", DefaultRules.WithFactor(), ""},
 		{"1025 bytes", strings.Repeat("x", 1025), DefaultRules.WithFactor(), CodeTooLong},
 		{"1 MB", strings.Repeat("x", 1<<20), DefaultRules.WithFactor(), CodeTooLong},
 		{"zero rules are the default, short", "grzdplq", Rules{}, CodeTooShort},
