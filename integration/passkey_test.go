@@ -454,7 +454,7 @@ func TestPasskeyAsSecondFactor(t *testing.T) {
 	must(t, json.Unmarshal([]byte(fresh.get(portal+"/.gate/whoami").Body), &who))
 	// Another passkey would do in the app's place, so that it takes a code of the app.
 	only := s.Client(t)
-	page, hidden = only.first(portal, sue)
+	_, hidden = only.first(portal, sue)
 	hidden.Set("code", codes[0])
 	if got := only.post(portal+"/.gate/factor", hidden); got.StatusCode != http.StatusSeeOther {
 		t.Fatalf("by a recovery code: %s", got.Status)

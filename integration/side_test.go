@@ -1,7 +1,6 @@
 package integration
 
 import (
-	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -51,8 +50,8 @@ func TestSideBySide(t *testing.T) {
 		for _, who := range []string{"known00", "unknown", "disable", "unprove"} {
 			d := took[who]
 			slices.Sort(d)
-			t.Log(fmt.Sprintf("%-16s %-8s %5d bytes  p10 %8s  p50 %8s  p90 %8s  p99 %8s", ask.what, who, sizes[who],
-				d[n/10].Round(time.Microsecond), d[n/2].Round(time.Microsecond), d[n*9/10].Round(time.Microsecond), d[n*99/100].Round(time.Microsecond)))
+			t.Logf("%-16s %-8s %5d bytes  p10 %8s  p50 %8s  p90 %8s  p99 %8s", ask.what, who, sizes[who],
+				d[n/10].Round(time.Microsecond), d[n/2].Round(time.Microsecond), d[n*9/10].Round(time.Microsecond), d[n*99/100].Round(time.Microsecond))
 			if sizes[who] != sizes["known00"] {
 				t.Errorf("%s, %s: %d bytes, for one that is known %d", ask.what, who, sizes[who], sizes["known00"])
 			}
