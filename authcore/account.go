@@ -132,6 +132,9 @@ func (a *Accounts) SetOwner(ctx context.Context, actor Actor, id UserID, owner b
 func (a *Accounts) FindUser(ctx context.Context, login string) (User, error) {
 	key, isEmail := LoginKey(login)
 	u, _, err := a.Store.UserByLogin(ctx, key, isEmail)
+	if err == nil {
+		u.Memberships, err = a.Store.Memberships(ctx, u.ID)
+	}
 	return u, err
 }
 

@@ -118,6 +118,7 @@ type Store interface {
 	PasskeyStore
 	DeviceStore
 	DeletionStore
+	OrganizationStore
 }
 
 // Recorder takes audit events that need no transaction of their own. It never

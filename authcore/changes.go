@@ -205,7 +205,7 @@ type Change struct {
 	ID      string
 	At      time.Time
 	Kind    ChangeKind
-	Subject string // id of the session root or user
+	Subject string // id of the session root, user or organization
 }
 
 // ChangeKind tells what Subject is.
@@ -216,4 +216,6 @@ const (
 	ChangeSession ChangeKind = "session"
 	ChangeUser    ChangeKind = "user"
 	ChangeAll     ChangeKind = "all" // of every session; there is no subject
+	// ChangeOrganization is of all members of an organization.
+	ChangeOrganization ChangeKind = "organization"
 )

@@ -323,6 +323,12 @@ func (s *Sessions) Apply(c Change) {
 		if user := s.users[UserID(c.Subject)]; user != nil {
 			user.stale.Store(true)
 		}
+	case ChangeOrganization:
+		for _, user := range s.users {
+			if slices.ContainsFunc(user.user.Memberships, func(m Membership) bool { return string(m.Organization) == c.Subject }) {
+				user.stale.Store(true)
+			}
+		}
 	case ChangeAll:
 		for _, root := range s.roots {
 			root.stale.Store(true)

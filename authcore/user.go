@@ -49,10 +49,11 @@ type User struct {
 	EmailVerified  bool   // somebody proved or vouched for the address
 	Name           string // to show; may be empty
 	Status         Status
-	Owner          bool      // platform owner
-	FactorRequired bool      // nothing opens without a second factor
-	DeleteAt       time.Time // when the account will be deleted; zero for never
-	Groups         []string  // sorted
+	Owner          bool         // platform owner
+	FactorRequired bool         // nothing opens without a second factor
+	DeleteAt       time.Time    // when the account will be deleted; zero for never
+	Groups         []string     // sorted
+	Memberships    []Membership // by slug; where a session is read, or FindUser was asked
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
 }

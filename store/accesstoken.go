@@ -10,9 +10,9 @@ import (
 
 const accessColumns = "t.id, t.user_id, t.name, t.hosts, t.paths, t.scopes, t.created_at, t.last_seen_at, t.expires_at"
 
-// accessByHash gives one row for each group of the user.
-const accessByHash = "SELECT " + accessColumns + ", " + userColumns + ", g.name FROM access_tokens t" +
-	" JOIN users u ON u.id = t.user_id LEFT JOIN user_groups g ON g.user_id = u.id WHERE t.token_hash = ? ORDER BY g.name"
+// accessByHash gives the rows of withPlaces.
+const accessByHash = "SELECT " + accessColumns + ", " + userColumns + ", " + placeColumns + " FROM access_tokens t" +
+	" JOIN users u ON u.id = t.user_id" + places + " WHERE t.token_hash = ? ORDER BY g.name, o.slug"
 
 // accessRow receives accessColumns.
 type accessRow struct {
@@ -47,7 +47,8 @@ func fields(text string) []string {
 func (db *DB) AccessTokenByHash(ctx context.Context, token authcore.TokenHash) (authcore.AccessToken, authcore.User, error) {
 	var r accessRow
 	var of userRow
-	groups, n, err := db.withGroups(ctx, accessByHash, token.Hex(), r.fields(of.fields()...))
+	var at placesOf
+	n, err := db.withPlaces(ctx, accessByHash, token.Hex(), r.fields(of.fields()...), &at)
 	if err != nil {
 		return authcore.AccessToken{}, authcore.User{}, err
 	}
@@ -55,7 +56,7 @@ func (db *DB) AccessTokenByHash(ctx context.Context, token authcore.TokenHash) (
 		return authcore.AccessToken{}, authcore.User{}, authcore.ErrNoSession
 	}
 	u := of.user()
-	u.Groups = groups
+	u.Groups, u.Memberships = at.groups, at.memberships
 	return r.token(), u, nil
 }
 

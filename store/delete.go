@@ -16,7 +16,7 @@ var _ authcore.DeletionStore = (*DB)(nil)
 var ofUser = []string{"DELETE FROM passwords WHERE user_id = ?", "DELETE FROM user_groups WHERE user_id = ?", "DELETE FROM totps WHERE user_id = ?",
 	"DELETE FROM recovery_codes WHERE user_id = ?", "DELETE FROM passkeys WHERE user_id = ?", "DELETE FROM devices WHERE user_id = ?",
 	"DELETE FROM sessions WHERE user_id = ?", "DELETE FROM access_tokens WHERE user_id = ?", "DELETE FROM codes WHERE user_id = ?",
-	"DELETE FROM identities WHERE user_id = ?", "DELETE FROM mails WHERE user_id = ?", "DELETE FROM users WHERE id = ?"}
+	"DELETE FROM identities WHERE user_id = ?", "DELETE FROM mails WHERE user_id = ?", "DELETE FROM members WHERE user_id = ?", "DELETE FROM users WHERE id = ?"}
 
 // DeleteUser implements authcore.DeletionStore.
 func (db *DB) DeleteUser(ctx context.Context, id authcore.UserID, at time.Time, ev authcore.Event, mail ...authcore.Post) error {
@@ -26,6 +26,13 @@ func (db *DB) DeleteUser(ctx context.Context, id authcore.UserID, at time.Time, 
 		}
 		if err := db.lockUser(tx, id); err != nil { // a sign-in waits here, or is seen
 			return err
+		}
+		n := 0
+		if err := tx.scan("SELECT count(*) FROM members m WHERE m.user_id = ? AND m.role = ? AND NOT EXISTS (SELECT 1 FROM members x WHERE x.organization_id = m.organization_id AND x.role = ? AND x.user_id <> m.user_id)",
+			[]any{id, authcore.RoleOwner, authcore.RoleOwner}, &n); err != nil {
+			return err
+		} else if n > 0 {
+			return authcore.ErrLastOrganizationOwner
 		}
 		if err := distrust(tx, id); err != nil {
 			return err

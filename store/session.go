@@ -16,10 +16,9 @@ import (
 // The last-seen time is the root's: children share it.
 const sessionColumns = "s.id, s.root_id, s.user_id, s.host, s.amr, s.auth_time, s.created_at, r.last_seen_at, s.expires_at, s.address, s.agent, s.identity_id, s.provider, s.provider_session"
 
-// sessionByToken gives one row for each group of the user.
-const sessionByToken = "SELECT " + sessionColumns + ", " + userColumns + ", g.name FROM sessions s" +
-	" JOIN sessions r ON r.id = s.root_id JOIN users u ON u.id = s.user_id" +
-	" LEFT JOIN user_groups g ON g.user_id = u.id WHERE s.token_hash = ? ORDER BY g.name"
+// sessionByToken gives the rows of withPlaces.
+const sessionByToken = "SELECT " + sessionColumns + ", " + userColumns + ", " + placeColumns + " FROM sessions s" +
+	" JOIN sessions r ON r.id = s.root_id JOIN users u ON u.id = s.user_id" + places + " WHERE s.token_hash = ? ORDER BY g.name, o.slug"
 
 // sessionRow receives sessionColumns.
 type sessionRow struct {
@@ -45,7 +44,8 @@ func (r *sessionRow) session() authcore.Session {
 func (db *DB) SessionByToken(ctx context.Context, token authcore.TokenHash) (authcore.Session, authcore.User, error) {
 	var r sessionRow
 	var of userRow
-	groups, n, err := db.withGroups(ctx, sessionByToken, token.Hex(), r.fields(of.fields()...))
+	var at placesOf
+	n, err := db.withPlaces(ctx, sessionByToken, token.Hex(), r.fields(of.fields()...), &at)
 	if err != nil {
 		return authcore.Session{}, authcore.User{}, err
 	}
@@ -53,7 +53,7 @@ func (db *DB) SessionByToken(ctx context.Context, token authcore.TokenHash) (aut
 		return authcore.Session{}, authcore.User{}, authcore.ErrNoSession
 	}
 	u := of.user()
-	u.Groups = groups
+	u.Groups, u.Memberships = at.groups, at.memberships
 	return r.session(), u, nil
 }
 

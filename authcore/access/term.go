@@ -208,6 +208,9 @@ func userKey(name string) (string, error) {
 	return UsernameKey(name), nil
 }
 
+// ValidSlug tells whether a text can be the name of an organization in a policy.
+func ValidSlug(name string) bool { return checkSlug(name, name) == nil }
+
 // checkSlug refuses what cannot be the name of an organization, a role or a
 // provider.
 func checkSlug(arg, name string) error {

@@ -265,9 +265,10 @@ func Prepare(u *authcore.User) any {
 	if u.EmailVerified {
 		email = u.Email
 	}
+	orgs, roles := placesOf(u)
 	k := &Known{
 		Identity: access.Identity{Username: authcore.UsernameKey(u.Username), Groups: u.Groups,
-			EmailDomain: u.EmailDomain(), Owner: u.Owner, NeedsFactor: u.FactorRequired},
+			EmailDomain: u.EmailDomain(), Owner: u.Owner, NeedsFactor: u.FactorRequired, Organizations: orgs, Roles: roles},
 		values: [fields]string{FieldUsername: u.Username, FieldGroups: strings.Join(u.Groups, ","), FieldGroupsBySpace: strings.Join(u.Groups, " "),
 			FieldGroupsByPipe: strings.Join(u.Groups, "|"), FieldName: u.Name, FieldEmail: email, FieldID: string(u.ID)},
 	}
@@ -283,6 +284,17 @@ func Prepare(u *authcore.User) any {
 		return v, ok
 	}
 	return k
+}
+
+// placesOf gives the organizations of a user that are active, and the roles there, as
+// policies name them.
+func placesOf(u *authcore.User) (orgs, roles []string) {
+	for _, m := range u.Memberships {
+		if m.Status == authcore.OrganizationActive {
+			orgs, roles = append(orgs, m.Slug), append(roles, m.Slug+"/"+string(m.Role))
+		}
+	}
+	return orgs, roles
 }
 
 const placeholders = "http.auth.user."

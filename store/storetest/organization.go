@@ -1,0 +1,155 @@
+package storetest
+
+import (
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/authcore"
+)
+
+var organizationTests = map[string]func(*world){
+	"organization: its life":                organizationLife,
+	"organization: members":                 organizationMembers,
+	"organization: what a session reads":    organizationSessions,
+	"organization: deletion":                organizationDeletion,
+	"organization: two owners leave":        raceToLeave,
+	"organization: the last place, at once": raceForPlace,
+}
+
+// organization makes one with an owner.
+func (w *world) organization(slug string, owner authcore.User) authcore.Organization {
+	w.Helper()
+	o := authcore.Organization{ID: authcore.OrganizationID(authcore.NewUserID()), Slug: slug, Name: "Name of " + slug + " 😀", Status: authcore.OrganizationPending,
+		Tier: authcore.DefaultTier, CreatedAt: w.now, UpdatedAt: w.now}
+	w.must(w.db().CreateOrganization(w.Context(), o, owner.ID, w.event(authcore.OrganizationCreate, slug)))
+	return o
+}
+
+func (w *world) status(o authcore.Organization, from, to authcore.OrganizationStatus) error {
+	return w.db().SetOrganizationStatus(w.Context(), o.ID, []authcore.OrganizationStatus{from}, to, "why", w.event(authcore.OrganizationApprove, o.Slug))
+}
+
+func organizationLife(w *world) {
+	u := w.add("alice", nil)
+	o := w.organization("acme", u)
+	got, err := w.db().OrganizationBySlug(w.Context(), "acme")
+	w.must(err)
+	w.same("as it was made", o, got)
+	_, err = w.db().OrganizationBySlug(w.Context(), "ACME")
+	w.is("another slug", err, authcore.ErrOrganizationNotFound)
+	twin := o
+	twin.ID = authcore.OrganizationID(authcore.NewUserID())
+	w.is("the same slug", w.db().CreateOrganization(w.Context(), twin, u.ID, w.event(authcore.OrganizationCreate, "")), authcore.ErrSlugTaken)
+	twin.Slug = "other"
+	w.is("of nobody", w.db().CreateOrganization(w.Context(), twin, authcore.NewUserID(), w.event(authcore.OrganizationCreate, "")), authcore.ErrUserNotFound)
+	w.is("from a status that it does not have", w.status(o, authcore.OrganizationActive, authcore.OrganizationSuspended), authcore.ErrOrganizationState)
+	w.must(w.status(o, authcore.OrganizationPending, authcore.OrganizationActive))
+	w.is("one that is not there", w.status(twin, authcore.OrganizationPending, authcore.OrganizationActive), authcore.ErrOrganizationNotFound)
+	w.must(w.db().SetOrganizationTier(w.Context(), o.ID, "pro", w.event(authcore.OrganizationTier, "")))
+	got, err = w.db().OrganizationBySlug(w.Context(), "acme")
+	w.must(err)
+	w.same("afterwards", []any{authcore.OrganizationActive, "why", authcore.Tier("pro")}, []any{got.Status, got.Reason, got.Tier})
+	second := w.organization("beta", u)
+	list := func(what string, status authcore.OrganizationStatus, after string, want ...string) {
+		w.Helper()
+		all, err := w.db().Organizations(w.Context(), status, after, 10)
+		w.must(err)
+		var got []string
+		for _, o := range all {
+			got = append(got, o.Slug)
+		}
+		w.same(what, want, got)
+	}
+	list("all", "", "", "acme", "beta")
+	list("after one", "", "acme", "beta")
+	list("that wait", authcore.OrganizationPending, "", "beta")
+	w.must(w.db().DeleteOrganization(w.Context(), second.ID, w.event(authcore.OrganizationDelete, "")))
+	w.is("again", w.db().DeleteOrganization(w.Context(), second.ID, w.event(authcore.OrganizationDelete, "")), authcore.ErrOrganizationNotFound)
+	list("after the deletion", "", "", "acme")
+	w.changed("user "+string(u.ID), "organization "+string(o.ID), "user "+string(u.ID), "organization "+string(second.ID))
+}
+
+func (w *world) setMember(db Store, o authcore.Organization, u authcore.User, role authcore.Role, most int) error {
+	return db.SetMember(w.Context(), o.ID, u.ID, role, most, w.event(authcore.MemberSet, u.Username))
+}
+
+func organizationMembers(w *world) {
+	owner, bob, cleo := w.add("owner", nil), w.add("bob", nil), w.add("cleo", nil)
+	o := w.organization("acme", owner)
+	w.must(w.setMember(w.db(), o, bob, authcore.RoleMember, 2))
+	w.is("too many", w.setMember(w.db(), o, cleo, authcore.RoleMember, 2), authcore.ErrMemberLimit)
+	w.must(w.setMember(w.db(), o, bob, authcore.RoleAdmin, 2)) // another role needs no place
+	w.must(w.setMember(w.db(), o, bob, authcore.RoleAdmin, 2)) // the same changes nothing
+	w.must(w.setMember(w.db(), o, cleo, authcore.RoleMember, 0))
+	w.is("nobody", w.setMember(w.db(), o, authcore.User{ID: authcore.NewUserID()}, authcore.RoleMember, 0), authcore.ErrUserNotFound)
+	members := func(what string, after string, want ...string) {
+		w.Helper()
+		all, err := w.db().Members(w.Context(), o.ID, after, 10)
+		w.must(err)
+		var got []string
+		for _, m := range all {
+			got = append(got, m.Username+" "+string(m.Role))
+		}
+		w.same(what, want, got)
+	}
+	members("all", "", "bob admin", "cleo member", "owner owner")
+	members("after one", "bob", "cleo member", "owner owner")
+	remove := func(u authcore.User) error {
+		return w.db().RemoveMember(w.Context(), o.ID, u.ID, w.event(authcore.MemberRemove, u.Username))
+	}
+	w.is("the last owner leaves", remove(owner), authcore.ErrLastOrganizationOwner)
+	w.is("the last owner steps down", w.setMember(w.db(), o, owner, authcore.RoleAdmin, 0), authcore.ErrLastOrganizationOwner)
+	members("refused", "", "bob admin", "cleo member", "owner owner")
+	w.must(w.setMember(w.db(), o, bob, authcore.RoleOwner, 0))
+	w.must(remove(owner))
+	w.is("again", remove(owner), authcore.ErrMemberNotFound)
+	members("with another owner", "", "bob owner", "cleo member")
+}
+
+func organizationSessions(w *world) {
+	u := w.add("alice", func(u *authcore.User) { u.Groups = []string{"ops", "staff"} })
+	_, token := w.signIn(u, nil)
+	a, b := w.organization("acme", u), w.organization("beta", w.add("bob", nil))
+	w.must(w.setMember(w.db(), b, u, authcore.RoleMember, 0))
+	w.must(w.status(a, authcore.OrganizationPending, authcore.OrganizationActive))
+	_, got, err := w.db().SessionByToken(w.Context(), token)
+	w.must(err)
+	want := []authcore.Membership{{Organization: a.ID, Slug: "acme", Role: authcore.RoleOwner, Status: authcore.OrganizationActive},
+		{Organization: b.ID, Slug: "beta", Role: authcore.RoleMember, Status: authcore.OrganizationPending}}
+	w.same("memberships", want, got.Memberships)
+	w.same("groups", u.Groups, got.Groups)
+	all, err := w.db().Memberships(w.Context(), u.ID)
+	w.must(err)
+	w.same("asked for alone", want, all)
+}
+
+func organizationDeletion(w *world) {
+	w.add("owner", func(u *authcore.User) { u.Owner = true })
+	u, bob := w.add("alice", nil), w.add("bob", nil)
+	o := w.organization("acme", u)
+	w.is("the last owner of an organization", w.deletes(u, time.Time{}), authcore.ErrLastOrganizationOwner)
+	w.must(w.setMember(w.db(), o, bob, authcore.RoleOwner, 0))
+	w.must(w.deletes(u, time.Time{}))
+	all, err := w.db().Members(w.Context(), o.ID, "", 10)
+	w.must(err)
+	w.same("who is left", 1, len(all))
+}
+
+// raceToLeave: of two owners who leave at once, one stays.
+func raceToLeave(w *world) {
+	u, bob := w.add("alice", nil), w.add("bob", nil)
+	o := w.organization("acme", u)
+	w.must(w.setMember(w.db(), o, bob, authcore.RoleOwner, 0))
+	w.oneWon(w.atOnce(2, func(i int, db Store) error {
+		return db.RemoveMember(w.Context(), o.ID, []authcore.UserID{u.ID, bob.ID}[i], w.event(authcore.MemberRemove, ""))
+	}), authcore.ErrLastOrganizationOwner)
+}
+
+// raceForPlace: of many who take the last place at once, one has it.
+func raceForPlace(w *world) {
+	o := w.organization("acme", w.add("owner", nil))
+	var users []authcore.User
+	for _, name := range []string{"u1", "u2", "u3", "u4", "u5", "u6"} {
+		users = append(users, w.add(name, nil))
+	}
+	w.oneWon(w.atOnce(len(users), func(i int, db Store) error { return w.setMember(db, o, users[i], authcore.RoleMember, 2) }), authcore.ErrMemberLimit)
+}
