@@ -5,7 +5,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
@@ -189,41 +188,6 @@ func (db *DB) withGroups(ctx context.Context, query, key string, dest []any) (gr
 		return nil
 	})
 	return groups, n, err
-}
-
-// The places of a user: groups, and organizations with the role there.
-const (
-	placeColumns = "g.name, o.id, o.slug, o.status, m.role"
-	places       = " LEFT JOIN user_groups g ON g.user_id = u.id LEFT JOIN members m ON m.user_id = u.id LEFT JOIN organizations o ON o.id = m.organization_id"
-)
-
-// placesOf receives them.
-type placesOf struct {
-	groups      []string
-	memberships []authcore.Membership
-}
-
-// withPlaces carries out a query that gives one row for each pair of a group and an
-// organization of a user, with placeColumns last and the rest always the same.
-func (db *DB) withPlaces(ctx context.Context, query, key string, dest []any, at *placesOf) (n int, err error) {
-	var group, id, slug, status, role sql.NullString
-	dest = append(dest, &group, &id, &slug, &status, &role)
-	return db.each(ctx, &db.reads, query, []any{key}, func(n int, row scanner) error {
-		if err := row.Scan(dest...); err != nil {
-			return err
-		}
-		if n == 0 {
-			*at = placesOf{}
-		}
-		if group.Valid && (len(at.groups) == 0 || at.groups[len(at.groups)-1] != group.String) {
-			at.groups = append(at.groups, group.String)
-		}
-		if id.Valid && !slices.ContainsFunc(at.memberships, func(m authcore.Membership) bool { return string(m.Organization) == id.String }) {
-			at.memberships = append(at.memberships, authcore.Membership{Organization: authcore.OrganizationID(id.String), Slug: slug.String,
-				Role: authcore.Role(role.String), Status: authcore.OrganizationStatus(status.String)})
-		}
-		return nil
-	})
 }
 
 func (db *DB) groups(ctx context.Context, id authcore.UserID) ([]string, error) {
