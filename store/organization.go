@@ -43,6 +43,16 @@ func (db *DB) CreateOrganization(ctx context.Context, o authcore.Organization, o
 
 func insertMember(tx *tx, id authcore.OrganizationID, user authcore.UserID, role authcore.Role, at time.Time) error {
 	_, err := tx.exec("INSERT INTO members (organization_id, user_id, role, created_at) VALUES (?, ?, ?, ?)", id, user, role, micros(at))
+	if err == nil {
+		err = countOrganizations(tx, user)
+	}
+	return err
+}
+
+// countOrganizations keeps the count with the user, who is locked: a session is read
+// without looking for memberships where there are none.
+func countOrganizations(tx *tx, user authcore.UserID) error {
+	_, err := tx.exec("UPDATE users SET organizations = (SELECT count(*) FROM members WHERE user_id = ?) WHERE id = ?", user, user)
 	return err
 }
 
@@ -112,7 +122,8 @@ func (db *DB) DeleteOrganization(ctx context.Context, id authcore.OrganizationID
 		if _, err := db.lockOrganization(tx, id); err != nil {
 			return err
 		}
-		for _, q := range []string{"DELETE FROM members WHERE organization_id = ?", "DELETE FROM organizations WHERE id = ?"} {
+		for _, q := range []string{"UPDATE users SET organizations = organizations - 1 WHERE id IN (SELECT user_id FROM members WHERE organization_id = ?)",
+			"DELETE FROM members WHERE organization_id = ?", "DELETE FROM organizations WHERE id = ?"} {
 			if _, err := tx.exec(q, id); err != nil {
 				return err
 			}
@@ -164,10 +175,18 @@ func (db *DB) RemoveMember(ctx context.Context, id authcore.OrganizationID, user
 		if _, err := db.lockOrganization(tx, id); err != nil {
 			return err
 		}
+		if err := db.lockUser(tx, user); errors.Is(err, authcore.ErrUserNotFound) {
+			return authcore.ErrMemberNotFound
+		} else if err != nil {
+			return err
+		}
 		if removed, err := affected(tx.exec("DELETE FROM members WHERE organization_id = ? AND user_id = ?", id, user)); err != nil {
 			return err
 		} else if !removed {
 			return authcore.ErrMemberNotFound
+		}
+		if err := countOrganizations(tx, user); err != nil {
+			return err
 		}
 		if err := ownedStill(tx, id); err != nil {
 			return err

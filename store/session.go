@@ -17,13 +17,9 @@ import (
 const sessionColumns = "s.id, s.root_id, s.user_id, s.host, s.amr, s.auth_time, s.created_at, r.last_seen_at, s.expires_at, s.address, s.agent, s.identity_id, s.provider, s.provider_session"
 
 // sessionByToken gives one row for each group of the user.
-const sessionByToken = "SELECT " + sessionColumns + ", " + userColumns + ", " + memberOf + ", g.name FROM sessions s" +
+const sessionByToken = "SELECT " + sessionColumns + ", " + userColumns + ", g.name FROM sessions s" +
 	" JOIN sessions r ON r.id = s.root_id JOIN users u ON u.id = s.user_id" +
 	" LEFT JOIN user_groups g ON g.user_id = u.id WHERE s.token_hash = ? ORDER BY g.name"
-
-// memberOf counts the organizations of a user: few have one, so that only for those the
-// memberships are read.
-const memberOf = "(SELECT count(*) FROM members m WHERE m.user_id = u.id)"
 
 // sessionRow receives sessionColumns.
 type sessionRow struct {
@@ -49,8 +45,7 @@ func (r *sessionRow) session() authcore.Session {
 func (db *DB) SessionByToken(ctx context.Context, token authcore.TokenHash) (authcore.Session, authcore.User, error) {
 	var r sessionRow
 	var of userRow
-	organizations := 0
-	groups, n, err := db.withGroups(ctx, sessionByToken, token.Hex(), r.fields(of.fields(&organizations)...))
+	groups, n, err := db.withGroups(ctx, sessionByToken, token.Hex(), r.fields(of.fields()...))
 	if err != nil {
 		return authcore.Session{}, authcore.User{}, err
 	}
@@ -58,7 +53,7 @@ func (db *DB) SessionByToken(ctx context.Context, token authcore.TokenHash) (aut
 		return authcore.Session{}, authcore.User{}, authcore.ErrNoSession
 	}
 	u := of.user()
-	if u.Groups = groups; organizations > 0 {
+	if u.Groups = groups; of.organizations > 0 {
 		u.Memberships, err = db.Memberships(ctx, u.ID)
 	}
 	return r.session(), u, err

@@ -11,7 +11,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/authcore/password"
 )
 
-const userColumns = "u.id, u.username, u.email, u.email_verified, u.name, u.status, u.owner, u.factor_required, u.delete_at, u.created_at, u.updated_at"
+const userColumns = "u.id, u.username, u.email, u.email_verified, u.name, u.status, u.owner, u.factor_required, u.delete_at, u.organizations, u.created_at, u.updated_at"
 
 // userRow receives userColumns. The targets of a scan are plain strings and
 // int64: for any other type, database/sql takes its long way round.
@@ -19,10 +19,11 @@ type userRow struct {
 	u                                 authcore.User
 	verified, owner, created, updated int64
 	required, deleted                 int64
+	organizations                     int64 // that the user is a member of: few are, so that memberships are read only for those
 }
 
 func (r *userRow) fields(more ...any) []any {
-	return append([]any{(*string)(&r.u.ID), &r.u.Username, &r.u.Email, &r.verified, &r.u.Name, (*string)(&r.u.Status), &r.owner, &r.required, &r.deleted, &r.created, &r.updated}, more...)
+	return append([]any{(*string)(&r.u.ID), &r.u.Username, &r.u.Email, &r.verified, &r.u.Name, (*string)(&r.u.Status), &r.owner, &r.required, &r.deleted, &r.organizations, &r.created, &r.updated}, more...)
 }
 
 func (r *userRow) user() authcore.User {

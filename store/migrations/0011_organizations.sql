@@ -18,3 +18,4 @@ CREATE TABLE members (
 	PRIMARY KEY (organization_id, user_id)
 );
 CREATE INDEX members_user_id ON members (user_id);
+ALTER TABLE users ADD COLUMN organizations BIGINT NOT NULL DEFAULT 0;

@@ -120,6 +120,18 @@ func organizationSessions(w *world) {
 	all, err := w.db().Memberships(w.Context(), u.ID)
 	w.must(err)
 	w.same("asked for alone", want, all)
+	reads := func(what string, want int) {
+		w.Helper()
+		_, got, err := w.db().SessionByToken(w.Context(), token)
+		w.must(err)
+		w.same(what, want, len(got.Memberships))
+	}
+	w.must(w.db().RemoveMember(w.Context(), b.ID, u.ID, w.event(authcore.MemberRemove, "")))
+	reads("out of one", 1)
+	w.must(w.db().DeleteOrganization(w.Context(), a.ID, w.event(authcore.OrganizationDelete, "")))
+	reads("of none", 0)
+	w.must(w.setMember(w.db(), b, u, authcore.RoleMember, 0))
+	reads("of one again", 1)
 }
 
 func organizationDeletion(w *world) {
