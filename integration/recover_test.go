@@ -224,7 +224,8 @@ func TestRecoverLinkOnce(t *testing.T) {
 }
 
 // While the mail server is away nothing is lost, also not by a kill of Caddy; each
-// message arrives once. A recipient that the server refuses is told of.
+// message arrives once. A recipient that the server refuses is told of. With
+// GATE_OUTAGE=60 it is away for so many seconds more.
 func TestMailOutage(t *testing.T) {
 	t.Parallel()
 	m := startMailed(t)
@@ -245,6 +246,12 @@ func TestMailOutage(t *testing.T) {
 	}
 	m.Kill(t)
 	must(t, m.run())
+	if seconds := times(t, "GATE_OUTAGE", 0); seconds > 0 {
+		time.Sleep(time.Duration(seconds) * time.Second)
+		if n := m.count(t, "SELECT count(*) FROM mails"); n != len(people) {
+			t.Errorf("%d letters wait after %d s, for %d people", n, seconds, len(people))
+		}
+	}
 	m.box.open(t)
 	for _, p := range people {
 		m.box.next(t, p.Email, 1).link(t)
