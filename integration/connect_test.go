@@ -199,6 +199,7 @@ func TestConnect(t *testing.T) {
 	w.says("carol")
 	w.open(c.portal + "/.gate/logout")
 	w.press("Sign out")
+	w.says("You are signed out")
 
 	w.open(account)
 	w.press("Continue with Example Corp")

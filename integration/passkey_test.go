@@ -131,7 +131,7 @@ func TestPasskeyOnly(t *testing.T) {
 		w.open(portal + "/.gate/login")
 		w.look("login-passkey")
 		w.click("Sign in with a passkey")
-		w.comes("No passkey was used")
+		w.says("No passkey was used")
 		w.look("login-passkey-none")
 		key.verifies(true)
 		w.press("Sign in with a passkey")
@@ -173,7 +173,7 @@ func TestPasskeyBesidePassword(t *testing.T) {
 		w.says("Otto's laptop")
 		w.press("Set up a passkey…")
 		w.click("Set it up")
-		w.comes("has a passkey for this account already")
+		w.says("has a passkey for this account already")
 		w.look("passkey-again")
 
 		// It confirms changes, when the sign-in is long ago.

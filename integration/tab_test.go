@@ -271,12 +271,6 @@ func (w *tab) click(name string) {
 	w.do(clickOn(name))
 }
 
-// comes waits until the page says something.
-func (w *tab) comes(text string) {
-	w.t.Helper()
-	eventually(w.t, "the page to say "+text, func() bool { return strings.Contains(w.text(), text) })
-}
-
 // clickOn is a click on the button or link of this name, as a screen reader would
 // say it.
 func clickOn(name string) tabStep {
@@ -325,20 +319,26 @@ func (w *tab) focus() string {
 	return eval[string](w, `((e = document.activeElement) => (e.labels?.[0] ?? e).textContent.trim().replace(/\s+/g, " "))()`)
 }
 
-// text is what the page says.
+// text is what the page says; nothing while it is on its way to another.
 func (w *tab) text() string {
 	w.t.Helper()
-	return eval[string](w, "document.body.innerText")
+	return eval[string](w, `document.body?.innerText ?? ""`)
 }
 
-// says fails the test unless the page says all of this.
+// says fails the test unless the page says all of this, also once it has had the time to
+// lead on to another.
 func (w *tab) says(want ...string) {
 	w.t.Helper()
-	text := w.text()
-	for _, part := range want {
-		if !strings.Contains(text, part) {
-			w.t.Errorf("%s does not say %q:\n%s", w.address(), part, text)
+	var text, missing string
+	if err := await(func() bool {
+		text = w.text()
+		i := slices.IndexFunc(want, func(part string) bool { return !strings.Contains(text, part) })
+		if i >= 0 {
+			missing = want[i]
 		}
+		return i < 0
+	}); err != nil {
+		w.t.Errorf("%s does not say %q:\n%s", w.address(), missing, text)
 	}
 }
 
