@@ -43,10 +43,6 @@ func (p page) location() string {
 // Client makes a browser with an empty cookie jar. It follows no redirect by
 // itself.
 func (s *server) Client(t testing.TB) *browser {
-	jar, err := cookiejar.New(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
 	transport := &http.Transport{
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			_, port, err := net.SplitHostPort(addr)
@@ -59,8 +55,19 @@ func (s *server) Client(t testing.TB) *browser {
 		ForceAttemptHTTP2: true,
 	}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &browser{t: t, Client: &http.Client{Jar: jar, Transport: transport, Timeout: patience,
+	b := &browser{t: t, Client: &http.Client{Transport: transport, Timeout: patience,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+	b.forget()
+	return b
+}
+
+// forget empties the cookie jar, and keeps the connections.
+func (b *browser) forget() {
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.Jar = jar
 }
 
 // header is one header of a request, for do and its friends.

@@ -104,6 +104,7 @@ func cutLast(code string) (nonce, who string, err error) {
 // signIn visits the provider as somebody and gives how long the callback took in all, and
 // how much of it the provider.
 func (p *swiftProvider) signIn(b *browser, portal, who string) (all, theirs time.Duration, err error) {
+	b.forget() // a new session in place of another ends that one too
 	to, err := url.Parse(b.get(portal + "/.gate/connect/corp").location())
 	if err != nil {
 		return 0, 0, err
