@@ -38,14 +38,16 @@ const DefaultTier Tier = "free"
 
 // Organization is a customer: its members, with roles.
 type Organization struct {
-	ID        OrganizationID
-	Slug      string // names it in addresses and policies; see CheckSlug
-	Name      string // to show
-	Status    OrganizationStatus
-	Reason    string // of a rejection or suspension
-	Tier      Tier
-	CreatedAt time.Time
-	UpdatedAt time.Time
+	ID     OrganizationID
+	Slug   string // names it in addresses and policies; see CheckSlug
+	Name   string // to show
+	Status OrganizationStatus
+	Reason string // of a rejection or suspension
+	Tier   Tier
+	// FactorRequired says that nothing opens to a member without a second factor.
+	FactorRequired bool
+	CreatedAt      time.Time
+	UpdatedAt      time.Time
 }
 
 // Role is what a member may do in an organization, by its slug.
@@ -73,6 +75,8 @@ type Membership struct {
 	Slug         string
 	Role         Role
 	Status       OrganizationStatus // only in an active one it counts
+	// FactorRequired says that the organization asks its members for a second factor.
+	FactorRequired bool
 }
 
 // Member is a user in an organization, as lists show one.
@@ -100,6 +104,9 @@ type OrganizationStore interface {
 	SetOrganizationStatus(ctx context.Context, id OrganizationID, from []OrganizationStatus, to OrganizationStatus, reason string, ev Event) error
 	// SetOrganizationTier changes the tier: ErrOrganizationNotFound.
 	SetOrganizationTier(ctx context.Context, id OrganizationID, tier Tier, ev Event) error
+	// SetOrganizationFactor says whether members need a second factor for everything:
+	// ErrOrganizationNotFound.
+	SetOrganizationFactor(ctx context.Context, id OrganizationID, required bool, ev Event) error
 	// DeleteOrganization deletes one with all that is its: ErrOrganizationNotFound.
 	DeleteOrganization(ctx context.Context, id OrganizationID, ev Event) error
 	// SetMember makes a user a member with a role, or changes the role: ErrUserNotFound,
@@ -209,6 +216,21 @@ func (a *Accounts) SetOrganizationTier(ctx context.Context, actor Actor, id Orga
 		return ErrTierInvalid
 	}
 	return a.Store.SetOrganizationTier(ctx, id, tier, a.event(actor, OrganizationTier, TargetOrganization(id), Success, string(tier)))
+}
+
+// RequireFactor says whether nothing opens to the members of an organization without a
+// second factor, whatever policies say. It counts while the organization is active, from
+// the next request on: who has none is asked to set one up.
+func (a *Accounts) RequireFactor(ctx context.Context, actor Actor, slug string, required bool) error {
+	o, err := a.authorize(ctx, actor, slug, SettingsManage)
+	if err != nil {
+		return err
+	}
+	details := "required of members"
+	if !required {
+		details = "not required of members any more"
+	}
+	return a.afterOrganization(a.Store.SetOrganizationFactor(ctx, o.ID, required, a.event(actor, FactorRequire, TargetOrganization(o.ID), Success, details)), o.ID)
 }
 
 // DeleteOrganization deletes an organization, with its members' places in it.

@@ -19,7 +19,7 @@ organization counts; one that is suspended lets nobody in from the next request 
 	}
 	return parent(cmd, organizationAdd(), organizationList(), organizationStep("approve", "Lets an organization that waits begin", false),
 		organizationStep("reject", "Turns an organization that waits down", true), organizationStep("suspend", "Stops an organization for a while", true),
-		organizationStep("activate", "Lets an organization that was suspended go on", false), organizationTier(), organizationDelete(),
+		organizationStep("activate", "Lets an organization that was suspended go on", false), organizationTier(), organizationRequire(), organizationDelete(),
 		organizationMembers(), organizationMember(), organizationExpel())
 }
 
@@ -94,6 +94,24 @@ func organizationTier() *cobra.Command {
 			return changeOrganization(cmd, "org.tier", organizationArgs{Slug: args[0], Tier: authcore.Tier(args[1])}, "Organization %s has the tier "+args[1]+" now.")
 		},
 	}
+}
+
+func organizationRequire() *cobra.Command {
+	var off bool
+	cmd := &cobra.Command{
+		Use:   "require-factor SLUG",
+		Short: "Requires a second factor of all members for everything; --off lifts that",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			said := "Members of %s need a second factor from now on."
+			if off {
+				said = "Members of %s need a second factor only where a policy asks for one."
+			}
+			return changeOrganization(cmd, "org.require", organizationArgs{Slug: args[0], Required: !off}, said)
+		},
+	}
+	cmd.Flags().BoolVar(&off, "off", false, "leave it to the policies again")
+	return cmd
 }
 
 func organizationDelete() *cobra.Command {

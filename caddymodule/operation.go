@@ -48,6 +48,7 @@ var operations = map[string]operation{
 	"org.list":       with(listOrganizations),
 	"org.step":       withOrganization(stepOrganization),
 	"org.tier":       withOrganization(setTier),
+	"org.require":    withOrganization(requireMembersFactor),
 	"org.delete":     withOrganization(deleteOrganization),
 	"org.members":    with(listMembers),
 	"org.member":     withOrganization(setMember),

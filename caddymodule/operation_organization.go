@@ -17,6 +17,7 @@ type organizationArgs struct {
 	Role             authcore.Role
 	After            string
 	Pending          bool
+	Required         bool
 	Limit            int
 }
 
@@ -28,11 +29,12 @@ type organizationLine struct {
 	Status  authcore.OrganizationStatus `json:"status"`
 	Reason  string                      `json:"reason"`
 	Tier    authcore.Tier               `json:"tier"`
+	Factor  bool                        `json:"second_factor_required"`
 	Created time.Time                   `json:"created_at"`
 }
 
 func organizationLineOf(o authcore.Organization) organizationLine {
-	return organizationLine{o.ID, o.Slug, o.Name, o.Status, o.Reason, o.Tier, o.CreatedAt}
+	return organizationLine{o.ID, o.Slug, o.Name, o.Status, o.Reason, o.Tier, o.FactorRequired, o.CreatedAt}
 }
 
 // memberLine is a member as the command line shows one.
@@ -91,6 +93,11 @@ func stepOrganization(ctx context.Context, c *console, o authcore.Organization, 
 
 func setTier(ctx context.Context, c *console, o authcore.Organization, a organizationArgs) error {
 	return c.accounts.SetOrganizationTier(ctx, authcore.CommandLine(), o.ID, a.Tier)
+}
+
+// requireMembersFactor says whether members need a second factor for everything.
+func requireMembersFactor(ctx context.Context, c *console, o authcore.Organization, a organizationArgs) error {
+	return c.accounts.RequireFactor(ctx, authcore.CommandLine(), o.Slug, a.Required)
 }
 
 func deleteOrganization(ctx context.Context, c *console, o authcore.Organization, _ organizationArgs) error {

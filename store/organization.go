@@ -12,11 +12,12 @@ import (
 
 var _ authcore.OrganizationStore = (*DB)(nil)
 
-const organizationColumns = "id, slug, name, status, reason, tier, created_at, updated_at"
+const organizationColumns = "id, slug, name, status, reason, tier, factor_required, created_at, updated_at"
 
 func scanOrganization(row scanner, o *authcore.Organization) error {
-	var created, updated int64
-	err := row.Scan((*string)(&o.ID), &o.Slug, &o.Name, (*string)(&o.Status), &o.Reason, (*string)(&o.Tier), &created, &updated)
+	var required, created, updated int64
+	err := row.Scan((*string)(&o.ID), &o.Slug, &o.Name, (*string)(&o.Status), &o.Reason, (*string)(&o.Tier), &required, &created, &updated)
+	o.FactorRequired = required != 0
 	o.CreatedAt, o.UpdatedAt = fromMicros(created), fromMicros(updated)
 	return err
 }
@@ -27,7 +28,7 @@ func (db *DB) CreateOrganization(ctx context.Context, o authcore.Organization, o
 		if err := db.lockUser(tx, owner); err != nil {
 			return err
 		}
-		_, err := tx.exec("INSERT INTO organizations ("+organizationColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?)", o.ID, o.Slug, o.Name, o.Status, o.Reason, o.Tier, micros(o.CreatedAt), micros(o.UpdatedAt))
+		_, err := tx.exec("INSERT INTO organizations ("+organizationColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", o.ID, o.Slug, o.Name, o.Status, o.Reason, o.Tier, flag(o.FactorRequired), micros(o.CreatedAt), micros(o.UpdatedAt))
 		if db.dialect.violated(err) != "" {
 			return authcore.ErrSlugTaken.With(err)
 		}
@@ -113,6 +114,19 @@ func (db *DB) SetOrganizationTier(ctx context.Context, id authcore.OrganizationI
 			return err
 		}
 		return insertEvents(tx, ev)
+	})
+}
+
+// SetOrganizationFactor implements authcore.OrganizationStore.
+func (db *DB) SetOrganizationFactor(ctx context.Context, id authcore.OrganizationID, required bool, ev authcore.Event) error {
+	return db.command(ctx, durable, func(tx *tx) error {
+		if _, err := db.lockOrganization(tx, id); err != nil {
+			return err
+		}
+		if _, err := tx.exec("UPDATE organizations SET factor_required = ?, updated_at = ? WHERE id = ?", flag(required), micros(ev.Time), id); err != nil {
+			return err
+		}
+		return note(tx, authcore.ChangeOrganization, string(id), ev)
 	})
 }
 
@@ -217,8 +231,11 @@ func ownedStill(tx *tx, id authcore.OrganizationID) error {
 // Memberships implements authcore.OrganizationStore.
 func (db *DB) Memberships(ctx context.Context, user authcore.UserID) ([]authcore.Membership, error) {
 	return collect(db, ctx, func(row scanner, m *authcore.Membership) error {
-		return row.Scan((*string)(&m.Organization), &m.Slug, (*string)(&m.Status), (*string)(&m.Role))
-	}, "SELECT o.id, o.slug, o.status, m.role FROM members m JOIN organizations o ON o.id = m.organization_id WHERE m.user_id = ? ORDER BY o.slug", user)
+		var required int64
+		err := row.Scan((*string)(&m.Organization), &m.Slug, (*string)(&m.Status), (*string)(&m.Role), &required)
+		m.FactorRequired = required != 0
+		return err
+	}, "SELECT o.id, o.slug, o.status, m.role, o.factor_required FROM members m JOIN organizations o ON o.id = m.organization_id WHERE m.user_id = ? ORDER BY o.slug", user)
 }
 
 // Members implements authcore.OrganizationStore.

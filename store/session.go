@@ -17,7 +17,7 @@ import (
 const sessionColumns = "s.id, s.root_id, s.user_id, s.host, s.amr, s.auth_time, s.created_at, r.last_seen_at, s.expires_at, s.address, s.agent, s.identity_id, s.provider, s.provider_session"
 
 // sessionByToken gives one row for each group of the user.
-const sessionByToken = "SELECT " + sessionColumns + ", " + userColumns + ", g.name FROM sessions s" +
+const sessionByToken = "SELECT " + sessionColumns + ", " + liveColumns + ", g.name FROM sessions s" +
 	" JOIN sessions r ON r.id = s.root_id JOIN users u ON u.id = s.user_id" +
 	" LEFT JOIN user_groups g ON g.user_id = u.id WHERE s.token_hash = ? ORDER BY g.name"
 
@@ -45,7 +45,7 @@ func (r *sessionRow) session() authcore.Session {
 func (db *DB) SessionByToken(ctx context.Context, token authcore.TokenHash) (authcore.Session, authcore.User, error) {
 	var r sessionRow
 	var of userRow
-	groups, n, err := db.withGroups(ctx, sessionByToken, token.Hex(), r.fields(of.fields()...))
+	groups, n, err := db.withGroups(ctx, sessionByToken, token.Hex(), r.fields(of.live()...))
 	if err != nil {
 		return authcore.Session{}, authcore.User{}, err
 	}

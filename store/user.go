@@ -11,9 +11,13 @@ import (
 	"github.com/gatehouse-auth/gatehouse/authcore/password"
 )
 
-const userColumns = "u.id, u.username, u.email, u.email_verified, u.name, u.status, u.owner, u.factor_required, u.delete_at, u.organizations, u.created_at, u.updated_at"
+// liveColumns are what a session or a token needs to know of its user: each one that
+// is read with every one of them costs.
+const liveColumns = "u.id, u.username, u.email, u.email_verified, u.name, u.status, u.owner, u.factor_required, u.organizations"
 
-// userRow receives userColumns. The targets of a scan are plain strings and
+const userColumns = liveColumns + ", u.delete_at, u.created_at, u.updated_at"
+
+// userRow receives userColumns, or liveColumns. The targets of a scan are plain strings and
 // int64: for any other type, database/sql takes its long way round.
 type userRow struct {
 	u                                 authcore.User
@@ -22,8 +26,12 @@ type userRow struct {
 	organizations                     int64 // that the user is a member of: few are, so that memberships are read only for those
 }
 
+func (r *userRow) live(more ...any) []any {
+	return append([]any{(*string)(&r.u.ID), &r.u.Username, &r.u.Email, &r.verified, &r.u.Name, (*string)(&r.u.Status), &r.owner, &r.required, &r.organizations}, more...)
+}
+
 func (r *userRow) fields(more ...any) []any {
-	return append([]any{(*string)(&r.u.ID), &r.u.Username, &r.u.Email, &r.verified, &r.u.Name, (*string)(&r.u.Status), &r.owner, &r.required, &r.deleted, &r.organizations, &r.created, &r.updated}, more...)
+	return append(r.live(&r.deleted, &r.created, &r.updated), more...)
 }
 
 func (r *userRow) user() authcore.User {
@@ -32,7 +40,9 @@ func (r *userRow) user() authcore.User {
 	if r.deleted != 0 {
 		u.DeleteAt = fromMicros(r.deleted)
 	}
-	u.CreatedAt, u.UpdatedAt = fromMicros(r.created), fromMicros(r.updated)
+	if r.created != 0 { // not of liveColumns
+		u.CreatedAt, u.UpdatedAt = fromMicros(r.created), fromMicros(r.updated)
+	}
 	return u
 }
 
