@@ -39,9 +39,9 @@ type View struct {
 	Provider string
 	// Of an invitation: the name of the organization, and the role.
 	Organization, Role string
-	Link     string // as it is: it is ours
-	Code     string // digits to type
-	Until    string // when the link ends
+	Link               string // as it is: it is ours
+	Code               string // digits to type
+	Until              string // when the link ends
 	// Of a sign-in: the browser, the client's address and the time.
 	Device, From, At string
 }
