@@ -119,6 +119,14 @@ type Store interface {
 	DeviceStore
 	DeletionStore
 	OrganizationStore
+	MemberStore
+	RoleStore
+	TierStore
+	InvitationStore
+	ServiceStore
+	ServiceKeyStore
+	EndUserStore
+	ClientStore
 }
 
 // Recorder takes audit events that need no transaction of their own. It never
@@ -152,6 +160,7 @@ type Accounts struct {
 	PasskeysOff  bool    // nobody signs in with a passkey
 	TokenSealer  *Sealer // for what providers issued
 	FactorSealer *Sealer // for second factors
+	ClientSealer *Sealer // for the secrets of organizations' clients at providers
 	Lifetime     Lifetime
 	Mail         *Mailing // nil where none is sent
 	Audit        Recorder

@@ -83,7 +83,7 @@ func withOrganization(do func(ctx context.Context, c *console, o authcore.Organi
 }
 
 func stepOrganization(ctx context.Context, c *console, o authcore.Organization, a organizationArgs) error {
-	err := c.accounts.StepOrganization(ctx, authcore.CommandLine(), o.ID, a.Step, a.Reason)
+	err := c.accounts.StepOrganization(ctx, authcore.CommandLine(), o.Slug, a.Step, a.Reason)
 	if errors.Is(err, authcore.ErrOrganizationState) {
 		return fmt.Errorf("organization %s is %s: it cannot %s from there", o.Slug, o.Status, map[string]string{
 			"approve": "be approved", "reject": "be rejected", "suspend": "be suspended", "activate": "be activated"}[a.Step])
@@ -92,7 +92,7 @@ func stepOrganization(ctx context.Context, c *console, o authcore.Organization, 
 }
 
 func setTier(ctx context.Context, c *console, o authcore.Organization, a organizationArgs) error {
-	return c.accounts.SetOrganizationTier(ctx, authcore.CommandLine(), o.ID, a.Tier)
+	return c.accounts.SetOrganizationTier(ctx, authcore.CommandLine(), o.Slug, a.Tier)
 }
 
 // requireMembersFactor says whether members need a second factor for everything.
@@ -101,7 +101,7 @@ func requireMembersFactor(ctx context.Context, c *console, o authcore.Organizati
 }
 
 func deleteOrganization(ctx context.Context, c *console, o authcore.Organization, _ organizationArgs) error {
-	return c.accounts.DeleteOrganization(ctx, authcore.CommandLine(), o.ID)
+	return c.accounts.DeleteOrganization(ctx, authcore.CommandLine(), o.Slug)
 }
 
 func setMember(ctx context.Context, c *console, o authcore.Organization, a organizationArgs) error {
@@ -109,7 +109,7 @@ func setMember(ctx context.Context, c *console, o authcore.Organization, a organ
 	if err != nil {
 		return err
 	}
-	return c.accounts.SetMember(ctx, authcore.CommandLine(), o, u.ID, a.Role)
+	return c.accounts.SetMember(ctx, authcore.CommandLine(), o.Slug, u.ID, a.Role)
 }
 
 func removeMember(ctx context.Context, c *console, o authcore.Organization, a organizationArgs) error {
@@ -117,7 +117,7 @@ func removeMember(ctx context.Context, c *console, o authcore.Organization, a or
 	if err != nil {
 		return err
 	}
-	return c.accounts.RemoveMember(ctx, authcore.CommandLine(), o, u.ID)
+	return c.accounts.RemoveMember(ctx, authcore.CommandLine(), o.Slug, u.ID)
 }
 
 func listMembers(ctx context.Context, c *console, a organizationArgs) (any, error) {

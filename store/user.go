@@ -346,6 +346,57 @@ func (db *DB) lockUser(tx *tx, id authcore.UserID) error {
 	return err
 }
 
+// lockPerson is lockUser of a user who must be active: ErrMemberDisabled.
+func (db *DB) lockPerson(tx *tx, id authcore.UserID) error {
+	var status authcore.Status
+	err := tx.scan("SELECT status FROM users WHERE id = ?"+db.dialect.forUpdate(), []any{id}, (*string)(&status))
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return authcore.ErrUserNotFound
+	case err == nil && status != authcore.Active:
+		return authcore.ErrMemberDisabled
+	}
+	return err
+}
+
+// lockToEnd locks a user who is to be disabled or deleted, unless the platform or an
+// organization would be left without an active owner: ErrLastOwner,
+// ErrLastOrganizationOwner. Organizations are locked before users; what the user came to
+// own in between is locked afterwards, when nothing more can come.
+func (db *DB) lockToEnd(tx *tx, id authcore.UserID) error {
+	if err := db.lockOwned(tx, id); err != nil {
+		return err
+	}
+	if err := db.notLastOwner(tx, id); err != nil {
+		return err
+	}
+	if err := db.lockUser(tx, id); err != nil { // a sign-in waits here, or is seen
+		return err
+	}
+	if err := db.lockOwned(tx, id); err != nil {
+		return err
+	}
+	n := 0
+	err := tx.scan("SELECT count(*) FROM members m WHERE m.user_id = ? AND m.role = ? AND NOT EXISTS (SELECT 1 FROM members x JOIN users u ON u.id = x.user_id"+
+		" WHERE x.organization_id = m.organization_id AND x.role = ? AND x.user_id <> ? AND u.status = ?)",
+		[]any{id, authcore.RoleOwner, authcore.RoleOwner, id, authcore.Active}, &n)
+	if err == nil && n > 0 {
+		err = authcore.ErrLastOrganizationOwner
+	}
+	return err
+}
+
+// lockOwned locks the organizations that a user owns.
+func (db *DB) lockOwned(tx *tx, id authcore.UserID) error {
+	owned, err := tx.texts("SELECT organization_id FROM members WHERE user_id = ? AND role = ? ORDER BY organization_id", id, authcore.RoleOwner)
+	for _, o := range owned {
+		if _, err := db.lockOrganization(tx, authcore.OrganizationID(o)); err != nil && !errors.Is(err, authcore.ErrOrganizationNotFound) {
+			return err
+		}
+	}
+	return err
+}
+
 // Rehash implements authcore.UserStore.
 func (db *DB) Rehash(ctx context.Context, id authcore.UserID, old, fresh password.Hash) error {
 	return db.command(ctx, quick, func(tx *tx) error {
@@ -361,13 +412,13 @@ func (db *DB) Rehash(ctx context.Context, id authcore.UserID, old, fresh passwor
 func (db *DB) SetStatus(ctx context.Context, id authcore.UserID, status authcore.Status, ev authcore.Event) error {
 	return db.command(ctx, durable, func(tx *tx) error {
 		if status != authcore.Active {
-			if err := db.notLastOwner(tx, id); err != nil {
-				return err
-			}
-			if err := db.lockUser(tx, id); err != nil { // a sign-in waits here, or is seen
+			if err := db.lockToEnd(tx, id); err != nil {
 				return err
 			}
 			if _, err := deleteSessions(tx, id, ""); err != nil {
+				return err
+			}
+			if _, err := tx.exec("DELETE FROM service_sessions WHERE user_id = ?", id); err != nil {
 				return err
 			}
 			if err := dropLinks(tx, id); err != nil {
