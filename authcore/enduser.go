@@ -55,6 +55,13 @@ type Barred struct {
 	CreatedAt time.Time
 }
 
+// UsedService is a service that a user has signed in to.
+type UsedService struct {
+	Organization    string // slug
+	Name            string
+	FirstAt, LastAt time.Time
+}
+
 // EndUserStore keeps the end users of services. Every method that changes something is one
 // transaction; those with an event write it along.
 type EndUserStore interface {
@@ -66,6 +73,8 @@ type EndUserStore interface {
 	MayUse(ctx context.Context, s Service, user UserID) error
 	// EndUsers lists end users in the order of their usernames.
 	EndUsers(ctx context.Context, id OrganizationID, q EndUserQuery) ([]EndUser, error)
+	// UsedServices lists the services that a user has signed in to.
+	UsedServices(ctx context.Context, user UserID) ([]UsedService, error)
 	// IsEndUser tells whether a user is an end user of a service; of any of the
 	// organization where that is empty.
 	IsEndUser(ctx context.Context, id OrganizationID, service ServiceID, user UserID) (bool, error)

@@ -263,6 +263,9 @@ func endUsers(w *world) {
 	}
 	w.must(w.db().NoteEndUser(w.Context(), b, ann.ID, w.now.Add(time.Minute), nil))
 	w.must(w.db().NoteEndUser(w.Context(), b, ann.ID, w.now.Add(time.Second), nil))
+	used, err := w.db().UsedServices(w.Context(), ann.ID)
+	w.must(err)
+	w.same("that a user has used", []authcore.UsedService{{Organization: "acme", Name: "a", FirstAt: w.now, LastAt: w.now}, {Organization: "acme", Name: "b", FirstAt: w.now, LastAt: w.now.Add(time.Minute)}}, used)
 	list := func(what string, q authcore.EndUserQuery, want ...authcore.EndUser) {
 		w.Helper()
 		q.Limit = 10
