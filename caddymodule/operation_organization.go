@@ -17,6 +17,8 @@ type organizationArgs struct {
 	Role             authcore.Role
 	After            string
 	Pending          bool
+	Capabilities     []authcore.Capability
+	Mail             string
 	Limit            int
 }
 
