@@ -26,7 +26,8 @@ type EndUser struct {
 }
 
 // ServiceSession is a sign-in of a user at a service. While it is there its tokens are good:
-// the provider asks ServiceSessionLives.
+// the provider asks ServiceSessionLives. It ends with all that ends all sessions of a user,
+// such as a new password, but not with the portal session that it came from.
 type ServiceSession struct {
 	ID           SessionID // a UUIDv7; not a secret
 	Organization OrganizationID

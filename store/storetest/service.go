@@ -315,10 +315,21 @@ func endUserSessions(w *world) {
 	for _, s := range []authcore.ServiceSession{four, five} {
 		w.sessionLives("untouched", true, s)
 	}
+	w.must(w.db().SetPassword(w.Context(), cleo.ID, hashOf("new"), "root", w.event(authcore.PasswordChange, "")))
+	w.sessionLives("of the session in which the password was changed", true, five)
 	w.must(w.disable(w.db(), cleo))
 	w.sessionLives("of a user who is disabled", false, five)
+	six := w.begin(b, bob)
+	_, err = w.db().RevokeSessionsOf(w.Context(), bob.ID, "", w.event(authcore.SessionRevoke, ""))
+	w.must(err)
+	w.sessionLives("of a user who signed out everywhere", false, six)
+	seven := w.begin(b, bob)
+	four = w.begin(c, bob)
 	w.must(w.status(other, authcore.OrganizationActive, authcore.OrganizationSuspended))
 	w.sessionLives("of an organization that is suspended", false, four)
+	_, err = w.db().RevokeEverySession(w.Context(), w.event(authcore.SessionRevoke, ""))
+	w.must(err)
+	w.sessionLives("of everybody", false, seven)
 }
 
 func endUserBarred(w *world) {
