@@ -26,7 +26,8 @@ type EndUser struct {
 }
 
 // ServiceSession is a sign-in of a user at a service. While it is there its tokens are good:
-// the provider asks ServiceSessionLives.
+// the provider asks ServiceSessionLives. It ends with all that ends all sessions of a user,
+// such as a new password, but not with the portal session that it came from.
 type ServiceSession struct {
 	ID           SessionID // a UUIDv7; not a secret
 	Organization OrganizationID
@@ -55,6 +56,13 @@ type Barred struct {
 	CreatedAt time.Time
 }
 
+// UsedService is a service that a user has signed in to.
+type UsedService struct {
+	Organization    string // slug
+	Name            string
+	FirstAt, LastAt time.Time
+}
+
 // EndUserStore keeps the end users of services. Every method that changes something is one
 // transaction; those with an event write it along.
 type EndUserStore interface {
@@ -66,6 +74,8 @@ type EndUserStore interface {
 	MayUse(ctx context.Context, s Service, user UserID) error
 	// EndUsers lists end users in the order of their usernames.
 	EndUsers(ctx context.Context, id OrganizationID, q EndUserQuery) ([]EndUser, error)
+	// UsedServices lists the services that a user has signed in to.
+	UsedServices(ctx context.Context, user UserID) ([]UsedService, error)
 	// IsEndUser tells whether a user is an end user of a service; of any of the
 	// organization where that is empty.
 	IsEndUser(ctx context.Context, id OrganizationID, service ServiceID, user UserID) (bool, error)

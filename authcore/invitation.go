@@ -2,6 +2,7 @@ package authcore
 
 import (
 	"context"
+	"strings"
 	"time"
 )
 
@@ -25,6 +26,11 @@ type Offer struct {
 	Invitation
 	Slug, Name string // of the organization
 	RoleName   string
+}
+
+// of is the organization, as far as an offer tells.
+func (o *Offer) of() Organization {
+	return Organization{ID: o.Organization, Slug: o.Slug, Name: o.Name}
 }
 
 // The bounds of invitations.
@@ -85,6 +91,7 @@ func (a *Accounts) InviteMember(ctx context.Context, actor Actor, slug string, n
 		return "", i, err
 	}
 	o := s.Organization
+	n.Email = strings.TrimSpace(n.Email)
 	if o.Status != OrganizationActive { // nobody could accept
 		return "", i, ErrOrganizationState
 	}
@@ -106,7 +113,10 @@ func (a *Accounts) InviteMember(ctx context.Context, actor Actor, slug string, n
 	if n.Email != "" {
 		link, details = "", string(i.Role)+", by mail"
 	}
-	return link, i, a.Store.CreateInvitation(ctx, i, hash, a.eventIn(o, actor, InvitationCreate, details), post)
+	if err := a.Store.CreateInvitation(ctx, i, hash, a.eventIn(o, actor, InvitationCreate, details), post); err != nil {
+		return "", Invitation{}, err
+	}
+	return link, i, nil
 }
 
 // mayInvite refuses an address to which no invitation can be sent, or not now.
@@ -199,7 +209,7 @@ func (a *Accounts) AcceptInvitation(ctx context.Context, actor Actor, token Secr
 	if err != nil {
 		return o, err
 	}
-	if err := a.Store.AcceptInvitation(ctx, o.Invitation, actor.User, a.event(actor, InvitationAccept, TargetOrganization(o.Organization), Success, string(o.Role))); err != nil {
+	if err := a.Store.AcceptInvitation(ctx, o.Invitation, actor.User, a.eventIn(o.of(), actor, InvitationAccept, string(o.Role))); err != nil {
 		return o, err
 	}
 	a.changed(ChangeUser, string(actor.User))
@@ -220,7 +230,7 @@ func (a *Accounts) DeclineInvitation(ctx context.Context, actor Actor, token Sec
 	if o.Email != "" && (!u.EmailVerified || EmailKey(u.Email) != EmailKey(o.Email)) {
 		return ErrInvitationAddress
 	}
-	err = a.Store.DeleteInvitation(ctx, o.Invitation, a.event(actor, InvitationDecline, TargetOrganization(o.Organization), Success, string(o.Role)))
+	err = a.Store.DeleteInvitation(ctx, o.Invitation, a.eventIn(o.of(), actor, InvitationDecline, string(o.Role)))
 	if ErrInvitationNotFound.is(err) {
 		err = ErrInvitationInvalid
 	}

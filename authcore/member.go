@@ -62,7 +62,7 @@ var (
 	ErrMemberDisabled        = &Error{Kind: Conflict, Code: "member_disabled", Message: "This user is disabled."}
 	ErrAlreadyMember         = &Error{Kind: Conflict, Code: "already_member", Message: "This user is a member of the organization already."}
 	ErrMemberLimit           = &Error{Kind: Conflict, Code: "member_limit_exceeded", Message: "The organization has as many members as its tier allows."}
-	ErrLastOrganizationOwner = &Error{Kind: Conflict, Code: "last_organization_owner", Message: "The organization would be left without an active owner. Make another member an owner first."}
+	ErrLastOrganizationOwner = &Error{Kind: Conflict, Code: "last_organization_owner", Message: "The organization would be left without an owner who is active. Make another member an owner first."}
 )
 
 // Members lists the members of an organization, as MemberStore does.

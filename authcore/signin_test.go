@@ -40,16 +40,23 @@ func newBench(t *testing.T, permits int) *bench {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
-	now := func() time.Time { return clockStart }
 	b := &bench{db: db, gate: password.NewGate(permits)}
+	b.Accounts = newAccounts(t, db)
 	hasher, err := password.NewHasher(b.gate, cheap)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.Accounts = &authcore.Accounts{Store: db, Sessions: authcore.NewSessions(db, now, nil), Passwords: hasher, Rules: password.DefaultRules,
-		Register: authcore.RegisterOff, Lifetime: authcore.Lifetime{Idle: time.Hour, Max: 24 * time.Hour}, Audit: &b.events,
-		ByAddress: limit.New(limit.Pace{}, now), ByAccount: limit.New(limit.Pace{}, now), Notices: limit.New(limit.Pace{}, now), Now: now}
+	b.Passwords, b.Audit = hasher, &b.events
 	return b
+}
+
+// newAccounts makes account services that hash nothing.
+func newAccounts(t *testing.T, db *store.DB) *authcore.Accounts {
+	t.Helper()
+	now := func() time.Time { return clockStart }
+	return &authcore.Accounts{Store: db, Sessions: authcore.NewSessions(db, now, nil), Rules: password.DefaultRules,
+		Register: authcore.RegisterOff, Lifetime: authcore.Lifetime{Idle: time.Hour, Max: 24 * time.Hour}, Audit: new(recorder),
+		ByAddress: limit.New(limit.Pace{}, now), ByAccount: limit.New(limit.Pace{}, now), Notices: limit.New(limit.Pace{}, now), Now: now}
 }
 
 func (b *bench) addUser(t *testing.T, name string, pw authcore.Secret) authcore.User {

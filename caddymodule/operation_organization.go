@@ -18,6 +18,8 @@ type organizationArgs struct {
 	After            string
 	Pending          bool
 	Required         bool
+	Capabilities     []authcore.Capability
+	Mail             string
 	Limit            int
 }
 

@@ -20,7 +20,7 @@ const organizationGate = `{
 			allow org:acme
 		}
 		policy bosses {
-			allow role:acme/owner role:acme/admin
+			allow role:acme/owner role:acme/admin role:acme/helper
 		}
 	}
 }
@@ -89,6 +89,25 @@ func TestOrganizations(t *testing.T) {
 		opens("an admin", "bob", "boss", http.StatusOK)
 		if said := s.must(t, "", "explain", "--user", "bob", s.URL("HTTPS", "boss.example.com")+"/"); !strings.Contains(said, "allow") || !strings.Contains(said, "role:acme/admin") {
 			t.Errorf("explained: %s", said)
+		}
+		run("role", "add", "acme", "helper", "org.members.view", "--name", "Helping hand")
+		fails("no such capability", "role", "add", "acme", "other", "fly")
+		run("member", "acme", "bob")
+		opens("a member again", "bob", "boss", http.StatusForbidden)
+		run("member", "acme", "bob", "--role", "helper")
+		opens("a helper", "bob", "boss", http.StatusOK)
+		fails("have this role", "role", "delete", "acme", "helper")
+		if said := run("role", "list", "acme"); !strings.Contains(said, "Helping hand") || !strings.Contains(said, "billing.manage") {
+			t.Errorf("%s", said)
+		}
+		if said := run("invite", "acme", "--role", "helper"); !strings.Contains(said, "/.gate/invitation?token=") {
+			t.Errorf("%s", said)
+		}
+		if said := run("invitations", "acme"); !strings.Contains(said, "whoever has the link  helper") {
+			t.Errorf("%s", said)
+		}
+		if _, errs, exit := s.CLI(t, "", "user", "disable", "ann"); exit == 0 || !strings.Contains(errs, "without an owner") {
+			t.Errorf("the last owner of an organization is disabled: %d, %s", exit, errs)
 		}
 		run("suspend", "acme", "--reason", "not paid")
 		opens("suspended", "ann", "acme", http.StatusForbidden)

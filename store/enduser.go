@@ -115,6 +115,16 @@ func (db *DB) EndUsers(ctx context.Context, id authcore.OrganizationID, q authco
 	}, query+" GROUP BY u.id, u.username, u.name, u.email, u.username_key ORDER BY u.username_key LIMIT ?", append(args, q.Limit)...)
 }
 
+// UsedServices implements authcore.EndUserStore.
+func (db *DB) UsedServices(ctx context.Context, user authcore.UserID) ([]authcore.UsedService, error) {
+	return collect(db, ctx, func(row scanner, s *authcore.UsedService) error {
+		var first, last int64
+		err := row.Scan(&s.Organization, &s.Name, &first, &last)
+		s.FirstAt, s.LastAt = fromMicros(first), fromMicros(last)
+		return err
+	}, "SELECT o.slug, s.name, e.first_at, e.last_at FROM end_users e JOIN services s ON s.id = e.service_id JOIN organizations o ON o.id = e.organization_id WHERE e.user_id = ? ORDER BY o.slug, s.name, s.id", user)
+}
+
 // IsEndUser implements authcore.EndUserStore.
 func (db *DB) IsEndUser(ctx context.Context, id authcore.OrganizationID, service authcore.ServiceID, user authcore.UserID) (bool, error) {
 	var one int

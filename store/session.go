@@ -205,7 +205,10 @@ func deleteSessions(tx *tx, user authcore.UserID, keep authcore.SessionID) (int,
 	if err != nil {
 		return 0, err
 	}
-	_, err = tx.exec("DELETE FROM sessions WHERE user_id = ? AND root_id <> ?", user, keep)
+	if _, err := tx.exec("DELETE FROM sessions WHERE user_id = ? AND root_id <> ?", user, keep); err != nil {
+		return n, err
+	}
+	_, err = tx.exec("DELETE FROM service_sessions WHERE user_id = ? AND (root_id <> ? OR root_id = '')", user, keep)
 	return n, err
 }
 
@@ -325,6 +328,9 @@ func (db *DB) RevokeEverySession(ctx context.Context, ev authcore.Event) (int, e
 		if len(batch) == 0 {
 			return n, db.command(ctx, durable, func(tx *tx) error {
 				if _, err := tx.exec("DELETE FROM codes WHERE purpose IN (?, ?, ?, ?)", authcore.PurposeHandoff, authcore.PurposeRecover, authcore.PurposeMailLink, authcore.PurposeMailCode); err != nil {
+					return err
+				}
+				if _, err := tx.exec("DELETE FROM service_sessions WHERE created_at <= ?", micros(ev.Time)); err != nil {
 					return err
 				}
 				return note(tx, authcore.ChangeAll, "", ev)

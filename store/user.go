@@ -418,9 +418,6 @@ func (db *DB) SetStatus(ctx context.Context, id authcore.UserID, status authcore
 			if _, err := deleteSessions(tx, id, ""); err != nil {
 				return err
 			}
-			if _, err := tx.exec("DELETE FROM service_sessions WHERE user_id = ?", id); err != nil {
-				return err
-			}
 			if err := dropLinks(tx, id); err != nil {
 				return err
 			}

@@ -263,6 +263,9 @@ func endUsers(w *world) {
 	}
 	w.must(w.db().NoteEndUser(w.Context(), b, ann.ID, w.now.Add(time.Minute), nil))
 	w.must(w.db().NoteEndUser(w.Context(), b, ann.ID, w.now.Add(time.Second), nil))
+	used, err := w.db().UsedServices(w.Context(), ann.ID)
+	w.must(err)
+	w.same("that a user has used", []authcore.UsedService{{Organization: "acme", Name: "a", FirstAt: w.now, LastAt: w.now}, {Organization: "acme", Name: "b", FirstAt: w.now, LastAt: w.now.Add(time.Minute)}}, used)
 	list := func(what string, q authcore.EndUserQuery, want ...authcore.EndUser) {
 		w.Helper()
 		q.Limit = 10
@@ -312,10 +315,21 @@ func endUserSessions(w *world) {
 	for _, s := range []authcore.ServiceSession{four, five} {
 		w.sessionLives("untouched", true, s)
 	}
+	w.must(w.db().SetPassword(w.Context(), cleo.ID, hashOf("new"), "root", w.event(authcore.PasswordChange, "")))
+	w.sessionLives("of the session in which the password was changed", true, five)
 	w.must(w.disable(w.db(), cleo))
 	w.sessionLives("of a user who is disabled", false, five)
+	six := w.begin(b, bob)
+	_, err = w.db().RevokeSessionsOf(w.Context(), bob.ID, "", w.event(authcore.SessionRevoke, ""))
+	w.must(err)
+	w.sessionLives("of a user who signed out everywhere", false, six)
+	seven := w.begin(b, bob)
+	four = w.begin(c, bob)
 	w.must(w.status(other, authcore.OrganizationActive, authcore.OrganizationSuspended))
 	w.sessionLives("of an organization that is suspended", false, four)
+	_, err = w.db().RevokeEverySession(w.Context(), w.event(authcore.SessionRevoke, ""))
+	w.must(err)
+	w.sessionLives("of everybody", false, seven)
 }
 
 func endUserBarred(w *world) {
