@@ -51,6 +51,7 @@ const (
 	AccessObserved       Action = "access.observed" // a policy that observes would have
 	MailLost             Action = "mail.lost"       // a message that could not be sent
 	OrganizationCreate   Action = "organization.create"
+	OrganizationUpdate   Action = "organization.update" // its name
 	OrganizationApprove  Action = "organization.approve"
 	OrganizationReject   Action = "organization.reject"
 	OrganizationSuspend  Action = "organization.suspend"

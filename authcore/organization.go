@@ -100,6 +100,8 @@ type OrganizationStore interface {
 	SetOrganizationStatus(ctx context.Context, id OrganizationID, from []OrganizationStatus, to OrganizationStatus, reason string, ev Event) error
 	// SetOrganizationTier changes the tier: ErrOrganizationNotFound.
 	SetOrganizationTier(ctx context.Context, id OrganizationID, tier Tier, ev Event) error
+	// RenameOrganization changes the name to show: ErrOrganizationNotFound.
+	RenameOrganization(ctx context.Context, id OrganizationID, name string, ev Event) error
 	// DeleteOrganization deletes one with all that is its: ErrOrganizationNotFound.
 	DeleteOrganization(ctx context.Context, id OrganizationID, ev Event) error
 	// SetMember makes a user a member with a role, or changes the role: ErrUserNotFound,
@@ -145,8 +147,12 @@ func CheckSlug(slug string) error {
 const maxReason = 512
 
 // RegisterOrganization makes an organization that waits for a platform owner, with the
-// user who is to own it. By the word of an operator or platform owner it is active at once.
+// user who is to own it. By the word of an operator or platform owner it is active at once;
+// others can make one of their own, where OrganizationsOpen says so.
 func (a *Accounts) RegisterOrganization(ctx context.Context, actor Actor, slug, name string, owner UserID, active bool) (Organization, error) {
+	if err := a.mayRegisterOrganization(ctx, actor, owner, active); err != nil {
+		return Organization{}, err
+	}
 	now := a.Now()
 	o := Organization{ID: OrganizationID(uuid.Must(uuid.NewV7()).String()), Slug: strings.TrimSpace(slug), Name: strings.TrimSpace(name), Status: OrganizationPending,
 		Tier: DefaultTier, CreatedAt: now, UpdatedAt: now}
@@ -192,6 +198,9 @@ var organizationSteps = map[string]organizationStep{
 // activate; to reject and to suspend need a reason. It counts at once: the members of an
 // organization that is not active are none.
 func (a *Accounts) StepOrganization(ctx context.Context, actor Actor, id OrganizationID, step, reason string) error {
+	if err := a.platform(ctx, actor); err != nil {
+		return err
+	}
 	s, ok := organizationSteps[step]
 	if !ok {
 		return ErrOrganizationState
@@ -205,6 +214,9 @@ func (a *Accounts) StepOrganization(ctx context.Context, actor Actor, id Organiz
 
 // SetOrganizationTier changes what an organization may have. What it has beyond that stays.
 func (a *Accounts) SetOrganizationTier(ctx context.Context, actor Actor, id OrganizationID, tier Tier) error {
+	if err := a.platform(ctx, actor); err != nil {
+		return err
+	}
 	if _, ok := Tiers[tier]; !ok {
 		return ErrTierInvalid
 	}
@@ -213,6 +225,9 @@ func (a *Accounts) SetOrganizationTier(ctx context.Context, actor Actor, id Orga
 
 // DeleteOrganization deletes an organization, with its members' places in it.
 func (a *Accounts) DeleteOrganization(ctx context.Context, actor Actor, id OrganizationID) error {
+	if err := a.platform(ctx, actor); err != nil {
+		return err
+	}
 	return a.afterOrganization(a.Store.DeleteOrganization(ctx, id, a.event(actor, OrganizationDelete, TargetOrganization(id), Success, "")), id)
 }
 

@@ -60,6 +60,9 @@ func TestUpgrade(t *testing.T) {
 	all := store.Steps()
 	newest := all[len(all)-1] / 1000
 	for migration := range newest + 1 {
+		if countOf(all, migration) == countOf(all, migration-1) {
+			continue // there is no migration with this number
+		}
 		if _, err := os.Stat(fmt.Sprintf("testdata/data-%04d.sql", migration)); migration > 0 && err != nil {
 			t.Errorf("migration %d has no data to be tried with: %v", migration, err)
 		}

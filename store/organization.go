@@ -116,6 +116,19 @@ func (db *DB) SetOrganizationTier(ctx context.Context, id authcore.OrganizationI
 	})
 }
 
+// RenameOrganization implements authcore.OrganizationStore.
+func (db *DB) RenameOrganization(ctx context.Context, id authcore.OrganizationID, name string, ev authcore.Event) error {
+	return db.command(ctx, durable, func(tx *tx) error {
+		if _, err := db.lockOrganization(tx, id); err != nil {
+			return err
+		}
+		if _, err := tx.exec("UPDATE organizations SET name = ?, updated_at = ? WHERE id = ?", name, micros(ev.Time), id); err != nil {
+			return err
+		}
+		return insertEvents(tx, ev)
+	})
+}
+
 // DeleteOrganization implements authcore.OrganizationStore.
 func (db *DB) DeleteOrganization(ctx context.Context, id authcore.OrganizationID, ev authcore.Event) error {
 	return db.command(ctx, durable, func(tx *tx) error {
