@@ -45,20 +45,14 @@ type EventQuery struct {
 	// Since and Until bound the time of the event: not before the one, before the other.
 	// Zero is no bound.
 	Since, Until time.Time
-	Before       EventPlace // the last one that was looked at
+	Before       string // ID of the last one that was looked at
 	Limit        int
-}
-
-// EventPlace is an event's place in the order of time.
-type EventPlace struct {
-	Time time.Time
-	ID   string
 }
 
 // EventPage is a page of events; as UserPage, it may hold fewer than were asked for.
 type EventPage struct {
 	Events []Event
-	Next   EventPlace // Before for the next page; zero after the last
+	Next   string // Before for the next page; empty after the last
 }
 
 // OrganizationQuery asks for organizations in the order of their slugs.

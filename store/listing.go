@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -133,13 +134,6 @@ func (db *DB) FindSessions(ctx context.Context, q authcore.SessionQuery) ([]auth
 // FindEvents implements authcore.ListingStore. The database reads along one index, by the
 // filter that leaves the fewest rows; what the others leave out is left out here.
 func (db *DB) FindEvents(ctx context.Context, q authcore.EventQuery) (authcore.EventPage, error) {
-	before := q.Before
-	if before.ID == "" {
-		before = authcore.EventPlace{Time: time.UnixMicro(math.MaxInt64), ID: cleanupEnd}
-		if !q.Until.IsZero() {
-			before = authcore.EventPlace{Time: q.Until, ID: ""}
-		}
-	}
 	query, args := "SELECT "+eventColumns+" FROM events WHERE ", []any{}
 	switch {
 	case q.Target != "":
@@ -149,32 +143,47 @@ func (db *DB) FindEvents(ctx context.Context, q authcore.EventQuery) (authcore.E
 	case q.Action != "":
 		query, args = query+"action = ? AND ", append(args, q.Action)
 	}
-	since := int64(math.MinInt64)
+	from, since, until, to := "", int64(math.MinInt64), int64(math.MaxInt64), cmp.Or(q.Before, cleanupEnd)
 	if !q.Since.IsZero() {
-		since = micros(q.Since)
+		from, since = idAt(q.Since.Add(-idSlack)), micros(q.Since)
+	}
+	if !q.Until.IsZero() {
+		until, to = micros(q.Until), min(to, idAt(q.Until.Add(idSlack)))
+	}
+	filters := 0
+	for _, set := range []bool{q.Target != "", q.Actor != "", q.Action != ""} {
+		if set {
+			filters++
+		}
 	}
 	rows := lookedAt
-	if q.Outcome == "" && (q.Target == "" || q.Actor == "" && q.Action == "") && (q.Actor == "" || q.Action == "") {
-		rows = q.Limit + 1 // nothing is left out
+	if filters < 2 && q.Outcome == "" {
+		rows = q.Limit + 1 // nothing is left out here
 	}
-	args = append(args, micros(before.Time), since, micros(before.Time), before.ID, rows)
-	found, err := collect(db, ctx, scanEvent, query+"occurred_at <= ? AND occurred_at >= ? AND (occurred_at < ? OR id < ?) ORDER BY occurred_at DESC, id DESC LIMIT ?", args...)
-	if err != nil {
-		return authcore.EventPage{}, err
+	wanted := func(e *authcore.Event) bool {
+		return (q.Target == "" || q.Target == e.Target) && (q.Actor == "" || q.Actor == e.Actor.User) && (q.Action == "" || q.Action == e.Action) && (q.Outcome == "" || q.Outcome == e.Outcome)
 	}
+	found, err := collect(db, ctx, scanEvent, query+"id < ? AND id >= ? AND occurred_at >= ? AND occurred_at < ? ORDER BY id DESC LIMIT ?", append(args, to, from, since, until, rows)...)
 	var page authcore.EventPage
 	for i := range found {
-		e := &found[i].Event
-		if len(page.Events) == q.Limit || i+1 == rows && rows == lookedAt {
-			last := &found[i-1].Event
-			page.Next = authcore.EventPlace{Time: last.Time, ID: last.ID}
+		if len(page.Events) == q.Limit || i+1 == lookedAt {
+			page.Next = found[i-1].ID
 			break
 		}
-		if (q.Target == "" || q.Target == e.Target) && (q.Actor == "" || q.Actor == e.Actor.User) && (q.Action == "" || q.Action == e.Action) && (q.Outcome == "" || q.Outcome == e.Outcome) {
-			page.Events = append(page.Events, *e)
+		if wanted(&found[i].Event) {
+			page.Events = append(page.Events, found[i].Event)
 		}
 	}
-	return page, nil
+	return page, err
+}
+
+// idSlack is by how much the time in an event's id may differ from that of the event.
+const idSlack = 10 * time.Second
+
+// idAt comes before all UUIDv7 of a time or later (RFC 9562 section 5.7).
+func idAt(t time.Time) string {
+	ms := max(t.UnixMilli(), 0)
+	return fmt.Sprintf("%08x-%04x-", ms>>16, ms&0xffff)
 }
 
 // FindOrganizations implements authcore.ListingStore.

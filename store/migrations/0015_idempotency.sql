@@ -9,6 +9,4 @@ CREATE TABLE idempotency_keys (
 CREATE INDEX idempotency_keys_expires_at ON idempotency_keys (expires_at);
 CREATE INDEX users_status ON users (status, username_key);
 CREATE INDEX users_owner ON users (owner, username_key);
-CREATE INDEX events_action ON events (action, occurred_at);
-CREATE INDEX events_actor_id ON events (actor_id, occurred_at);
-CREATE INDEX events_target ON events (target, occurred_at);
+CREATE INDEX events_action ON events (action, id);

@@ -2,8 +2,6 @@ package api
 
 import (
 	"net/http"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
@@ -30,23 +28,6 @@ func eventOf(e *authcore.Event) Event {
 		SessionID: e.Actor.Session, Address: e.Actor.Client.Address, Agent: e.Actor.Client.Agent, RequestID: e.Actor.Client.RequestID}
 }
 
-// eventKey is an event's place as cursors have it.
-func eventKey(p authcore.EventPlace) string {
-	if p.ID == "" {
-		return ""
-	}
-	return strconv.FormatInt(p.Time.UnixMicro(), 10) + " " + p.ID
-}
-
-func eventPlace(key string) authcore.EventPlace {
-	at, id, _ := strings.Cut(key, " ")
-	us, err := strconv.ParseInt(at, 10, 64)
-	if err != nil || id == "" {
-		return authcore.EventPlace{}
-	}
-	return authcore.EventPlace{Time: time.UnixMicro(us), ID: id}
-}
-
 // eventRoutes are about the audit log of the installation.
 var eventRoutes = []Route{
 	{Method: http.MethodGet, Path: "/platform/audit", ID: "listEvents", Summary: "The audit log, the newest first", Realm: Platform, Scope: ScopeAuditView,
@@ -54,8 +35,8 @@ var eventRoutes = []Route{
 			{Name: "outcome", Form: Word, Values: []string{"success", "failure", "refused"}}, {Name: "since", Doc: "not before this time", Form: Time}, {Name: "until", Doc: "before this time", Form: Time}},
 		Do: list(func(c *Call) (Page[Event], error) {
 			found, err := c.Accounts.Events(c.Ctx, c.Actor, authcore.EventQuery{Action: authcore.Action(c.Param("action")), Actor: authcore.UserID(c.Param("actor")), Target: c.Param("target"),
-				Outcome: authcore.Outcome(c.Param("outcome")), Since: c.Time("since"), Until: c.Time("until"), Before: eventPlace(c.After), Limit: c.Limit})
-			p := Page[Event]{Next: eventKey(found.Next)}
+				Outcome: authcore.Outcome(c.Param("outcome")), Since: c.Time("since"), Until: c.Time("until"), Before: c.After, Limit: c.Limit})
+			p := Page[Event]{Next: found.Next}
 			for i := range found.Events {
 				p.Items = append(p.Items, eventOf(&found.Events[i]))
 			}
