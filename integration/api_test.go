@@ -327,6 +327,7 @@ func TestAPIPlatform(t *testing.T) {
 		is(member, "GET", "/me", "", 401, "login_required") // the session ended
 		is(owner, "PUT", user+member.id+"/factor-required", `{"required":false}`, 200, `"factor_required":false`)
 		is(owner, "POST", user+member.id+"/reset-factor", "", 404, "factor_not_found")
+		is(owner, "POST", user+owner.id+"/reset-factor", "", 403, "own_factor")
 		is(owner, "POST", user+stranger.id+"/sign-out", "", 200, `"revoked":1`)
 		is(stranger, "GET", "/me", "", 401, "login_required")
 		is(owner, "POST", user+admin.id+"/disable", "", 200, `"status":"disabled"`)

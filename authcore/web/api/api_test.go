@@ -303,12 +303,14 @@ func TestDocument(t *testing.T) {
 		t.Fatal(err)
 	}
 	type operation struct {
-		OperationID string   `json:"operationId"`
-		Scope       string   `json:"x-scope"`
-		Capability  string   `json:"x-capability"`
+		OperationID string `json:"operationId"`
+		Scope       string `json:"x-scope"`
+		Capability  string `json:"x-capability"`
 		Parameters  []struct{ Name, In string }
 		RequestBody any
-		Responses   map[string]struct{ Content map[string]struct{ Schema any } }
+		Responses   map[string]struct {
+			Content map[string]struct{ Schema any }
+		}
 	}
 	var doc struct {
 		OpenAPI    string

@@ -21,6 +21,9 @@ type Revoked struct {
 	Revoked int `json:"revoked"`
 }
 
+// errOwnFactor keeps a session that was stolen from losing the factor of its user.
+var errOwnFactor = &authcore.Error{Kind: authcore.Forbidden, Code: "own_factor", Message: "Remove your own second factor on the account page, with a code."}
+
 // changed answers a change to a user with the user as it is now.
 func changed(c *Call, err error) (UserDetails, error) {
 	if err != nil {
@@ -64,6 +67,9 @@ var userRoutes = []Route{
 		})},
 	{Method: http.MethodPost, Path: "/platform/users/{id}/reset-factor", ID: "resetUserFactor", Summary: "Take the second factor from a user who lost it, and end all sessions", Realm: Platform, Scope: ScopeUsersManage,
 		Do: give(func(c *Call) (UserDetails, error) {
+			if c.User() == c.Actor.User {
+				return UserDetails{}, errOwnFactor
+			}
 			return changed(c, c.Accounts.RemoveFactors(c.Ctx, c.Actor, c.User()))
 		})},
 	{Method: http.MethodPost, Path: "/platform/users/{id}/sign-out", ID: "signUserOut", Summary: "End all sessions of a user", Realm: Platform, Scope: ScopeUsersManage,
