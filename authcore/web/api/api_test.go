@@ -372,3 +372,57 @@ func TestDocument(t *testing.T) {
 	}
 	t.Logf("%d routes, %d schemas", operations, len(doc.Components.Schemas))
 }
+
+// Who may register an organization; and who comes after a user who was deleted, under the
+// same name, inherits nothing (T2).
+func TestRegister(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	owner, alice := o.user("owner", true), o.user("alice", false)
+	plain := owner
+	plain.Ordinary = true
+	is := func(what string, by authcore.Actor, slug, want, says string) {
+		t.Helper()
+		o.actor = by
+		got, err := o.ask("POST /organizations", `{"slug":"`+slug+`"}`, "Idempotency-Key", "k-"+slug)
+		if code(err) != want || !strings.Contains(string(got.Body), says) || got.Replayed {
+			t.Errorf("%s: %s %v, want %s %s", what, got.Body, err, want, says)
+		}
+	}
+	is("where it is off", alice, "mine", "organization_register_disabled", "")
+	is("an owner without a second factor", plain, "mine", "organization_register_disabled", "")
+	is("an owner", owner, "theirs", "ok", `"status":"active"`)
+	o.Accounts.OrganizationsOpen = true
+	is("where it is on", alice, "mine", "ok", `"status":"pending"`)
+	if err := o.Accounts.ExpelMember(t.Context(), authcore.CommandLine(), "mine", alice.User); code(err) != "last_organization_owner" {
+		t.Error(err)
+	}
+	if _, err := o.Accounts.GiveRole(t.Context(), authcore.CommandLine(), "mine", owner.User, authcore.RoleOwner); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := o.Accounts.DeleteUser(t.Context(), owner, alice.User, 0); err != nil {
+		t.Fatal(err)
+	}
+	again := o.user("alice", false)
+	is("the same name, the same key", again, "mine", "slug_taken slug", "")
+	o.actor = again
+	if got, err := o.ask("GET /organizations", ""); err != nil || string(got.Body) != `{"items":[],"next":null}` {
+		t.Errorf("inherited: %s, %v", got.Body, err)
+	}
+	if _, err := o.ask("GET /organizations/mine", ""); code(err) != "organization_not_found" {
+		t.Error(err)
+	}
+	// What is not asked through the API, the services refuse all the same.
+	for what, err := range map[string]error{
+		"disable": o.Accounts.SetStatus(t.Context(), again, owner.User, authcore.Disabled), "owner": o.Accounts.SetOwner(t.Context(), again, again.User, true),
+		"tier": o.Accounts.SetOrganizationTier(t.Context(), again, "x", "pro"), "step": o.Accounts.StepOrganization(t.Context(), again, "x", "approve", ""),
+		"delete": o.Accounts.DeleteOrganization(t.Context(), again, "x"), "factor": o.Accounts.RemoveFactors(t.Context(), again, owner.User),
+		"require": o.Accounts.SetFactorRequired(t.Context(), again, owner.User, true), "groups": o.Accounts.ChangeGroups(t.Context(), again, again.User, []string{"ops"}, nil),
+		"email": o.Accounts.SetEmail(t.Context(), again, again.User, "x@example.com"), "plain owner": o.Accounts.SetStatus(t.Context(), plain, again.User, authcore.Disabled),
+		"nobody": o.Accounts.SetStatus(t.Context(), authcore.Anonymous(authcore.Client{}), again.User, authcore.Disabled),
+	} {
+		if code(err) != "not_owner" {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
