@@ -47,18 +47,32 @@ const (
 
 // MakeAccessToken makes the text of an access token from the system's secure random
 // source, and its hash.
-func MakeAccessToken() (Secret, TokenHash) {
+func MakeAccessToken() (Secret, TokenHash) { return makeChecked(accessTokenPrefix) }
+
+// makeChecked makes a token with a prefix: 256 random bits, and a checksum of all before.
+func makeChecked(prefix string) (Secret, TokenHash) {
 	var raw [32]byte
 	rand.Read(raw[:]) // crypto/rand.Read never fails (Go 1.24)
 	number, base, digit := new(big.Int).SetBytes(raw[:]), big.NewInt(int64(len(digits62))), new(big.Int)
-	text := make([]byte, accessTokenLength)
-	copy(text, accessTokenPrefix)
-	for i := accessTokenLength - checkDigits - 1; i >= len(accessTokenPrefix); i-- {
+	text := make([]byte, len(prefix)+randomDigits+checkDigits)
+	copy(text, prefix)
+	for i := len(text) - checkDigits - 1; i >= len(prefix); i-- {
 		number.DivMod(number, base, digit)
 		text[i] = digits62[digit.Int64()]
 	}
 	putCheck(text)
 	return Secret(text), HashToken(string(text))
+}
+
+// checked tells whether text is written like a token with a prefix, with the right
+// checksum.
+func checked(text, prefix string) bool {
+	if len(text) != len(prefix)+randomDigits+checkDigits || !strings.HasPrefix(text, prefix) {
+		return false
+	}
+	buf := []byte(text)
+	putCheck(buf)
+	return string(buf) == text
 }
 
 // putCheck writes the last digits of an access token.

@@ -121,6 +121,14 @@ type Store interface {
 	OrganizationStore
 	ListingStore
 	ClaimStore
+	MemberStore
+	RoleStore
+	TierStore
+	InvitationStore
+	ServiceStore
+	ServiceKeyStore
+	EndUserStore
+	ClientStore
 }
 
 // Recorder takes audit events that need no transaction of their own. It never
@@ -157,6 +165,7 @@ type Accounts struct {
 	PasskeysOff  bool    // nobody signs in with a passkey
 	TokenSealer  *Sealer // for what providers issued
 	FactorSealer *Sealer // for second factors
+	ClientSealer *Sealer // for the secrets of organizations' clients at providers
 	Lifetime     Lifetime
 	Mail         *Mailing // nil where none is sent
 	Audit        Recorder

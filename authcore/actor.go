@@ -8,6 +8,7 @@ const (
 	ActorAnonymous ActorKind = "anonymous" // nobody has signed in yet
 	ActorUser      ActorKind = "user"      // a user in a session
 	ActorToken     ActorKind = "token"     // an access token of a user
+	ActorService   ActorKind = "service"   // an API key of an organization's service
 	ActorCommand   ActorKind = "command"   // the command line
 	ActorSystem    ActorKind = "system"    // Gatehouse itself
 )
@@ -17,7 +18,7 @@ const (
 type Actor struct {
 	Kind    ActorKind
 	User    UserID    // for ActorUser and ActorToken
-	Session SessionID // for ActorUser; for ActorToken the token
+	Session SessionID // for ActorUser; for ActorToken and ActorService the token or key
 	Client  Client
 	// Ordinary says that a platform owner acts as any other user: in a session without the
 	// second factor that administration asks for, or by a token without the scope.

@@ -41,8 +41,9 @@ var builtIn = map[Role][]Capability{
 // Standing is what an actor may do in one organization.
 type Standing struct {
 	Organization Organization
-	Role         Role // empty for who is no member
-	Platform     bool // a platform owner, or the operator at the command line: may do everything
+	Role         Role      // empty for who is no member
+	Platform     bool      // a platform owner, or the operator at the command line: may do everything
+	Service      ServiceID // whose API key acts, which reaches no further; empty for people
 	Capabilities []Capability
 }
 
@@ -66,6 +67,17 @@ func (s *Standing) May(need Capability) error {
 	return nil
 }
 
+// covers returns ErrBeyondOwn where some capability is not among the actor's: nobody gives
+// what they lack.
+func (s *Standing) covers(all []Capability) error {
+	for _, c := range all {
+		if !s.Platform && !slices.Contains(s.Capabilities, c) {
+			return ErrBeyondOwn
+		}
+	}
+	return nil
+}
+
 // Standing finds what an actor may do in the organization with a slug. Whoever has no place
 // in it gets ErrOrganizationNotFound, as if there was none.
 func (a *Accounts) Standing(ctx context.Context, actor Actor, slug string) (Standing, error) {
@@ -78,32 +90,59 @@ func (a *Accounts) Standing(ctx context.Context, actor Actor, slug string) (Stan
 		return Standing{}, err
 	}
 	s := Standing{Organization: o, Platform: platform == nil}
-	if actor.User != "" {
-		places, err := a.Store.Memberships(ctx, actor.User)
-		if err != nil {
-			return Standing{}, err
-		}
-		if i := slices.IndexFunc(places, func(m Membership) bool { return m.Organization == o.ID }); i >= 0 {
-			s.Role, s.Capabilities = places[i].Role, builtIn[places[i].Role]
-		}
+	switch {
+	case actor.Kind == ActorService:
+		err = a.keyStanding(ctx, actor, &s)
+	case actor.User != "":
+		err = a.memberStanding(ctx, actor.User, &s)
+	}
+	if err != nil {
+		return Standing{}, err
 	}
 	switch {
 	case s.Platform:
 		s.Capabilities = Capabilities
-	case s.Role == "":
+	case s.Role == "" && s.Service == "":
 		return Standing{}, ErrOrganizationNotFound
 	}
 	return s, nil
 }
 
+// memberStanding fills in what a user may do as a member.
+func (a *Accounts) memberStanding(ctx context.Context, user UserID, s *Standing) error {
+	places, err := a.Store.Memberships(ctx, user)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(places, func(m Membership) bool { return m.Organization == s.Organization.ID })
+	if i < 0 {
+		return nil
+	}
+	s.Role = places[i].Role
+	s.Capabilities, err = a.capabilitiesOf(ctx, s.Organization.ID, s.Role)
+	if ErrRoleNotFound.is(err) { // it was deleted between the two readings, and the member has another
+		err = nil
+	}
+	return err
+}
+
 // authorize is the one place that decides whether an actor may do something in an
 // organization, which it finds by its slug.
 func (a *Accounts) authorize(ctx context.Context, actor Actor, slug string, need Capability) (Organization, error) {
+	s, err := a.authorized(ctx, actor, slug, need)
+	return s.Organization, err
+}
+
+// authorized is authorize for those who want to know more of the actor.
+func (a *Accounts) authorized(ctx context.Context, actor Actor, slug string, need Capability) (Standing, error) {
 	s, err := a.Standing(ctx, actor, slug)
 	if err == nil {
 		err = s.May(need)
 	}
-	return s.Organization, err
+	if err != nil {
+		return Standing{}, err
+	}
+	return s, nil
 }
 
 // platform returns ErrNotOwner unless the actor runs the installation: an active platform

@@ -116,6 +116,8 @@ type Export struct {
 	Identities []Identity
 	Sessions   []Session
 	Tokens     []AccessToken
+	Places     []Membership  // in organizations
+	Services   []UsedService // that the user signed in to
 	Events     []SealedEvent
 }
 
@@ -147,6 +149,12 @@ func (a *Accounts) Export(ctx context.Context, actor Actor) (e Export, err error
 		return e, err
 	}
 	if e.Tokens, err = a.Store.AccessTokens(ctx, id, "", MaxAccessTokens); err != nil {
+		return e, err
+	}
+	if e.Places, err = a.Store.Memberships(ctx, id); err != nil {
+		return e, err
+	}
+	if e.Services, err = a.Store.UsedServices(ctx, id); err != nil {
 		return e, err
 	}
 	for after := ""; ; {

@@ -73,7 +73,7 @@ func newDeviceBench(t *testing.T, permits int) *deviceBench {
 	t.Helper()
 	d := &deviceBench{bench: newBench(t, permits), clock: clockStart}
 	now := func() time.Time { return d.clock }
-	d.Now, d.ByAddress, d.ByAccount = now, limit.New(3, time.Hour, now), limit.New(5, time.Hour, now)
+	d.Now, d.ByAddress, d.ByAccount = now, limit.New(limit.Pace{Burst: 3, First: time.Hour}, now), limit.New(limit.Pace{Burst: 5, First: time.Hour}, now)
 	d.addUser(t, "alice", right)
 	return d
 }
@@ -265,7 +265,7 @@ func (nowhere) Record(authcore.Event) {}
 func TestKnownDeviceGoesFirst(t *testing.T) {
 	t.Parallel()
 	d := newDeviceBench(t, 1)
-	d.ByAddress, d.ByAccount, d.Audit = limit.New(0, 0, nil), limit.New(0, 0, nil), nowhere{}
+	d.ByAddress, d.ByAccount, d.Audit = limit.New(limit.Pace{}, nil), limit.New(limit.Pace{}, nil), nowhere{}
 	phone := d.device(t, "alice", nil)
 	release, err := d.gate.Acquire(context.Background())
 	if err != nil {

@@ -25,6 +25,17 @@ type Factors struct {
 // others it is another way in.
 func (f Factors) Has() bool { return f.TOTP != nil || f.Required && f.Passkeys > 0 }
 
+// LeavesAlone tells whether a password would stand alone without the TOTP, or without one
+// passkey: one that is short may not.
+func (f Factors) LeavesAlone(totp bool) bool {
+	if totp {
+		f.TOTP = nil
+	} else {
+		f.Passkeys--
+	}
+	return !f.Has()
+}
+
 // FactorUse is a proof of a second factor: a step of the TOTP, a recovery code or a
 // passkey, which each count once; or a device that was trusted with one.
 type FactorUse struct {

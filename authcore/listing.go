@@ -75,9 +75,4 @@ type ListingStore interface {
 	FindEvents(ctx context.Context, q EventQuery) (EventPage, error)
 	// FindOrganizations reads a page of organizations.
 	FindOrganizations(ctx context.Context, q OrganizationQuery) ([]Organization, error)
-	// FindMembers reads the members of an organization in the order of the users' ids,
-	// after one of them.
-	FindMembers(ctx context.Context, id OrganizationID, after UserID, limit int) ([]Member, error)
-	// MemberOf finds one member, or returns ErrMemberNotFound.
-	MemberOf(ctx context.Context, id OrganizationID, user UserID) (Member, error)
 }

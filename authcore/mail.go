@@ -24,21 +24,22 @@ const (
 	// The address that is in force is told: another one was given, or has taken its place.
 	MailAddressAsked MailKind = "address-asked"
 	MailAddress      MailKind = "address"
-	MailLinked       MailKind = "linked"   // a provider was linked
-	MailUnlinked     MailKind = "unlinked" // or unlinked
-	MailInvite       MailKind = "invite"   // a link to make an account
-	MailFactorSet    MailKind = "factor"   // a second factor was set up
-	MailFactorGone   MailKind = "unfactor" // or removed
-	MailDeleting     MailKind = "deleting" // the account will be deleted
-	MailDeleted      MailKind = "deleted"  // or was
-	MailNewDevice    MailKind = "device"   // a sign-in in a browser that is new
+	MailLinked       MailKind = "linked"       // a provider was linked
+	MailUnlinked     MailKind = "unlinked"     // or unlinked
+	MailInvite       MailKind = "invite"       // a link to make an account
+	MailOrganization MailKind = "organization" // an invitation to join one
+	MailFactorSet    MailKind = "factor"       // a second factor was set up
+	MailFactorGone   MailKind = "unfactor"     // or removed
+	MailDeleting     MailKind = "deleting"     // the account will be deleted
+	MailDeleted      MailKind = "deleted"      // or was
+	MailNewDevice    MailKind = "device"       // a sign-in in a browser that is new
 	MailPasskeySet   MailKind = "passkey"
 	MailPasskeyGone  MailKind = "unpasskey"
 	MailPasswordGone MailKind = "unpassword"
 )
 
 // MailKinds are all of them.
-var MailKinds = []MailKind{MailTest, MailRecover, MailPassword, MailVerify, MailCodes, MailAddressAsked, MailAddress, MailLinked, MailUnlinked, MailInvite, MailFactorSet, MailFactorGone,
+var MailKinds = []MailKind{MailTest, MailRecover, MailPassword, MailVerify, MailCodes, MailAddressAsked, MailAddress, MailLinked, MailUnlinked, MailInvite, MailOrganization, MailFactorSet, MailFactorGone,
 	MailDeleting, MailDeleted, MailNewDevice, MailPasskeySet, MailPasskeyGone, MailPasswordGone}
 
 // MailLife is how long a message is tried to be sent.
@@ -132,8 +133,10 @@ type Letter struct {
 	Until    time.Time // when the link ends
 	Address  string    // another address that the message is about
 	Provider string
-	Since    time.Time `json:"-"` // ProofSince after what the message tells of, where that sets a password
-	Undo     string    `json:"-"` // what "it wasn't me" takes away: passkey ID, or identity ID
+	// Of an invitation: the name of the organization, and the role.
+	Organization, Role string
+	Since              time.Time `json:"-"` // ProofSince after what the message tells of, where that sets a password
+	Undo               string    `json:"-"` // what "it wasn't me" takes away: passkey ID, or identity ID
 	// Of a sign-in: the browser, the client's address and the time.
 	Agent, From string
 	At          time.Time

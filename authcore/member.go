@@ -2,117 +2,208 @@ package authcore
 
 import (
 	"context"
-	"slices"
-	"strings"
+	"time"
 )
 
-// maxWaiting is how many organizations that wait one user can have.
-const maxWaiting = 3
+// Membership is one user's place in an organization.
+type Membership struct {
+	Organization OrganizationID
+	Slug         string
+	Role         Role
+	Status       OrganizationStatus // only in an active one it counts
+	// FactorRequired says that the organization asks its members for a second factor.
+	FactorRequired bool
+}
 
-// The errors of registering organizations.
+// Member is a user in an organization, as lists show one.
+type Member struct {
+	User      UserID
+	Username  string
+	Name      string
+	Role      Role
+	Status    Status
+	CreatedAt time.Time
+}
+
+// MemberQuery asks for members of an organization.
+type MemberQuery struct {
+	Prefix string // of the username, in any case; empty for any
+	After  string // UsernameKey of the last one of the page before
+	Limit  int
+}
+
+// MemberChange makes a user a member, or gives a member another role.
+type MemberChange struct {
+	Organization OrganizationID
+	User         UserID
+	From         Role // which the member has; empty for who is none
+	To           Role
+}
+
+// MemberStore keeps the members of organizations. Every method that changes something is
+// one transaction that writes its event along, and locks the organization.
+type MemberStore interface {
+	// SetMember changes a user's place: ErrUserNotFound, ErrOrganizationNotFound,
+	// ErrRoleNotFound, ErrMemberChanged where From is not so any more, ErrBarred,
+	// ErrMemberLimit, ErrLastOrganizationOwner.
+	SetMember(ctx context.Context, c MemberChange, ev Event) error
+	// RemoveMember takes a user with a role out, and withdraws what only a member has: the
+	// access to services, and the invitations that the user made. ErrMemberNotFound,
+	// ErrMemberChanged, ErrLastOrganizationOwner.
+	RemoveMember(ctx context.Context, id OrganizationID, user UserID, role Role, ev Event) error
+	// TransferOwnership makes an active member an owner, and the owner who gives it an
+	// admin: ErrMemberNotFound, ErrMemberDisabled, ErrMemberChanged where from is no owner.
+	TransferOwnership(ctx context.Context, id OrganizationID, from, to UserID, ev Event) error
+	// Memberships lists the places of a user, by slug.
+	Memberships(ctx context.Context, user UserID) ([]Membership, error)
+	// Members reads a page of members, in the order of their usernames. That takes longer
+	// the more members there are.
+	Members(ctx context.Context, id OrganizationID, q MemberQuery) ([]Member, error)
+	// MemberOf finds one member, or returns ErrMemberNotFound.
+	MemberOf(ctx context.Context, id OrganizationID, user UserID) (Member, error)
+	// RoleOf is the role of a user in an organization; empty for none.
+	RoleOf(ctx context.Context, id OrganizationID, user UserID) (Role, error)
+}
+
+// The errors of members.
 var (
-	ErrOrganizationsOff = &Error{Kind: Forbidden, Code: "organization_register_disabled", Message: "Only platform owners make organizations here. Ask one of them."}
-	ErrTooManyWaiting   = &Error{Kind: Conflict, Code: "too_many_waiting", Message: "Three organizations of yours wait for approval already."}
+	ErrMemberNotFound        = &Error{Kind: NotFound, Code: "member_not_found", Message: "This user is not a member of the organization."}
+	ErrMemberChanged         = &Error{Kind: Conflict, Code: "member_changed", Message: "Somebody else has changed this member just now. Load the page again."}
+	ErrMemberDisabled        = &Error{Kind: Conflict, Code: "member_disabled", Message: "This user is disabled."}
+	ErrAlreadyMember         = &Error{Kind: Conflict, Code: "already_member", Message: "This user is a member of the organization already."}
+	ErrMemberLimit           = &Error{Kind: Conflict, Code: "member_limit_exceeded", Message: "The organization has as many members as its tier allows."}
+	ErrLastOrganizationOwner = &Error{Kind: Conflict, Code: "last_organization_owner", Message: "The organization would be left without an owner who is active. Make another member an owner first."}
 )
 
-// mayRegisterOrganization decides whether an actor may make an organization that a user is to own.
-func (a *Accounts) mayRegisterOrganization(ctx context.Context, actor Actor, owner UserID, active bool) error {
-	switch err := a.platform(ctx, actor); {
-	case !ErrNotOwner.is(err):
-		return err
-	case active || actor.User == "" || owner != actor.User:
-		return err
-	case !a.OrganizationsOpen:
-		return ErrOrganizationsOff
-	}
-	places, err := a.Store.Memberships(ctx, owner)
-	waiting := 0
-	for _, m := range places {
-		if m.Status == OrganizationPending && m.Role == RoleOwner {
-			waiting++
-		}
-	}
-	if err == nil && waiting >= maxWaiting {
-		err = ErrTooManyWaiting
-	}
-	return err
-}
-
-// RenameOrganization changes the name of an organization that is shown.
-func (a *Accounts) RenameOrganization(ctx context.Context, actor Actor, slug, name string) (Organization, error) {
-	o, err := a.authorize(ctx, actor, slug, SettingsManage)
-	if err != nil {
-		return o, err
-	}
-	if name = strings.TrimSpace(name); name == "" {
-		return o, &Error{Kind: Invalid, Code: "name_invalid", Field: "name", Message: "Please give the organization a name."}
-	}
-	if err := CheckName(name); err != nil {
-		return o, err
-	}
-	ev := a.event(actor, OrganizationUpdate, TargetOrganization(o.ID), Success, name)
-	o.Name, o.UpdatedAt = name, ev.Time
-	return o, a.Store.RenameOrganization(ctx, o.ID, name, ev)
-}
-
-// MembersOf reads a page of the members of an organization, in the order of the users' ids.
-func (a *Accounts) MembersOf(ctx context.Context, actor Actor, slug string, after UserID, limit int) ([]Member, error) {
+// Members lists the members of an organization, as MemberStore does.
+func (a *Accounts) Members(ctx context.Context, actor Actor, slug string, q MemberQuery) ([]Member, error) {
 	o, err := a.authorize(ctx, actor, slug, MembersView)
 	if err != nil {
 		return nil, err
 	}
-	return a.Store.FindMembers(ctx, o.ID, after, limit)
+	return a.Store.Members(ctx, o.ID, q)
 }
 
-// GiveRole changes the role of a member. Nobody gives a role, or takes one away, that
-// allows more than they may do themselves. Who runs the installation can make any user a
-// member; others cannot: whoever is to join is invited.
-func (a *Accounts) GiveRole(ctx context.Context, actor Actor, slug string, user UserID, role Role) (Member, error) {
-	s, err := a.overMember(ctx, actor, slug, user)
-	if err != nil && (!ErrMemberNotFound.is(err) || !s.Platform) {
+// Member gives one member of an organization, for who manages them. ErrMemberNotFound.
+func (a *Accounts) Member(ctx context.Context, actor Actor, slug string, user UserID) (Member, error) {
+	o, err := a.authorize(ctx, actor, slug, MembersManage)
+	if err != nil {
 		return Member{}, err
+	}
+	return a.Store.MemberOf(ctx, o.ID, user)
+}
+
+// AddMember makes a user a member at once, which is for those who run the installation:
+// others invite. ErrAlreadyMember.
+func (a *Accounts) AddMember(ctx context.Context, actor Actor, slug string, user UserID, role Role) error {
+	o, err := a.platformOver(ctx, actor, slug)
+	if err != nil {
+		return err
 	}
 	if err := role.Validate(); err != nil {
-		return Member{}, err
+		return err
 	}
-	if !s.covers(role) {
-		return Member{}, ErrNotAllowed
-	}
-	if err := a.SetMember(ctx, actor, s.Organization, user, role); err != nil {
-		return Member{}, err
-	}
-	return a.Store.MemberOf(ctx, s.Organization.ID, user)
-}
-
-// ExpelMember takes a member out of an organization. Members can take themselves out.
-func (a *Accounts) ExpelMember(ctx context.Context, actor Actor, slug string, user UserID) error {
-	s, err := a.overMember(ctx, actor, slug, user)
-	if err != nil && actor.User == user && s.Role != "" {
-		err = nil
+	was, err := a.Store.RoleOf(ctx, o.ID, user)
+	if err == nil && was != "" {
+		err = ErrAlreadyMember
 	}
 	if err != nil {
 		return err
 	}
-	return a.RemoveMember(ctx, actor, s.Organization, user)
+	return a.setMember(ctx, actor, o, MemberChange{Organization: o.ID, User: user, To: role})
 }
 
-// overMember decides whether an actor may change the place of a user in an organization.
-func (a *Accounts) overMember(ctx context.Context, actor Actor, slug string, user UserID) (Standing, error) {
-	s, err := a.Standing(ctx, actor, slug)
+// SetMember gives a member of an organization another role; those who run the installation
+// also make members of users with it. Nobody gives or takes a role that allows more than
+// their own: ErrBeyondOwn. ErrMemberNotFound.
+func (a *Accounts) SetMember(ctx context.Context, actor Actor, slug string, user UserID, role Role) error {
+	s, err := a.authorized(ctx, actor, slug, MembersManage)
+	if err != nil {
+		return err
+	}
+	was, err := a.Store.RoleOf(ctx, s.Organization.ID, user)
+	switch {
+	case err != nil:
+		return err
+	case was == "" && s.Platform:
+		return a.AddMember(ctx, actor, slug, user, role)
+	case was == "":
+		return ErrMemberNotFound
+	}
+	for _, r := range []Role{was, role} {
+		if err := a.mayTouch(ctx, &s, r); err != nil {
+			return err
+		}
+	}
+	return a.setMember(ctx, actor, s.Organization, MemberChange{Organization: s.Organization.ID, User: user, From: was, To: role})
+}
+
+func (a *Accounts) setMember(ctx context.Context, actor Actor, o Organization, c MemberChange) error {
+	err := a.Store.SetMember(ctx, c, a.eventIn(o, actor, MemberSet, string(c.To)+": user "+string(c.User)))
 	if err == nil {
-		err = s.May(MembersManage)
+		a.changed(ChangeUser, string(c.User))
+	}
+	return err
+}
+
+// RemoveMember takes a user out of an organization: not one whose role allows more than
+// the actor's.
+func (a *Accounts) RemoveMember(ctx context.Context, actor Actor, slug string, user UserID) error {
+	s, err := a.authorized(ctx, actor, slug, MembersManage)
+	if err != nil {
+		return err
+	}
+	was, err := a.Store.RoleOf(ctx, s.Organization.ID, user)
+	if err == nil && was == "" {
+		err = ErrMemberNotFound
+	}
+	if err == nil {
+		err = a.mayTouch(ctx, &s, was)
 	}
 	if err != nil {
-		return s, err
+		return err
 	}
-	m, err := a.Store.MemberOf(ctx, s.Organization.ID, user)
-	if err == nil && !s.covers(m.Role) {
-		err = ErrNotAllowed
-	}
-	return s, err
+	return a.removeMember(ctx, actor, s.Organization, user, was, MemberRemove)
 }
 
-// covers tells whether who stands so may do all that a role allows.
-func (s *Standing) covers(role Role) bool {
-	return !slices.ContainsFunc(builtIn[role], func(c Capability) bool { return !slices.Contains(s.Capabilities, c) })
+func (a *Accounts) removeMember(ctx context.Context, actor Actor, o Organization, user UserID, role Role, action Action) error {
+	err := a.Store.RemoveMember(ctx, o.ID, user, role, a.eventIn(o, actor, action, string(role)+": user "+string(user)))
+	if err == nil {
+		a.changed(ChangeUser, string(user))
+	}
+	return err
+}
+
+// LeaveOrganization takes the user who acts out of an organization, whatever its status.
+// The last active owner stays: ErrLastOrganizationOwner.
+func (a *Accounts) LeaveOrganization(ctx context.Context, actor Actor, slug string) error {
+	s, err := a.Standing(ctx, actor, slug)
+	if err != nil {
+		return err
+	}
+	if s.Role == "" {
+		return ErrMemberNotFound
+	}
+	return a.removeMember(ctx, actor, s.Organization, actor.User, s.Role, MemberLeave)
+}
+
+// TransferOwnership makes another member the owner in the place of the owner who acts, and
+// who becomes an admin. ErrMemberNotFound, ErrMemberDisabled.
+func (a *Accounts) TransferOwnership(ctx context.Context, actor Actor, slug string, to UserID) error {
+	s, err := a.authorized(ctx, actor, slug, MembersManage)
+	if err != nil {
+		return err
+	}
+	switch {
+	case s.Role != RoleOwner:
+		return ErrNotAllowed
+	case to == actor.User:
+		return ErrAlreadyMember
+	}
+	err = a.Store.TransferOwnership(ctx, s.Organization.ID, actor.User, to, a.eventIn(s.Organization, actor, OwnershipTransfer, "to user "+string(to)))
+	if err == nil {
+		a.changed(ChangeUser, string(actor.User))
+		a.changed(ChangeUser, string(to))
+	}
+	return err
 }

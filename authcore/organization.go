@@ -24,64 +24,18 @@ const (
 	OrganizationSuspended OrganizationStatus = "suspended"
 )
 
-// Tier names what an organization may have.
-type Tier string
-
-// Limits bound what an organization may have; 0 is no bound.
-type Limits struct{ Services, Members int }
-
-// Tiers are the tiers that there are, with their limits.
-var Tiers = map[Tier]Limits{"free": {2, 3}, "starter": {10, 10}, "pro": {50, 50}, "enterprise": {}}
-
-// DefaultTier is that of a new organization.
-const DefaultTier Tier = "free"
-
 // Organization is a customer: its members, with roles.
 type Organization struct {
-	ID        OrganizationID
-	Slug      string // names it in addresses and policies; see CheckSlug
-	Name      string // to show
-	Status    OrganizationStatus
-	Reason    string // of a rejection or suspension
-	Tier      Tier
-	CreatedAt time.Time
-	UpdatedAt time.Time
-}
-
-// Role is what a member may do in an organization, by its slug.
-type Role string
-
-// The roles that every organization has.
-const (
-	RoleOwner  Role = "owner"
-	RoleAdmin  Role = "admin"
-	RoleMember Role = "member"
-)
-
-// Validate refuses what is no role.
-func (r Role) Validate() error {
-	switch r {
-	case RoleOwner, RoleAdmin, RoleMember:
-		return nil
-	}
-	return &Error{Kind: Invalid, Code: "role_invalid", Field: "role", Message: "A role is owner, admin or member."}
-}
-
-// Membership is one user's place in an organization.
-type Membership struct {
-	Organization OrganizationID
-	Slug         string
-	Role         Role
-	Status       OrganizationStatus // only in an active one it counts
-}
-
-// Member is a user in an organization, as lists show one.
-type Member struct {
-	User      UserID
-	Username  string
-	Name      string
-	Role      Role
-	CreatedAt time.Time
+	ID     OrganizationID
+	Slug   string // names it in addresses and policies; see CheckSlug
+	Name   string // to show
+	Status OrganizationStatus
+	Reason string // of a rejection or suspension
+	Tier   Tier
+	// FactorRequired says that nothing opens to a member without a second factor.
+	FactorRequired bool
+	CreatedAt      time.Time
+	UpdatedAt      time.Time
 }
 
 // OrganizationStore keeps organizations. Every method is one transaction that writes its
@@ -92,41 +46,27 @@ type OrganizationStore interface {
 	CreateOrganization(ctx context.Context, o Organization, owner UserID, ev Event) error
 	// OrganizationBySlug finds one, or returns ErrOrganizationNotFound.
 	OrganizationBySlug(ctx context.Context, slug string) (Organization, error)
-	// Organizations lists them in the order of their slugs, after one of them; of one
-	// status, or all where that is empty.
-	Organizations(ctx context.Context, status OrganizationStatus, after string, limit int) ([]Organization, error)
 	// SetOrganizationStatus changes the status from one of some, or returns
 	// ErrOrganizationState; ErrOrganizationNotFound.
 	SetOrganizationStatus(ctx context.Context, id OrganizationID, from []OrganizationStatus, to OrganizationStatus, reason string, ev Event) error
-	// SetOrganizationTier changes the tier: ErrOrganizationNotFound.
-	SetOrganizationTier(ctx context.Context, id OrganizationID, tier Tier, ev Event) error
+	// SetOrganizationFactor says whether members need a second factor for everything:
+	// ErrOrganizationNotFound.
+	SetOrganizationFactor(ctx context.Context, id OrganizationID, required bool, ev Event) error
 	// RenameOrganization changes the name to show: ErrOrganizationNotFound.
 	RenameOrganization(ctx context.Context, id OrganizationID, name string, ev Event) error
 	// DeleteOrganization deletes one with all that is its: ErrOrganizationNotFound.
 	DeleteOrganization(ctx context.Context, id OrganizationID, ev Event) error
-	// SetMember makes a user a member with a role, or changes the role: ErrUserNotFound,
-	// ErrOrganizationNotFound, ErrMemberLimit where there are most members already,
-	// ErrLastOrganizationOwner.
-	SetMember(ctx context.Context, id OrganizationID, user UserID, role Role, most int, ev Event) error
-	// RemoveMember takes a user out: ErrMemberNotFound, ErrLastOrganizationOwner.
-	RemoveMember(ctx context.Context, id OrganizationID, user UserID, ev Event) error
-	// Memberships lists the places of a user, by slug.
-	Memberships(ctx context.Context, user UserID) ([]Membership, error)
-	// Members lists the members in the order of their usernames, after one of them.
-	Members(ctx context.Context, id OrganizationID, after string, limit int) ([]Member, error)
 }
 
 // The errors of organizations.
 var (
-	ErrOrganizationNotFound  = &Error{Kind: NotFound, Code: "organization_not_found", Message: "There is no such organization."}
-	ErrSlugTaken             = &Error{Kind: Conflict, Code: "slug_taken", Field: "slug", Message: "Another organization has this short name."}
-	ErrSlugInvalid           = &Error{Kind: Invalid, Code: "slug_invalid", Field: "slug", Message: "A short name has 2 to 40 lower-case letters, digits, - and _, and begins with a letter or a digit."}
-	ErrOrganizationState     = &Error{Kind: Conflict, Code: "organization_state", Message: "That cannot be done with the organization as it is now."}
-	ErrReasonRequired        = &Error{Kind: Invalid, Code: "reason_required", Field: "reason", Message: "Please give a reason: the organization is told it."}
-	ErrTierInvalid           = &Error{Kind: Invalid, Code: "tier_invalid", Field: "tier", Message: "A tier is free, starter, pro or enterprise."}
-	ErrMemberNotFound        = &Error{Kind: NotFound, Code: "member_not_found", Message: "This user is not a member of the organization."}
-	ErrMemberLimit           = &Error{Kind: Conflict, Code: "member_limit_exceeded", Message: "The organization has as many members as its tier allows."}
-	ErrLastOrganizationOwner = &Error{Kind: Conflict, Code: "last_organization_owner", Message: "The organization would be left without an owner. Make another member an owner first."}
+	ErrOrganizationNotFound = &Error{Kind: NotFound, Code: "organization_not_found", Message: "There is no such organization."}
+	ErrSlugTaken            = &Error{Kind: Conflict, Code: "slug_taken", Field: "slug", Message: "Another organization has this short name."}
+	ErrSlugInvalid          = &Error{Kind: Invalid, Code: "slug_invalid", Field: "slug", Message: "A short name has 2 to 40 lower-case letters, digits, - and _, and begins with a letter or a digit."}
+	ErrOrganizationState    = &Error{Kind: Conflict, Code: "organization_state", Message: "That cannot be done with the organization as it is now."}
+	ErrReasonRequired       = &Error{Kind: Invalid, Code: "reason_required", Field: "reason", Message: "Please give a reason: the organization is told it."}
+	ErrOrganizationsOff     = &Error{Kind: Forbidden, Code: "organization_register_disabled", Message: "Only platform owners make organizations here. Ask one of them."}
+	ErrTooManyWaiting       = &Error{Kind: Conflict, Code: "too_many_organizations", Message: "You have organizations that wait to be approved. Come back when that is done."}
 )
 
 // The bounds of slugs, in characters.
@@ -146,9 +86,13 @@ func CheckSlug(slug string) error {
 // maxReason is the longest reason that is kept, in bytes.
 const maxReason = 512
 
+// maxWaiting is how many organizations of one user can wait at a time.
+const maxWaiting = 3
+
 // RegisterOrganization makes an organization that waits for a platform owner, with the
 // user who is to own it. By the word of an operator or platform owner it is active at once;
-// others can make one of their own, where OrganizationsOpen says so.
+// others make one for themselves where OrganizationsOpen says so, which waits: ErrNotOwner,
+// ErrOrganizationsOff, ErrTooManyWaiting.
 func (a *Accounts) RegisterOrganization(ctx context.Context, actor Actor, slug, name string, owner UserID, active bool) (Organization, error) {
 	if err := a.mayRegisterOrganization(ctx, actor, owner, active); err != nil {
 		return Organization{}, err
@@ -168,15 +112,46 @@ func (a *Accounts) RegisterOrganization(ctx context.Context, actor Actor, slug, 
 	if active {
 		o.Status = OrganizationActive
 	}
-	err := a.Store.CreateOrganization(ctx, o, owner, a.event(actor, OrganizationCreate, TargetOrganization(o.ID), Success, o.Slug+", "+string(o.Status)))
+	err := a.Store.CreateOrganization(ctx, o, owner, a.eventIn(o, actor, OrganizationCreate, o.Slug+", "+string(o.Status)))
 	if err == nil {
 		a.changed(ChangeUser, string(owner))
 	}
 	return o, err
 }
 
+// mayRegisterOrganization decides whether an actor may make an organization that a user is
+// to own.
+func (a *Accounts) mayRegisterOrganization(ctx context.Context, actor Actor, owner UserID, active bool) error {
+	err := a.platform(ctx, actor)
+	if !ErrNotOwner.is(err) {
+		return err
+	}
+	switch {
+	case active || owner == "" || owner != actor.User:
+		return err
+	case !a.OrganizationsOpen:
+		return ErrOrganizationsOff
+	}
+	places, err := a.Store.Memberships(ctx, owner)
+	waiting := 0
+	for _, m := range places {
+		if m.Role == RoleOwner && m.Status == OrganizationPending {
+			waiting++
+		}
+	}
+	if err == nil && waiting >= maxWaiting {
+		err = ErrTooManyWaiting
+	}
+	return err
+}
+
 // TargetOrganization is the target text for an organization.
 func TargetOrganization(id OrganizationID) string { return "organization:" + string(id) }
+
+// eventIn makes an event of now about something of an organization.
+func (a *Accounts) eventIn(o Organization, actor Actor, action Action, details string) Event {
+	return a.event(actor, action, TargetOrganization(o.ID), Success, details)
+}
 
 // organizationStep is one step in the life of an organization.
 type organizationStep struct {
@@ -195,10 +170,11 @@ var organizationSteps = map[string]organizationStep{
 }
 
 // StepOrganization takes a step in the life of an organization: approve, reject, suspend or
-// activate; to reject and to suspend need a reason. It counts at once: the members of an
-// organization that is not active are none.
-func (a *Accounts) StepOrganization(ctx context.Context, actor Actor, id OrganizationID, step, reason string) error {
-	if err := a.platform(ctx, actor); err != nil {
+// activate; to reject and to suspend need a reason. Only those who run the installation
+// may. It counts at once: the members of an organization that is not active are none.
+func (a *Accounts) StepOrganization(ctx context.Context, actor Actor, slug, step, reason string) error {
+	o, err := a.platformOver(ctx, actor, slug)
+	if err != nil {
 		return err
 	}
 	s, ok := organizationSteps[step]
@@ -209,53 +185,71 @@ func (a *Accounts) StepOrganization(ctx context.Context, actor Actor, id Organiz
 	if s.reason && reason == "" {
 		return ErrReasonRequired
 	}
-	return a.afterOrganization(a.Store.SetOrganizationStatus(ctx, id, s.from, s.to, reason, a.event(actor, s.action, TargetOrganization(id), Success, reason)), id)
+	return a.afterOrganization(a.Store.SetOrganizationStatus(ctx, o.ID, s.from, s.to, reason, a.eventIn(o, actor, s.action, reason)), o.ID)
 }
 
-// SetOrganizationTier changes what an organization may have. What it has beyond that stays.
-func (a *Accounts) SetOrganizationTier(ctx context.Context, actor Actor, id OrganizationID, tier Tier) error {
+// platformOver finds an organization for those who run the installation; ErrNotOwner for
+// others, whether it is there or not.
+func (a *Accounts) platformOver(ctx context.Context, actor Actor, slug string) (Organization, error) {
 	if err := a.platform(ctx, actor); err != nil {
-		return err
+		return Organization{}, err
 	}
-	if _, ok := Tiers[tier]; !ok {
-		return ErrTierInvalid
-	}
-	return a.Store.SetOrganizationTier(ctx, id, tier, a.event(actor, OrganizationTier, TargetOrganization(id), Success, string(tier)))
+	return a.Store.OrganizationBySlug(ctx, slug)
 }
 
-// DeleteOrganization deletes an organization, with its members' places in it.
-func (a *Accounts) DeleteOrganization(ctx context.Context, actor Actor, id OrganizationID) error {
-	if err := a.platform(ctx, actor); err != nil {
+// RequireFactor says whether nothing opens to the members of an organization without a
+// second factor, whatever policies say. It counts while the organization is active, from
+// the next request on: who has none is asked to set one up.
+func (a *Accounts) RequireFactor(ctx context.Context, actor Actor, slug string, required bool) error {
+	o, err := a.authorize(ctx, actor, slug, SettingsManage)
+	if err != nil {
 		return err
 	}
-	return a.afterOrganization(a.Store.DeleteOrganization(ctx, id, a.event(actor, OrganizationDelete, TargetOrganization(id), Success, "")), id)
+	details := "required of members"
+	if !required {
+		details = "not required of members any more"
+	}
+	return a.afterOrganization(a.Store.SetOrganizationFactor(ctx, o.ID, required, a.eventIn(o, actor, FactorRequire, details)), o.ID)
+}
+
+// RenameOrganization changes what an organization is called.
+func (a *Accounts) RenameOrganization(ctx context.Context, actor Actor, slug, name string) error {
+	o, err := a.authorize(ctx, actor, slug, SettingsManage)
+	if err != nil {
+		return err
+	}
+	name = strings.TrimSpace(name)
+	if name == "" {
+		name = o.Slug
+	}
+	if err := CheckName(name); err != nil {
+		return err
+	}
+	return a.Store.RenameOrganization(ctx, o.ID, name, a.eventIn(o, actor, OrganizationUpdate, name))
+}
+
+// DeleteOrganization deletes an organization with all that is its; its members stay users.
+// Its owners may, whatever its status, and those who run the installation.
+func (a *Accounts) DeleteOrganization(ctx context.Context, actor Actor, slug string) error {
+	s, err := a.Standing(ctx, actor, slug)
+	if err != nil {
+		return err
+	}
+	o := s.Organization
+	switch {
+	case s.Platform:
+	case s.Role != RoleOwner:
+		return ErrNotAllowed
+	case o.Status == OrganizationSuspended: // what is being looked into is not wiped out
+		return ErrOrganizationState
+	}
+	return a.afterOrganization(a.Store.DeleteOrganization(ctx, o.ID, a.eventIn(o, actor, OrganizationDelete, o.Slug)), o.ID)
 }
 
 // afterOrganization makes a change to an organization count for its members here at once.
 func (a *Accounts) afterOrganization(err error, id OrganizationID) error {
 	if err == nil {
 		a.changed(ChangeOrganization, string(id))
-	}
-	return err
-}
-
-// SetMember makes a user a member of an organization with a role, or changes the role.
-func (a *Accounts) SetMember(ctx context.Context, actor Actor, o Organization, user UserID, role Role) error {
-	if err := role.Validate(); err != nil {
-		return err
-	}
-	err := a.Store.SetMember(ctx, o.ID, user, role, Tiers[o.Tier].Members, a.event(actor, MemberSet, TargetOrganization(o.ID), Success, string(role)+": user "+string(user)))
-	if err == nil {
-		a.changed(ChangeUser, string(user))
-	}
-	return err
-}
-
-// RemoveMember takes a user out of an organization.
-func (a *Accounts) RemoveMember(ctx context.Context, actor Actor, o Organization, user UserID) error {
-	err := a.Store.RemoveMember(ctx, o.ID, user, a.event(actor, MemberRemove, TargetOrganization(o.ID), Success, "user "+string(user)))
-	if err == nil {
-		a.changed(ChangeUser, string(user))
 	}
 	return err
 }

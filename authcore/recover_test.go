@@ -15,7 +15,7 @@ import (
 
 // withMail gives a bench mail.
 func withMail(b *bench) *bench {
-	b.Mail = &authcore.Mailing{Sealer: authcore.NewSecretKey().NewSealer("mail", b.Now), ByMailbox: limit.New(3, time.Minute, b.Now),
+	b.Mail = &authcore.Mailing{Sealer: authcore.NewSecretKey().NewSealer("mail", b.Now), ByMailbox: limit.New(limit.Pace{Burst: 3, First: time.Minute}, b.Now),
 		Later: authcore.NewLater(func(error) {}), Origin: "https://auth.example.com"}
 	return b
 }

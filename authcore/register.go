@@ -71,6 +71,17 @@ func (a *Accounts) RulesFor(ctx context.Context, id UserID) (password.Rules, err
 	return a.Rules, err
 }
 
+// MayStandAlone returns an error where a user's password, as just given, is shorter than one
+// has to be that no second factor stands beside.
+func (a *Accounts) MayStandAlone(pw Secret) error {
+	var weak *password.WeakError
+	if err := a.Rules.Check(pw.Reveal()); errors.As(err, &weak) && weak.Code == password.CodeTooShort {
+		return &Error{Kind: Conflict, Code: "password_needs_factor", Field: "current_password",
+			Message: "Your password is short: that is enough beside a second factor only. Choose a longer password first."}
+	}
+	return nil
+}
+
 // CreateUser makes an account by the word of an operator or owner. The password
 // may be empty: then nobody can sign in with one.
 func (a *Accounts) CreateUser(ctx context.Context, actor Actor, n NewUser) (User, error) {

@@ -11,11 +11,11 @@ import (
 
 // SessionReader is what the cache of sessions needs from a database.
 type SessionReader interface {
-	// SessionByToken reads a session and its user. It returns ErrNoSession where
-	// the token names none.
+	// SessionByToken reads a session and its user, without the times of the user. It
+	// returns ErrNoSession where the token names none.
 	SessionByToken(ctx context.Context, token TokenHash) (Session, User, error)
-	// AccessTokenByHash reads an access token and its user. It returns ErrNoSession
-	// where the hash is of none.
+	// AccessTokenByHash reads an access token and its user, without the times of the user.
+	// It returns ErrNoSession where the hash is of none.
 	AccessTokenByHash(ctx context.Context, token TokenHash) (AccessToken, User, error)
 	// ChangesSince reads the changes made at or after a time by the database's
 	// clock, and what that clock says. For the zero time it gives the clock only.

@@ -40,16 +40,23 @@ func newBench(t *testing.T, permits int) *bench {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
-	now := func() time.Time { return clockStart }
 	b := &bench{db: db, gate: password.NewGate(permits)}
+	b.Accounts = newAccounts(t, db)
 	hasher, err := password.NewHasher(b.gate, cheap)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.Accounts = &authcore.Accounts{Store: db, Sessions: authcore.NewSessions(db, now, nil), Passwords: hasher, Rules: password.DefaultRules,
-		Register: authcore.RegisterOff, Lifetime: authcore.Lifetime{Idle: time.Hour, Max: 24 * time.Hour}, Audit: &b.events,
-		ByAddress: limit.New(0, 0, now), ByAccount: limit.New(0, 0, now), Notices: limit.New(0, 0, now), Now: now}
+	b.Passwords, b.Audit = hasher, &b.events
 	return b
+}
+
+// newAccounts makes account services that hash nothing.
+func newAccounts(t *testing.T, db *store.DB) *authcore.Accounts {
+	t.Helper()
+	now := func() time.Time { return clockStart }
+	return &authcore.Accounts{Store: db, Sessions: authcore.NewSessions(db, now, nil), Rules: password.DefaultRules,
+		Register: authcore.RegisterOff, Lifetime: authcore.Lifetime{Idle: time.Hour, Max: 24 * time.Hour}, Audit: new(recorder),
+		ByAddress: limit.New(limit.Pace{}, now), ByAccount: limit.New(limit.Pace{}, now), Notices: limit.New(limit.Pace{}, now), Now: now}
 }
 
 func (b *bench) addUser(t *testing.T, name string, pw authcore.Secret) authcore.User {
@@ -122,7 +129,7 @@ func TestSignInBusyWhoeverItIs(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, 1)
 	now := func() time.Time { return clockStart }
-	b.ByAddress, b.ByAccount = limit.New(1, time.Hour, now), limit.New(1, time.Hour, now)
+	b.ByAddress, b.ByAccount = limit.New(limit.Pace{Burst: 1, First: time.Hour}, now), limit.New(limit.Pace{Burst: 1, First: time.Hour}, now)
 	b.addUser(t, "alice", "alice-has-a-long-password")
 	release, err := b.gate.Acquire(context.Background())
 	if err != nil {
@@ -146,7 +153,7 @@ func TestSignInLimitsComeBeforeTheHash(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, 0)
 	now := func() time.Time { return clockStart }
-	b.ByAddress, b.ByAccount = limit.New(3, time.Hour, now), limit.New(5, time.Hour, now)
+	b.ByAddress, b.ByAccount = limit.New(limit.Pace{Burst: 3, First: time.Hour}, now), limit.New(limit.Pace{Burst: 5, First: time.Hour}, now)
 	const right = "alice-has-a-long-password"
 	b.addUser(t, "alice", right)
 	try := func(address, login string, pw authcore.Secret) error {
@@ -178,7 +185,7 @@ func TestSignInSuccessCostsNoAttempt(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, 0)
 	now := func() time.Time { return clockStart }
-	b.ByAddress, b.ByAccount = limit.New(2, time.Hour, now), limit.New(2, time.Hour, now)
+	b.ByAddress, b.ByAccount = limit.New(limit.Pace{Burst: 2, First: time.Hour}, now), limit.New(limit.Pace{Burst: 2, First: time.Hour}, now)
 	b.addUser(t, "alice", "alice-has-a-long-password")
 	for i := range 10 {
 		_, _, err := b.SignIn(context.Background(), visitor("192.0.2.1"), authcore.SignIn{Login: "alice", Password: "alice-has-a-long-password"})

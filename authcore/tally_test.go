@@ -16,7 +16,7 @@ func TestTally(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, 1)
 	now := func() time.Time { return clockStart }
-	b.Tally, b.ByAddress, b.ByAccount = new(authcore.Tally), limit.New(2, time.Hour, now), limit.New(3, time.Hour, now)
+	b.Tally, b.ByAddress, b.ByAccount = new(authcore.Tally), limit.New(limit.Pace{Burst: 2, First: time.Hour}, now), limit.New(limit.Pace{Burst: 3, First: time.Hour}, now)
 	const right = "alice-has-a-long-password"
 	b.addUser(t, "alice", right)
 	try := func(ctx context.Context, address, login string, pw authcore.Secret) {
@@ -38,7 +38,7 @@ func TestTally(t *testing.T) {
 	gone, leave := context.WithCancel(t.Context())
 	leave()
 	try(gone, "192.0.2.5", "carol", "wrong")
-	b.ByAddress, b.Spread = limit.New(0, 0, now), limit.NewSpread(authcore.AlarmAccounts, authcore.AlarmWithin, now)
+	b.ByAddress, b.Spread = limit.New(limit.Pace{}, now), limit.NewSpread(authcore.AlarmAccounts, authcore.AlarmWithin, now)
 	for i := range authcore.AlarmAccounts {
 		if got := b.Tally.Stats().Alarms; got != 0 {
 			t.Fatalf("an alarm after %d accounts", i)

@@ -2,6 +2,7 @@ package authcore
 
 import (
 	"net/mail"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -50,12 +51,18 @@ type User struct {
 	Name           string // to show; may be empty
 	Status         Status
 	Owner          bool         // platform owner
-	FactorRequired bool         // nothing opens without a second factor
+	FactorRequired bool         // nothing opens without a second factor, by an operator's word
 	DeleteAt       time.Time    // when the account will be deleted; zero for never
 	Groups         []string     // sorted
 	Memberships    []Membership // by slug; where a session is read, or FindUser was asked
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
+}
+
+// NeedsFactor tells whether nothing opens to a user without a second factor: by an
+// operator's word, or that of an organization.
+func (u *User) NeedsFactor() bool {
+	return u.FactorRequired || slices.ContainsFunc(u.Memberships, func(m Membership) bool { return m.FactorRequired && m.Status == OrganizationActive })
 }
 
 // DisplayName is the name to show: the name, or the username where there is none.

@@ -62,8 +62,8 @@ var options = words{
 		"write_every": one(func(s *Settings) *string { return &s.WriteEvery }),
 	}),
 	"limits": block(words{
-		"address": list(1, 2, func(s *Settings) *[]string { return &s.Limits.Address }),
-		"account": list(1, 2, func(s *Settings) *[]string { return &s.Limits.Account }),
+		"address": list(1, 3, func(s *Settings) *[]string { return &s.Limits.Address }),
+		"account": list(1, 3, func(s *Settings) *[]string { return &s.Limits.Account }),
 	}),
 	"password":       one(func(s *Settings) *string { return &s.Password }),
 	"delete_account": one(func(s *Settings) *string { return &s.DeleteAccount }),

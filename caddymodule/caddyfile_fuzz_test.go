@@ -22,7 +22,7 @@ func FuzzGlobalOption(f *testing.F) {
 		"gate {\n\ttrusted_proxies 10.0.0.0/8 private_ranges\n\tsecret_key {file./run/key}\n}",
 		"gate {\n\tsession {\n\t\tidle 24h\n\t\tmax 30d\n\t}\n}",
 		"gate {\n\thashing {\n\t\targon2id 19MiB 2 1\n\t\tpermits off\n\t\twhen_full wait 1s\n\t}\n}",
-		"gate {\n\tactivity {\n\t\twrite_every 5m\n\t}\n\tlimits {\n\t\taddress 30 2s\n\t\taccount off\n\t}\n}",
+		"gate {\n\tactivity {\n\t\twrite_every 5m\n\t}\n\tlimits {\n\t\taddress 30 2s 10m\n\t\taccount off\n\t}\n}",
 		"gate {\n\tpolicy staff {\n\t\tallow group:staff domain:example.com\n\t\tdeny user:bob\n\t\tnetwork 10.0.0.0/8\n\t\tpublic /healthz /a/*\n\t}\n}",
 		"gate {\n\tsession", "gate {\n\tpolicy p {\n", "gate x", "gate \"\" {\n\t\"\" \"\"\n}", "gate {\n\tportal {env.X}\n}", "gate {\n\tsession {\n\t\tidle {\n\t\t}\n\t}\n}",
 		"gate {\n\tportal <<X\n\ta\n\tX\n}", "gate {\n\thashing {\n\t\targon2id 99999999999999999999MiB -1 256\n\t}\n}",

@@ -14,13 +14,14 @@ func organizationCommand() *cobra.Command {
 		Use:   "org",
 		Short: "Organizations and their members",
 		Long: `Organizations are customers, or teams, with members who have roles: owner, admin and
-member. Policies name them: "allow org:acme", "allow role:acme/admin". Only an active
+member, and those that an organization makes. Policies name them: "allow org:acme", "allow role:acme/admin". Only an active
 organization counts; one that is suspended lets nobody in from the next request on.`,
 	}
 	return parent(cmd, organizationAdd(), organizationList(), organizationStep("approve", "Lets an organization that waits begin", false),
 		organizationStep("reject", "Turns an organization that waits down", true), organizationStep("suspend", "Stops an organization for a while", true),
-		organizationStep("activate", "Lets an organization that was suspended go on", false), organizationTier(), organizationDelete(),
-		organizationMembers(), organizationMember(), organizationExpel())
+		organizationStep("activate", "Lets an organization that was suspended go on", false), organizationTier(), organizationRequire(), organizationDelete(),
+		organizationMembers(), organizationMember(), organizationExpel(),
+		organizationRole(), organizationInvite(), organizationInvitations())
 }
 
 // changeOrganization carries out an operation on one organization and says so, with its
@@ -88,12 +89,30 @@ func organizationStep(step, short string, reason bool) *cobra.Command {
 func organizationTier() *cobra.Command {
 	return &cobra.Command{
 		Use:   "tier SLUG TIER",
-		Short: "Says what an organization may have: free, starter, pro or enterprise",
+		Short: "Says what an organization may have: free, starter, pro, enterprise or another tier",
 		Args:  cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return changeOrganization(cmd, "org.tier", organizationArgs{Slug: args[0], Tier: authcore.Tier(args[1])}, "Organization %s has the tier "+args[1]+" now.")
 		},
 	}
+}
+
+func organizationRequire() *cobra.Command {
+	var off bool
+	cmd := &cobra.Command{
+		Use:   "require-factor SLUG",
+		Short: "Requires a second factor of all members for everything; --off lifts that",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			said := "Members of %s need a second factor from now on."
+			if off {
+				said = "Members of %s need a second factor only where a policy asks for one."
+			}
+			return changeOrganization(cmd, "org.require", organizationArgs{Slug: args[0], Required: !off}, said)
+		},
+	}
+	cmd.Flags().BoolVar(&off, "off", false, "leave it to the policies again")
+	return cmd
 }
 
 func organizationDelete() *cobra.Command {
@@ -118,13 +137,7 @@ func organizationMembers() *cobra.Command {
 	cmd := listing("Lists the members of an organization", "USERNAME\tNAME\tROLE\tSINCE", next, func(m memberLine) []string {
 		return []string{m.Username, m.Name, string(m.Role), m.Since.Format(time.DateOnly)}
 	})
-	cmd.Use, cmd.Args = "members SLUG", cobra.ExactArgs(1)
-	run := cmd.RunE
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		a.Slug = args[0]
-		return run(cmd, args)
-	}
-	return cmd
+	return ofSlug(cmd, "members SLUG", &a)
 }
 
 func organizationMember() *cobra.Command {
@@ -138,7 +151,7 @@ func organizationMember() *cobra.Command {
 			return changeOrganization(cmd, "org.member", a, args[1]+" is "+string(a.Role)+" of %s now.")
 		},
 	}
-	cmd.Flags().StringVar((*string)(&a.Role), "role", string(authcore.RoleMember), "owner, admin or member")
+	cmd.Flags().StringVar((*string)(&a.Role), "role", string(authcore.RoleMember), "owner, admin or member, or one of the organization's own")
 	return cmd
 }
 

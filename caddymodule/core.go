@@ -66,12 +66,17 @@ type core struct {
 	idle      atomic.Int64 // for the cleanup: nanoseconds after the last-seen time in the database when a session has surely ended
 }
 
-// How many wrong second factors one account has at once, and how long until one more:
-// of a million codes three are right at a time, so that a guess a minute would need
-// months.
-const (
-	factorBurst = 10
-	factorEvery = 2 * time.Minute
+// The paces that no configuration changes.
+var (
+	// factorPace is that of wrong second factors of one account: of a million codes three
+	// are right at a time, so that guesses would need years.
+	factorPace = limit.Pace{Burst: 10, First: 2 * time.Minute, Longest: time.Hour}
+	// mailCodePace is that of wrong codes from mails.
+	mailCodePace = limit.Pace{Burst: 5, First: 10 * time.Minute, Longest: time.Hour}
+	// mailboxPace is that of messages to one address that strangers cause.
+	mailboxPace = limit.Pace{Burst: 3, First: 10 * time.Minute}
+	// noticePace is that of events about what one address was refused.
+	noticePace = limit.Pace{Burst: 5, First: time.Minute}
 )
 
 // attached is a configuration that runs on the core.
@@ -127,14 +132,14 @@ func (c *core) open(ctx context.Context, v values) error {
 			}
 		}
 	})
-	c.address = limit.New(v.address.burst, v.address.every, time.Now)
-	c.notices = limit.New(5, time.Minute, time.Now)
+	c.address = limit.New(v.address, time.Now)
+	c.notices = limit.New(noticePace, time.Now)
 	c.spread = limit.NewSpread(authcore.AlarmAccounts, authcore.AlarmWithin, time.Now)
-	c.factor = limit.New(factorBurst, factorEvery, time.Now)
-	c.mailbox = limit.New(3, 10*time.Minute, time.Now)
-	c.mailCode = limit.New(5, 10*time.Minute, time.Now)
+	c.factor = limit.New(factorPace, time.Now)
+	c.mailbox = limit.New(mailboxPace, time.Now)
+	c.mailCode = limit.New(mailCodePace, time.Now)
 	c.later = authcore.NewLater(func(err error) { c.log().Error("what was to be done after an answer failed", zap.Error(err)) })
-	c.account = limit.New(v.account.burst, v.account.every, time.Now)
+	c.account = limit.New(v.account, time.Now)
 	c.apply(v)
 	c.ready.Store(true)
 	return nil
@@ -188,8 +193,8 @@ func (c *core) apply(v values) {
 	c.sessions.WriteEvery(v.writeEvery)
 	c.sessions.MaxSilence(v.silence)
 	c.sessions.Honour(v.providerNames())
-	c.address.Configure(v.address.burst, v.address.every)
-	c.account.Configure(v.account.burst, v.account.every)
+	c.address.Configure(v.address)
+	c.account.Configure(v.account)
 	c.idle.Store(int64(v.lifetime.Idle + v.writeEvery + time.Minute)) // memory may know a later time
 }
 
@@ -220,7 +225,7 @@ func (c *core) accounts(v values) (*authcore.Accounts, error) {
 		}
 	}
 	accounts := &authcore.Accounts{Store: c.db, Sessions: c.sessions, Passwords: hasher, Rules: rules,
-		Register: v.register, OrganizationsOpen: v.organizationsOpen, Invites: v.invites(), PasswordOff: v.passwordOff, PasskeysOff: v.passkeys.Off, TokenSealer: c.key.NewSealer("provider tokens", time.Now), FactorSealer: c.key.NewSealer("second factor", time.Now), Lifetime: v.lifetime, TrustFor: v.trustFor, DeleteAfter: v.deleteAfter, KeepAccounts: v.keepUsers, Audit: c.audit, ByAddress: c.address, ByAccount: c.account, ByFactor: c.factor, Spread: c.spread, Notices: c.notices, Tally: &c.tally, Now: time.Now}
+		Register: v.register, OrganizationsOpen: v.organizationsOpen, Invites: v.invites(), PasswordOff: v.passwordOff, PasskeysOff: v.passkeys.Off, TokenSealer: c.key.NewSealer("provider tokens", time.Now), FactorSealer: c.key.NewSealer("second factor", time.Now), ClientSealer: c.key.NewSealer("organization provider", time.Now), Lifetime: v.lifetime, TrustFor: v.trustFor, DeleteAfter: v.deleteAfter, KeepAccounts: v.keepUsers, Audit: c.audit, ByAddress: c.address, ByAccount: c.account, ByFactor: c.factor, Spread: c.spread, Notices: c.notices, Tally: &c.tally, Now: time.Now}
 	if v.mail != nil {
 		accounts.Mail = &authcore.Mailing{Sealer: c.mailSealer(), ByMailbox: c.mailbox, ByCode: c.mailCode, NoSignIn: v.mail.noSignIn, Later: c.later, Origin: v.portalText()}
 	}

@@ -49,8 +49,9 @@ func newInstance(a *App) (*instance, error) {
 			a.core.log().Error("the signing keys cannot be read, and what needs a signature is refused", zap.Error(err))
 		}
 	}
-	rt.broker = connect.NewBroker(a.providers, accounts)
-	rt.pages = &web.Handler{Accounts: accounts, Check: rt.check, Seals: web.NewSeals(a.core.key, time.Now), Passkeys: a.values.passkeys, OwnersFree: a.values.ownersFree, Providers: a.providers, Broker: rt.broker,
+	providers := a.providers.WithOwn(accounts.ClientOf)
+	rt.broker = connect.NewBroker(providers, accounts)
+	rt.pages = &web.Handler{Accounts: accounts, Check: rt.check, Seals: web.NewSeals(a.core.key, time.Now), Passkeys: a.values.passkeys, OwnersFree: a.values.ownersFree, Providers: providers, Broker: rt.broker,
 		KnownOrigin: rt.knownOrigin, Apps: rt.apps, Tokens: a.acceptsTokens(), Keys: a.core.keys, API: a.core.api(accounts, a.ctx.Slogger()), Explain: rt.explain, Ready: a.core.db.Ping, Brand: brand, Log: a.ctx.Slogger()}
 	return rt, nil
 }

@@ -17,6 +17,9 @@ type organizationArgs struct {
 	Role             authcore.Role
 	After            string
 	Pending          bool
+	Required         bool
+	Capabilities     []authcore.Capability
+	Mail             string
 	Limit            int
 }
 
@@ -28,11 +31,12 @@ type organizationLine struct {
 	Status  authcore.OrganizationStatus `json:"status"`
 	Reason  string                      `json:"reason"`
 	Tier    authcore.Tier               `json:"tier"`
+	Factor  bool                        `json:"second_factor_required"`
 	Created time.Time                   `json:"created_at"`
 }
 
 func organizationLineOf(o authcore.Organization) organizationLine {
-	return organizationLine{o.ID, o.Slug, o.Name, o.Status, o.Reason, o.Tier, o.CreatedAt}
+	return organizationLine{o.ID, o.Slug, o.Name, o.Status, o.Reason, o.Tier, o.FactorRequired, o.CreatedAt}
 }
 
 // memberLine is a member as the command line shows one.
@@ -54,7 +58,7 @@ func addOrganization(ctx context.Context, c *console, a organizationArgs) (any, 
 }
 
 func listOrganizations(ctx context.Context, c *console, a organizationArgs) (any, error) {
-	found, err := c.db.Organizations(ctx, a.Status, a.After, a.Limit)
+	found, err := c.accounts.Organizations(ctx, authcore.CommandLine(), authcore.OrganizationQuery{Status: a.Status, After: a.After, Limit: a.Limit})
 	lines := make([]organizationLine, 0, len(found))
 	for _, o := range found {
 		lines = append(lines, organizationLineOf(o))
@@ -81,7 +85,7 @@ func withOrganization(do func(ctx context.Context, c *console, o authcore.Organi
 }
 
 func stepOrganization(ctx context.Context, c *console, o authcore.Organization, a organizationArgs) error {
-	err := c.accounts.StepOrganization(ctx, authcore.CommandLine(), o.ID, a.Step, a.Reason)
+	err := c.accounts.StepOrganization(ctx, authcore.CommandLine(), o.Slug, a.Step, a.Reason)
 	if errors.Is(err, authcore.ErrOrganizationState) {
 		return fmt.Errorf("organization %s is %s: it cannot %s from there", o.Slug, o.Status, map[string]string{
 			"approve": "be approved", "reject": "be rejected", "suspend": "be suspended", "activate": "be activated"}[a.Step])
@@ -90,11 +94,16 @@ func stepOrganization(ctx context.Context, c *console, o authcore.Organization, 
 }
 
 func setTier(ctx context.Context, c *console, o authcore.Organization, a organizationArgs) error {
-	return c.accounts.SetOrganizationTier(ctx, authcore.CommandLine(), o.ID, a.Tier)
+	return c.accounts.SetOrganizationTier(ctx, authcore.CommandLine(), o.Slug, a.Tier)
+}
+
+// requireMembersFactor says whether members need a second factor for everything.
+func requireMembersFactor(ctx context.Context, c *console, o authcore.Organization, a organizationArgs) error {
+	return c.accounts.RequireFactor(ctx, authcore.CommandLine(), o.Slug, a.Required)
 }
 
 func deleteOrganization(ctx context.Context, c *console, o authcore.Organization, _ organizationArgs) error {
-	return c.accounts.DeleteOrganization(ctx, authcore.CommandLine(), o.ID)
+	return c.accounts.DeleteOrganization(ctx, authcore.CommandLine(), o.Slug)
 }
 
 func setMember(ctx context.Context, c *console, o authcore.Organization, a organizationArgs) error {
@@ -102,7 +111,7 @@ func setMember(ctx context.Context, c *console, o authcore.Organization, a organ
 	if err != nil {
 		return err
 	}
-	return c.accounts.SetMember(ctx, authcore.CommandLine(), o, u.ID, a.Role)
+	return c.accounts.SetMember(ctx, authcore.CommandLine(), o.Slug, u.ID, a.Role)
 }
 
 func removeMember(ctx context.Context, c *console, o authcore.Organization, a organizationArgs) error {
@@ -110,15 +119,11 @@ func removeMember(ctx context.Context, c *console, o authcore.Organization, a or
 	if err != nil {
 		return err
 	}
-	return c.accounts.RemoveMember(ctx, authcore.CommandLine(), o, u.ID)
+	return c.accounts.RemoveMember(ctx, authcore.CommandLine(), o.Slug, u.ID)
 }
 
 func listMembers(ctx context.Context, c *console, a organizationArgs) (any, error) {
-	o, err := c.db.OrganizationBySlug(ctx, a.Slug)
-	if err != nil {
-		return nil, err
-	}
-	found, err := c.db.Members(ctx, o.ID, a.After, a.Limit)
+	found, err := c.accounts.Members(ctx, authcore.CommandLine(), a.Slug, authcore.MemberQuery{After: a.After, Limit: a.Limit})
 	lines := make([]memberLine, 0, len(found))
 	for _, m := range found {
 		lines = append(lines, memberLine{m.User, m.Username, m.Name, m.Role, m.CreatedAt})

@@ -301,7 +301,7 @@ func newProviders(all []connect.Settings) (*connect.Providers, error) {
 		}
 		providers = append(providers, p)
 	}
-	return connect.NewProviders(providers, nil), nil // organizations have none of their own yet
+	return connect.NewProviders(providers, nil), nil // those of organizations come with the database
 }
 
 func noProvider(name string) error {

@@ -17,6 +17,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/authcore"
 	"github.com/gatehouse-auth/gatehouse/authcore/access"
 	"github.com/gatehouse-auth/gatehouse/authcore/audit"
+	"github.com/gatehouse-auth/gatehouse/authcore/limit"
 	"github.com/gatehouse-auth/gatehouse/authcore/passkey"
 	"github.com/gatehouse-auth/gatehouse/authcore/password"
 	"github.com/gatehouse-auth/gatehouse/store"
@@ -395,20 +396,27 @@ func (r *resolver) whenFull(args []string) time.Duration {
 	return 0
 }
 
-func (r *resolver) bucket(what string, args []string, standard bucket) bucket {
+// pace reads a count, a first wait and a longest wait, which may be left out.
+func (r *resolver) pace(what string, args []string, standard limit.Pace) limit.Pace {
 	t := r.texts(what, args)
 	switch {
 	case len(t) == 0 || len(t) < len(args):
 		return standard
 	case len(t) == 1 && t[0] == "off":
-		return bucket{}
-	case len(t) == 2:
+		return limit.Pace{}
+	case len(t) == 2 || len(t) == 3:
 		n, err := strconv.Atoi(t[0])
 		if err != nil || n < 1 || n > 1_000_000 {
 			r.fail("%s: %q is not a count from 1 to 1000000", what, t[0])
 		}
-		return bucket{n, r.duration(what, t[1], "")}
+		p := limit.Pace{Burst: n, First: r.duration(what, t[1], ""), Longest: standard.Longest}
+		if len(t) == 3 {
+			if p.Longest = r.duration(what, t[2], ""); p.Longest < p.First {
+				r.fail("%s: the longest wait, %s, is shorter than the first, %s", what, t[2], t[1])
+			}
+		}
+		return p
 	}
-	r.fail("%s takes a count and a duration, e.g. %d %s, or off", what, standard.burst, standard.every)
+	r.fail("%s takes a count, a first wait and a longest wait, e.g. %d %s %s, or off", what, standard.Burst, standard.First, standard.Longest)
 	return standard
 }

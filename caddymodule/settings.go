@@ -10,6 +10,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/authcore"
 	"github.com/gatehouse-auth/gatehouse/authcore/audit"
 	"github.com/gatehouse-auth/gatehouse/authcore/connect"
+	"github.com/gatehouse-auth/gatehouse/authcore/limit"
 	"github.com/gatehouse-auth/gatehouse/authcore/passkey"
 	"github.com/gatehouse-auth/gatehouse/authcore/password"
 	"github.com/gatehouse-auth/gatehouse/store"
@@ -197,15 +198,9 @@ type values struct {
 	keep              time.Duration // of events; 0: forever
 	anonymise         time.Duration // of events; 0: never
 	spill             string
-	address           bucket
-	account           bucket
+	address           limit.Pace
+	account           limit.Pace
 	mail              *mailValues // nil where none is sent
-}
-
-// bucket is a burst and the time after which one more is allowed.
-type bucket struct {
-	burst int
-	every time.Duration
 }
 
 // resolve checks all settings. Without an expander, as when a Caddyfile is read,
@@ -235,8 +230,8 @@ func (s *Settings) resolve(expand func(string) (string, error)) (values, error) 
 		keep:              r.age("audit keep", s.Audit.Keep, "365d", "forever"),
 		anonymise:         r.age("audit anonymise", s.Audit.Anonymise, "never", "never"),
 		spill:             r.text("audit spill", s.Audit.Spill),
-		address:           r.bucket("limits address", s.Limits.Address, bucket{20, 10 * time.Second}),
-		account:           r.bucket("limits account", s.Limits.Account, bucket{60, 3 * time.Second}),
+		address:           r.pace("limits address", s.Limits.Address, limit.Pace{Burst: 20, First: 10 * time.Second, Longest: 15 * time.Minute}),
+		account:           r.pace("limits account", s.Limits.Account, limit.Pace{Burst: 60, First: 3 * time.Second, Longest: 5 * time.Minute}),
 		mail:              r.mail(s.Mail),
 	}
 	if t := r.text("delete_account", s.DeleteAccount); t == "off" {

@@ -118,7 +118,7 @@ var absurd = []struct {
 	{inBlock("database sqlite gate.db"), []string{"connections 5", "tls on", "wait 0s", "silence 0s"}},
 	{inBlock("activity"), []string{"write_every", "write_every \"\"", "write_every x", "write_every -1s", "write_every 5", "write_every 1m 2m", "nonsense", "write_every 5m {\n x\n}"}},
 	{inBlock("limits"), []string{
-		"address", "address \"\"", "address 1", "address x 1s", "address 0 1s", "address -1 1s", "address 1 0s", "address 1 -1s", "address 1 x", "address 1 1s 1s", "address 1000001 1s", "address 1.5 1s",
+		"address", "address \"\"", "address 1", "address x 1s", "address 0 1s", "address -1 1s", "address 1 0s", "address 1 -1s", "address 1 x", "address 1 2s 1s", "address 1 1s x", "address 1 1s 2s 3s", "address 1000001 1s", "address 1.5 1s",
 		"address on", "address off 1s", "account", "account \"\"", "account 5", "account 5 \"\"", "account 99999999999999999999 1s", "account 1 1s {\n x\n}", "nonsense 1 1s", "address 1 1s\naddress 1 1s",
 	}},
 	{inOption, []string{

@@ -288,21 +288,23 @@ func TestAPIPlatform(t *testing.T) {
 			return got
 		}
 		members := "/organizations/acme/members/"
-		is(admin, "PUT", members+admin.id, `{"role":"owner"}`, 403, "not_allowed")
-		is(admin, "PUT", members+boss.id, `{"role":"member"}`, 403, "not_allowed")
-		is(admin, "DELETE", members+boss.id, "", 403, "not_allowed")
+		is(admin, "PUT", members+admin.id, `{"role":"owner"}`, 403, "beyond_own_role")
+		is(admin, "PUT", members+boss.id, `{"role":"member"}`, 403, "beyond_own_role")
+		is(admin, "DELETE", members+boss.id, "", 403, "beyond_own_role")
 		is(admin, "PUT", members+member.id, `{"role":"admin"}`, 200, `"role":"admin"`)
-		is(admin, "PUT", members+member.id, `{"role":"king"}`, 400, "role_invalid")
+		is(admin, "PUT", members+member.id, `{"role":"king"}`, 404, "role_not_found")
+		is(admin, "PUT", members+member.id, `{"role":"K"}`, 400, "role_invalid")
 		is(admin, "PUT", members+stranger.id, `{"role":"member"}`, 404, "member_not_found")
 		is(boss, "PUT", members+stranger.id, `{"role":"member"}`, 404, "member_not_found")
 		is(owner, "PUT", members+stranger.id, `{"role":"member"}`, 200, `"role":"member"`)
-		is(stranger, "DELETE", members+stranger.id, "", 204, "")
-		is(boss, "DELETE", members+boss.id, "", 409, "last_organization_owner")
+		is(stranger, "DELETE", members+stranger.id, "", 403, "not_allowed")
+		is(stranger, "POST", "/organizations/acme/leave", "", 204, "")
+		is(boss, "POST", "/organizations/acme/leave", "", 409, "last_organization_owner")
 		is(boss, "PATCH", "/organizations/acme", `{"name":"Acme É."}`, 200, "Acme É.")
 		is(stranger, "POST", "/organizations", `{"slug":"mine-1"}`, 201, `"status":"pending"`)
 		is(stranger, "POST", "/organizations", `{"slug":"mine-2"}`, 201, "")
 		is(stranger, "POST", "/organizations", `{"slug":"mine-3"}`, 201, "")
-		is(stranger, "POST", "/organizations", `{"slug":"mine-4"}`, 409, "too_many_waiting")
+		is(stranger, "POST", "/organizations", `{"slug":"mine-4"}`, 409, "too_many_organizations")
 		is(who["token of a platform owner, for members"], "GET", "/organizations/acme/members", "", 404, "organization_not_found")
 
 		org := "/platform/organizations/"

@@ -173,10 +173,12 @@ func TestSecondFactor(t *testing.T) {
 		w.at(portal + "/.gate/account")
 		w.says("9 recovery codes left")
 		w.do(chromedp.Evaluate[chromedp.Void](`document.querySelector("form[action$=remove]").closest("details").open = true`))
+		w.fill("form[action$=remove] [name=current_password]", ada.Password)
 		w.fill("#remove-code", codes[3])
 		w.press("Remove the second factor")
 		w.says("not right, or was used already")
 		w.do(chromedp.Evaluate[chromedp.Void](`document.querySelector("form[action$=remove]").closest("details").open = true`))
+		w.fill("form[action$=remove] [name=current_password]", ada.Password)
 		w.fill("#remove-code", codes[4])
 		w.press("Remove the second factor")
 		w.says("The second factor was removed.")
@@ -407,7 +409,7 @@ func TestSecondFactorHolds(t *testing.T) {
 			t.Errorf("%s: %s", what, got.Status)
 		}
 	}
-	b.post(portal+"/.gate/account/factor/remove", url.Values{"code": {"000000"}})
+	b.post(portal+"/.gate/account/factor/remove", url.Values{"current_password": {gus.Password}, "code": {"000000"}})
 	eventually(t, "the event of a wrong code at a change", func() bool {
 		return strings.Contains(strings.Join(s.audit(t, "user.confirm"), "\n"), "second factor: factor_wrong")
 	})

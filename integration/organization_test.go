@@ -20,7 +20,7 @@ const organizationGate = `{
 			allow org:acme
 		}
 		policy bosses {
-			allow role:acme/owner role:acme/admin
+			allow role:acme/owner role:acme/admin role:acme/helper
 		}
 	}
 }
@@ -90,6 +90,25 @@ func TestOrganizations(t *testing.T) {
 		if said := s.must(t, "", "explain", "--user", "bob", s.URL("HTTPS", "boss.example.com")+"/"); !strings.Contains(said, "allow") || !strings.Contains(said, "role:acme/admin") {
 			t.Errorf("explained: %s", said)
 		}
+		run("role", "add", "acme", "helper", "org.members.view", "--name", "Helping hand")
+		fails("no such capability", "role", "add", "acme", "other", "fly")
+		run("member", "acme", "bob")
+		opens("a member again", "bob", "boss", http.StatusForbidden)
+		run("member", "acme", "bob", "--role", "helper")
+		opens("a helper", "bob", "boss", http.StatusOK)
+		fails("have this role", "role", "delete", "acme", "helper")
+		if said := run("role", "list", "acme"); !strings.Contains(said, "Helping hand") || !strings.Contains(said, "billing.manage") {
+			t.Errorf("%s", said)
+		}
+		if said := run("invite", "acme", "--role", "helper"); !strings.Contains(said, "/.gate/invitation?token=") {
+			t.Errorf("%s", said)
+		}
+		if said := run("invitations", "acme"); !strings.Contains(said, "whoever has the link  helper") {
+			t.Errorf("%s", said)
+		}
+		if _, errs, exit := s.CLI(t, "", "user", "disable", "ann"); exit == 0 || !strings.Contains(errs, "without an owner") {
+			t.Errorf("the last owner of an organization is disabled: %d, %s", exit, errs)
+		}
 		run("suspend", "acme", "--reason", "not paid")
 		opens("suspended", "ann", "acme", http.StatusForbidden)
 		opens("suspended", "bob", "boss", http.StatusForbidden)
@@ -102,7 +121,7 @@ func TestOrganizations(t *testing.T) {
 		fails("as its tier allows", "member", "acme", func() string { s.addUser(t, someone("cat")); return "cat" }())
 		run("tier", "acme", "starter")
 		run("member", "acme", "cat")
-		fails("without an owner", "expel", "acme", "ann")
+		fails("without an owner who is active", "expel", "acme", "ann")
 		run("expel", "acme", "bob")
 		opens("expelled", "bob", "acme", http.StatusForbidden)
 		if said := run("members", "acme"); !strings.Contains(said, "ann") || strings.Contains(said, "bob") {

@@ -469,7 +469,7 @@ func TestPasskeyAsSecondFactor(t *testing.T) {
 		t.Errorf("with one: %s\n%s", got.Status, got.Body)
 	}
 	// The app is gone: the passkey of this sign-in is enough to take it away.
-	if got := fresh.post(portal+"/.gate/account/factor/remove", url.Values{}); got.StatusCode != http.StatusSeeOther {
+	if got := fresh.post(portal+"/.gate/account/factor/remove", url.Values{"current_password": {sue.Password}}); got.StatusCode != http.StatusSeeOther {
 		t.Errorf("removing the app: %s\n%s", got.Status, got.Body)
 	}
 	// A session that a password began needs a code; so does one that only had a passkey

@@ -11,7 +11,7 @@ import (
 const accessColumns = "t.id, t.user_id, t.name, t.hosts, t.paths, t.scopes, t.created_at, t.last_seen_at, t.expires_at"
 
 // accessByHash gives one row for each group of the user.
-const accessByHash = "SELECT " + accessColumns + ", " + userColumns + ", g.name FROM access_tokens t" +
+const accessByHash = "SELECT " + accessColumns + ", " + liveColumns + ", g.name FROM access_tokens t" +
 	" JOIN users u ON u.id = t.user_id LEFT JOIN user_groups g ON g.user_id = u.id WHERE t.token_hash = ? ORDER BY g.name"
 
 // accessRow receives accessColumns.
@@ -47,7 +47,7 @@ func fields(text string) []string {
 func (db *DB) AccessTokenByHash(ctx context.Context, token authcore.TokenHash) (authcore.AccessToken, authcore.User, error) {
 	var r accessRow
 	var of userRow
-	groups, n, err := db.withGroups(ctx, accessByHash, token.Hex(), r.fields(of.fields()...))
+	groups, n, err := db.withGroups(ctx, accessByHash, token.Hex(), r.fields(of.live()...))
 	if err != nil {
 		return authcore.AccessToken{}, authcore.User{}, err
 	}

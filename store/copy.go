@@ -21,7 +21,7 @@ type Copied struct {
 
 // CopyOptions say how to copy.
 type CopyOptions struct {
-	// WithoutSessions leaves sessions, one-time codes and mail behind: what was revoked,
+	// WithoutSessions leaves sessions, one-time codes, invitations and mail behind: what was revoked,
 	// used or sent since does not come back.
 	WithoutSessions bool
 	// Report is told of each table.
@@ -43,6 +43,9 @@ func Copy(ctx context.Context, from, to *DB, o CopyOptions) error {
 		return err
 	}
 	for _, table := range tables {
+		if table == seeded {
+			continue
+		}
 		if err := to.mustBeEmpty(ctx, table); err != nil {
 			return err
 		}
@@ -55,9 +58,14 @@ func Copy(ctx context.Context, from, to *DB, o CopyOptions) error {
 		return errors.New("the two databases have different tables, although both are up to date: do not use either before this is understood")
 	}
 	if o.WithoutSessions {
-		tables = slices.DeleteFunc(tables, func(t string) bool { return t == "sessions" || t == "codes" || t == "mails" || t == "changes" })
+		tables = slices.DeleteFunc(tables, func(t string) bool {
+			return t == "sessions" || t == "codes" || t == "mails" || t == "changes" || t == "invitations" || t == "service_sessions"
+		})
 	}
 	if err := to.mark(ctx, "INSERT INTO settings (name, value) VALUES (?, '')"); err != nil {
+		return err
+	}
+	if err := to.clear(ctx, seeded); err != nil {
 		return err
 	}
 	copied, err := copyTables(ctx, from, to, tables)
@@ -74,6 +82,17 @@ func Copy(ctx context.Context, from, to *DB, o CopyOptions) error {
 		o.Report(copied[table])
 	}
 	return nil
+}
+
+// seeded is a table with rows that the migrations put there. Those that the source has
+// take their place.
+const seeded = "tiers"
+
+func (db *DB) clear(ctx context.Context, table string) error {
+	return db.command(ctx, durable, func(tx *tx) error {
+		_, err := tx.exec("DELETE FROM " + table)
+		return err
+	})
 }
 
 func (db *DB) mark(ctx context.Context, statement string) error {

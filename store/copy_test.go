@@ -97,7 +97,7 @@ func TestCopy(t *testing.T) {
 		t.Errorf("%d tables were copied", len(sums))
 	}
 	for _, c := range sums {
-		if want := map[string]int{"users": 700, "passwords": 700, "user_groups": 700, "sessions": 1, "events": 701, "settings": 1}[c.Table]; c.Rows != want {
+		if want := map[string]int{"users": 700, "passwords": 700, "user_groups": 700, "sessions": 1, "events": 701, "settings": 1, "tiers": 4}[c.Table]; c.Rows != want {
 			t.Errorf("%s: %d rows, want %d", c.Table, c.Rows, want)
 		}
 	}

@@ -16,28 +16,22 @@ var _ authcore.DeletionStore = (*DB)(nil)
 var ofUser = []string{"DELETE FROM passwords WHERE user_id = ?", "DELETE FROM user_groups WHERE user_id = ?", "DELETE FROM totps WHERE user_id = ?",
 	"DELETE FROM recovery_codes WHERE user_id = ?", "DELETE FROM passkeys WHERE user_id = ?", "DELETE FROM devices WHERE user_id = ?",
 	"DELETE FROM sessions WHERE user_id = ?", "DELETE FROM access_tokens WHERE user_id = ?", "DELETE FROM codes WHERE user_id = ?",
-	"DELETE FROM identities WHERE user_id = ?", "DELETE FROM mails WHERE user_id = ?", "DELETE FROM members WHERE user_id = ?", "DELETE FROM users WHERE id = ?"}
+	"DELETE FROM identities WHERE user_id = ?", "DELETE FROM mails WHERE user_id = ?", "DELETE FROM members WHERE user_id = ?",
+	"DELETE FROM codes WHERE hash IN (SELECT hash FROM invitations WHERE created_by = ?)", "DELETE FROM invitations WHERE created_by = ?",
+	"DELETE FROM service_access WHERE user_id = ?", "DELETE FROM service_sessions WHERE user_id = ?", "DELETE FROM end_users WHERE user_id = ?",
+	"DELETE FROM barred WHERE user_id = ?", "DELETE FROM users WHERE id = ?"}
 
 // DeleteUser implements authcore.DeletionStore.
 func (db *DB) DeleteUser(ctx context.Context, id authcore.UserID, at time.Time, ev authcore.Event, mail ...authcore.Post) error {
 	return db.command(ctx, durable, func(tx *tx) error {
-		if err := db.notLastOwner(tx, id); err != nil {
+		if err := db.lockToEnd(tx, id); err != nil {
 			return err
-		}
-		if err := db.lockUser(tx, id); err != nil { // a sign-in waits here, or is seen
-			return err
-		}
-		n := 0
-		if err := tx.scan("SELECT count(*) FROM members m WHERE m.user_id = ? AND m.role = ? AND NOT EXISTS (SELECT 1 FROM members x WHERE x.organization_id = m.organization_id AND x.role = ? AND x.user_id <> m.user_id)",
-			[]any{id, authcore.RoleOwner, authcore.RoleOwner}, &n); err != nil {
-			return err
-		} else if n > 0 {
-			return authcore.ErrLastOrganizationOwner
 		}
 		if err := distrust(tx, id); err != nil {
 			return err
 		}
-		for _, q := range []string{"DELETE FROM sessions WHERE user_id = ?", "DELETE FROM access_tokens WHERE user_id = ?", "DELETE FROM codes WHERE user_id = ?"} {
+		for _, q := range []string{"DELETE FROM sessions WHERE user_id = ?", "DELETE FROM access_tokens WHERE user_id = ?", "DELETE FROM codes WHERE user_id = ?",
+			"DELETE FROM service_sessions WHERE user_id = ?"} {
 			if _, err := tx.exec(q, id); err != nil {
 				return err
 			}

@@ -12,13 +12,18 @@ import (
 
 var _ authcore.FactorStore = (*DB)(nil)
 
+// factorAsked is the condition that a second factor is asked of a user u wherever there is
+// one, passkeys too.
+const factorAsked = "(u.factor_required = 1 OR u.owner = 1 OR u.organizations > 0 AND EXISTS (SELECT 1 FROM members m JOIN organizations o ON o.id = m.organization_id" +
+	" WHERE m.user_id = u.id AND o.factor_required = 1 AND o.status = 'active'))"
+
 // Factors implements authcore.FactorStore.
 func (db *DB) Factors(ctx context.Context, user authcore.UserID) (authcore.Factors, error) {
 	var f authcore.Factors
 	var t authcore.TOTP
 	var created int64
 	var required int64
-	found, err := db.first(ctx, "SELECT u.factor_required + u.owner, (SELECT count(*) FROM passkeys k WHERE k.user_id = u.id), (SELECT count(*) FROM recovery_codes r WHERE r.user_id = u.id),"+
+	found, err := db.first(ctx, "SELECT CASE WHEN "+factorAsked+" THEN 1 ELSE 0 END, (SELECT count(*) FROM passkeys k WHERE k.user_id = u.id), (SELECT count(*) FROM recovery_codes r WHERE r.user_id = u.id),"+
 		" COALESCE(t.sealed, ''), COALESCE(t.last_step, 0), COALESCE(t.created_at, 0) FROM users u LEFT JOIN totps t ON t.user_id = u.id WHERE u.id = ?",
 		[]any{user}, &required, &f.Passkeys, &f.Codes, &t.Sealed, &t.LastStep, &created)
 	if err != nil || !found {
@@ -93,7 +98,7 @@ func (db *DB) lockTOTP(tx *tx, user authcore.UserID) error {
 // needsFactor tells whether a user signs in by two factors alone.
 func needsFactor(tx *tx, user authcore.UserID) (bool, error) {
 	var n int
-	err := tx.scan("SELECT (SELECT count(*) FROM totps t WHERE t.user_id = u.id) + (SELECT count(*) FROM passkeys k WHERE k.user_id = u.id AND (u.factor_required = 1 OR u.owner = 1))"+
+	err := tx.scan("SELECT (SELECT count(*) FROM totps t WHERE t.user_id = u.id) + (SELECT count(*) FROM passkeys k WHERE k.user_id = u.id AND "+factorAsked+")"+
 		" FROM users u WHERE u.id = ?", []any{user}, &n)
 	return n > 0, err
 }

@@ -198,29 +198,3 @@ func (db *DB) FindOrganizations(ctx context.Context, q authcore.OrganizationQuer
 	}
 	return collect(db, ctx, scanOrganization, query+" ORDER BY slug LIMIT ?", append(args, q.Limit)...)
 }
-
-const memberQuery = "SELECT u.id, u.username, u.name, m.role, m.created_at FROM members m JOIN users u ON u.id = m.user_id WHERE m.organization_id = ? AND "
-
-func scanMember(row scanner, m *authcore.Member) error {
-	var created int64
-	err := row.Scan((*string)(&m.User), &m.Username, &m.Name, (*string)(&m.Role), &created)
-	m.CreatedAt = fromMicros(created)
-	return err
-}
-
-// FindMembers implements authcore.ListingStore.
-func (db *DB) FindMembers(ctx context.Context, id authcore.OrganizationID, after authcore.UserID, limit int) ([]authcore.Member, error) {
-	return collect(db, ctx, scanMember, memberQuery+"m.user_id > ? ORDER BY m.user_id LIMIT ?", id, after, limit)
-}
-
-// MemberOf implements authcore.ListingStore.
-func (db *DB) MemberOf(ctx context.Context, id authcore.OrganizationID, user authcore.UserID) (authcore.Member, error) {
-	found, err := collect(db, ctx, scanMember, memberQuery+"m.user_id = ?", id, user)
-	if err == nil && len(found) == 0 {
-		err = authcore.ErrMemberNotFound
-	}
-	if err != nil {
-		return authcore.Member{}, err
-	}
-	return found[0], nil
-}

@@ -61,14 +61,17 @@ func TestUpgrade(t *testing.T) {
 	newest := all[len(all)-1] / 1000
 	for migration := range newest + 1 {
 		if countOf(all, migration) == countOf(all, migration-1) {
-			continue // there is no migration with this number
+			continue // a number that is not used
 		}
-		if _, err := os.Stat(fmt.Sprintf("testdata/data-%04d.sql", migration)); migration > 0 && err != nil {
+		if _, err := os.Stat(fmt.Sprintf("testdata/data-%04d.sql", migration)); err != nil {
 			t.Errorf("migration %d has no data to be tried with: %v", migration, err)
 		}
 	}
 	for name, fresh := range kinds {
 		for from := int64(1); from <= newest; from++ {
+			if countOf(all, from) == countOf(all, from-1) {
+				continue
+			}
 			t.Run(fmt.Sprint(name, " from ", from), func(t *testing.T) {
 				t.Parallel()
 				c := fresh(t)

@@ -17,7 +17,7 @@ import (
 const sessionColumns = "s.id, s.root_id, s.user_id, s.host, s.amr, s.auth_time, s.created_at, r.last_seen_at, s.expires_at, s.address, s.agent, s.identity_id, s.provider, s.provider_session"
 
 // sessionByToken gives one row for each group of the user.
-const sessionByToken = "SELECT " + sessionColumns + ", " + userColumns + ", g.name FROM sessions s" +
+const sessionByToken = "SELECT " + sessionColumns + ", " + liveColumns + ", g.name FROM sessions s" +
 	" JOIN sessions r ON r.id = s.root_id JOIN users u ON u.id = s.user_id" +
 	" LEFT JOIN user_groups g ON g.user_id = u.id WHERE s.token_hash = ? ORDER BY g.name"
 
@@ -45,7 +45,7 @@ func (r *sessionRow) session() authcore.Session {
 func (db *DB) SessionByToken(ctx context.Context, token authcore.TokenHash) (authcore.Session, authcore.User, error) {
 	var r sessionRow
 	var of userRow
-	groups, n, err := db.withGroups(ctx, sessionByToken, token.Hex(), r.fields(of.fields()...))
+	groups, n, err := db.withGroups(ctx, sessionByToken, token.Hex(), r.fields(of.live()...))
 	if err != nil {
 		return authcore.Session{}, authcore.User{}, err
 	}
@@ -205,7 +205,10 @@ func deleteSessions(tx *tx, user authcore.UserID, keep authcore.SessionID) (int,
 	if err != nil {
 		return 0, err
 	}
-	_, err = tx.exec("DELETE FROM sessions WHERE user_id = ? AND root_id <> ?", user, keep)
+	if _, err := tx.exec("DELETE FROM sessions WHERE user_id = ? AND root_id <> ?", user, keep); err != nil {
+		return n, err
+	}
+	_, err = tx.exec("DELETE FROM service_sessions WHERE user_id = ? AND (root_id <> ? OR root_id = '')", user, keep)
 	return n, err
 }
 
@@ -235,7 +238,7 @@ const (
 )
 
 // DeleteEnded deletes a batch each of the sessions that ended, the access tokens that
-// expired a month ago, the codes and idempotency keys that expired and the changes that every node has read by now. idleBefore is the
+// expired a month ago, the codes, invitations and idempotency keys that expired and the changes that every node has read by now. idleBefore is the
 // last-seen time before which a session has ended; those are looked for after an id,
 // a page at a time. It gives the id to go on after, and tells whether more is left.
 // Readers find the rows, so that the writer is held for the deletion only, and
@@ -253,6 +256,8 @@ func (db *DB) DeleteEnded(ctx context.Context, now, idleBefore time.Time, after 
 		{"SELECT id FROM devices WHERE expires_at <= ? ORDER BY expires_at LIMIT ?", "DELETE FROM devices WHERE id IN ", []any{micros(now), cleanupBatch}},
 		{"SELECT hash FROM codes WHERE expires_at <= ? ORDER BY expires_at LIMIT ?", "DELETE FROM codes WHERE hash IN ", []any{micros(now), cleanupBatch}},
 		{"SELECT id FROM idempotency_keys WHERE expires_at <= ? ORDER BY expires_at LIMIT ?", "DELETE FROM idempotency_keys WHERE id IN ", []any{micros(now), cleanupBatch}},
+		{"SELECT id FROM invitations WHERE expires_at <= ? ORDER BY expires_at LIMIT ?", "DELETE FROM invitations WHERE id IN ", []any{micros(now), cleanupBatch}},
+		{"SELECT id FROM service_sessions WHERE expires_at <= ? ORDER BY expires_at LIMIT ?", "DELETE FROM service_sessions WHERE id IN ", []any{micros(now), cleanupBatch}},
 		{"SELECT id FROM changes WHERE changed_at < " + db.dialect.now() + fmt.Sprintf(" - %d ORDER BY changed_at LIMIT ?", authcore.ChangesKept.Microseconds()), "DELETE FROM changes WHERE id IN ", []any{cleanupBatch}},
 	} {
 		keys, err := collect(db, ctx, func(row scanner, key *string) error { return row.Scan(key) }, c.find, c.args...)
@@ -324,6 +329,9 @@ func (db *DB) RevokeEverySession(ctx context.Context, ev authcore.Event) (int, e
 		if len(batch) == 0 {
 			return n, db.command(ctx, durable, func(tx *tx) error {
 				if _, err := tx.exec("DELETE FROM codes WHERE purpose IN (?, ?, ?, ?)", authcore.PurposeHandoff, authcore.PurposeRecover, authcore.PurposeMailLink, authcore.PurposeMailCode); err != nil {
+					return err
+				}
+				if _, err := tx.exec("DELETE FROM service_sessions WHERE created_at <= ?", micros(ev.Time)); err != nil {
 					return err
 				}
 				return note(tx, authcore.ChangeAll, "", ev)

@@ -11,9 +11,13 @@ import (
 	"github.com/gatehouse-auth/gatehouse/authcore/password"
 )
 
-const userColumns = "u.id, u.username, u.email, u.email_verified, u.name, u.status, u.owner, u.factor_required, u.delete_at, u.organizations, u.created_at, u.updated_at"
+// liveColumns are what a session or a token needs to know of its user: each one that
+// is read with every one of them costs.
+const liveColumns = "u.id, u.username, u.email, u.email_verified, u.name, u.status, u.owner, u.factor_required, u.organizations"
 
-// userRow receives userColumns. The targets of a scan are plain strings and
+const userColumns = liveColumns + ", u.delete_at, u.created_at, u.updated_at"
+
+// userRow receives userColumns, or liveColumns. The targets of a scan are plain strings and
 // int64: for any other type, database/sql takes its long way round.
 type userRow struct {
 	u                                 authcore.User
@@ -22,8 +26,12 @@ type userRow struct {
 	organizations                     int64 // that the user is a member of: few are, so that memberships are read only for those
 }
 
+func (r *userRow) live(more ...any) []any {
+	return append([]any{(*string)(&r.u.ID), &r.u.Username, &r.u.Email, &r.verified, &r.u.Name, (*string)(&r.u.Status), &r.owner, &r.required, &r.organizations}, more...)
+}
+
 func (r *userRow) fields(more ...any) []any {
-	return append([]any{(*string)(&r.u.ID), &r.u.Username, &r.u.Email, &r.verified, &r.u.Name, (*string)(&r.u.Status), &r.owner, &r.required, &r.deleted, &r.organizations, &r.created, &r.updated}, more...)
+	return append(r.live(&r.deleted, &r.created, &r.updated), more...)
 }
 
 func (r *userRow) user() authcore.User {
@@ -32,7 +40,9 @@ func (r *userRow) user() authcore.User {
 	if r.deleted != 0 {
 		u.DeleteAt = fromMicros(r.deleted)
 	}
-	u.CreatedAt, u.UpdatedAt = fromMicros(r.created), fromMicros(r.updated)
+	if r.created != 0 { // not of liveColumns
+		u.CreatedAt, u.UpdatedAt = fromMicros(r.created), fromMicros(r.updated)
+	}
 	return u
 }
 
@@ -336,6 +346,57 @@ func (db *DB) lockUser(tx *tx, id authcore.UserID) error {
 	return err
 }
 
+// lockPerson is lockUser of a user who must be active: ErrMemberDisabled.
+func (db *DB) lockPerson(tx *tx, id authcore.UserID) error {
+	var status authcore.Status
+	err := tx.scan("SELECT status FROM users WHERE id = ?"+db.dialect.forUpdate(), []any{id}, (*string)(&status))
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return authcore.ErrUserNotFound
+	case err == nil && status != authcore.Active:
+		return authcore.ErrMemberDisabled
+	}
+	return err
+}
+
+// lockToEnd locks a user who is to be disabled or deleted, unless the platform or an
+// organization would be left without an active owner: ErrLastOwner,
+// ErrLastOrganizationOwner. Organizations are locked before users; what the user came to
+// own in between is locked afterwards, when nothing more can come.
+func (db *DB) lockToEnd(tx *tx, id authcore.UserID) error {
+	if err := db.lockOwned(tx, id); err != nil {
+		return err
+	}
+	if err := db.notLastOwner(tx, id); err != nil {
+		return err
+	}
+	if err := db.lockUser(tx, id); err != nil { // a sign-in waits here, or is seen
+		return err
+	}
+	if err := db.lockOwned(tx, id); err != nil {
+		return err
+	}
+	n := 0
+	err := tx.scan("SELECT count(*) FROM members m WHERE m.user_id = ? AND m.role = ? AND NOT EXISTS (SELECT 1 FROM members x JOIN users u ON u.id = x.user_id"+
+		" WHERE x.organization_id = m.organization_id AND x.role = ? AND x.user_id <> ? AND u.status = ?)",
+		[]any{id, authcore.RoleOwner, authcore.RoleOwner, id, authcore.Active}, &n)
+	if err == nil && n > 0 {
+		err = authcore.ErrLastOrganizationOwner
+	}
+	return err
+}
+
+// lockOwned locks the organizations that a user owns.
+func (db *DB) lockOwned(tx *tx, id authcore.UserID) error {
+	owned, err := tx.texts("SELECT organization_id FROM members WHERE user_id = ? AND role = ? ORDER BY organization_id", id, authcore.RoleOwner)
+	for _, o := range owned {
+		if _, err := db.lockOrganization(tx, authcore.OrganizationID(o)); err != nil && !errors.Is(err, authcore.ErrOrganizationNotFound) {
+			return err
+		}
+	}
+	return err
+}
+
 // Rehash implements authcore.UserStore.
 func (db *DB) Rehash(ctx context.Context, id authcore.UserID, old, fresh password.Hash) error {
 	return db.command(ctx, quick, func(tx *tx) error {
@@ -351,10 +412,7 @@ func (db *DB) Rehash(ctx context.Context, id authcore.UserID, old, fresh passwor
 func (db *DB) SetStatus(ctx context.Context, id authcore.UserID, status authcore.Status, ev authcore.Event) error {
 	return db.command(ctx, durable, func(tx *tx) error {
 		if status != authcore.Active {
-			if err := db.notLastOwner(tx, id); err != nil {
-				return err
-			}
-			if err := db.lockUser(tx, id); err != nil { // a sign-in waits here, or is seen
+			if err := db.lockToEnd(tx, id); err != nil {
 				return err
 			}
 			if _, err := deleteSessions(tx, id, ""); err != nil {

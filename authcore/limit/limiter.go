@@ -3,27 +3,73 @@ package limit
 import (
 	"crypto/sha256"
 	"hash/maphash"
-	"math"
 	"sync"
 	"time"
-
-	"golang.org/x/time/rate"
 )
 
 const (
 	shardCount = 64
-	// maxBuckets is the most that one shard holds.
-	maxBuckets = 1024
+	// maxCounts is the most that one shard holds.
+	maxCounts = 1024
 	// maxKey is the longest key in bytes that is kept as it is.
 	maxKey = 128
-	// sample is how many buckets are compared when one has to go.
+	// sample is how many counts are compared when one has to go.
 	sample = 8
 	// sweepEvery is the least time between two sweeps of one full shard, so
 	// that a flood of new keys cannot make every Take pay for a sweep.
 	sweepEvery = time.Second
+	// maxDoublings keeps the arithmetic of long waits within its bounds.
+	maxDoublings = 30
 )
 
-// Limiter keeps a token bucket for each key. It is safe for concurrent use;
+// Pace says how often something may happen for one key: Burst times at once. The next
+// time has to wait for First, the one after it twice as long, and so on up to Longest;
+// where that is not longer than First, all wait for First. Attempts are forgotten while
+// nothing happens once the wait is over: one in each tenth of Longest, or in each First
+// where that is longer. A burst or a first wait of 0 or less is no limit at all.
+type Pace struct {
+	Burst          int
+	First, Longest time.Duration
+}
+
+func (p Pace) off() bool { return p.Burst <= 0 || p.First <= 0 }
+
+// wait is how long the next attempt has to wait after the last of so many.
+func (p Pace) wait(attempts int) time.Duration {
+	if attempts < p.Burst {
+		return 0
+	}
+	longest := max(p.First, p.Longest)
+	doublings := attempts - p.Burst
+	if doublings > maxDoublings || p.First > longest>>doublings {
+		return longest
+	}
+	return p.First << doublings
+}
+
+// forget is how long it takes until one attempt is forgotten.
+func (p Pace) forget() time.Duration { return max(p.First, p.Longest/10) }
+
+// count is how many attempts of one key are remembered, and when the last one and the
+// one before it were.
+type count struct {
+	attempts     int
+	last, before time.Time
+}
+
+// settle forgets what is old enough by now.
+func (c *count) settle(p Pace, now time.Time) {
+	quiet := now.Sub(c.last.Add(p.wait(c.attempts)))
+	n := int(min(quiet/p.forget(), time.Duration(c.attempts)))
+	if n <= 0 {
+		return
+	}
+	c.attempts -= n
+	// What is left of the quiet time counts for the next one.
+	c.last = now.Add(-p.wait(c.attempts) - (quiet - time.Duration(n)*p.forget()))
+}
+
+// Limiter counts attempts for each key. It is safe for concurrent use;
 // keys lie in shards, so that callers rarely wait for one another.
 type Limiter struct {
 	now    func() time.Time
@@ -31,76 +77,75 @@ type Limiter struct {
 	shards [shardCount]shard
 }
 
-// shard holds the buckets of some keys, and the settings, so that Take needs
+// shard holds the counts of some keys, and the pace, so that Take needs
 // no lock but its shard's.
 type shard struct {
-	mu      sync.Mutex
-	burst   int
-	every   time.Duration
-	buckets map[string]*rate.Limiter
-	swept   time.Time
+	mu     sync.Mutex
+	pace   Pace
+	counts map[string]count
+	swept  time.Time
 }
 
-// New returns a limiter that allows burst events for each key at once and one
-// more each time every has passed. A burst or an interval of 0 or less turns
-// it off: everything is allowed. now tells the time; nil means time.Now.
-func New(burst int, every time.Duration, now func() time.Time) *Limiter {
+// New returns a limiter with a pace. now tells the time; nil means time.Now.
+func New(pace Pace, now func() time.Time) *Limiter {
 	if now == nil {
 		now = time.Now
 	}
 	l := &Limiter{now: now, seed: maphash.MakeSeed()}
 	for i := range l.shards {
-		l.shards[i].buckets = make(map[string]*rate.Limiter)
+		l.shards[i].counts = make(map[string]count)
 	}
-	l.Configure(burst, every)
+	l.Configure(pace)
 	return l
 }
 
-// Configure changes the settings; they mean what they mean in New. Buckets
-// keep the tokens that they have, up to the new burst, also while the limiter
-// is off.
-func (l *Limiter) Configure(burst int, every time.Duration) {
-	now := l.now()
+// Configure changes the pace. What was counted stays, also while the limiter is off.
+func (l *Limiter) Configure(pace Pace) {
 	for i := range l.shards {
-		l.shards[i].configure(now, burst, every)
+		s := &l.shards[i]
+		s.mu.Lock()
+		s.pace = pace
+		s.mu.Unlock()
 	}
 }
 
-// Take takes one token of key's bucket. When there is none it changes nothing
-// and returns false and how long it takes until there is one.
+// Take counts an attempt of a key that may be made now. Where it has to wait it
+// changes nothing and returns false, and for how long.
 func (l *Limiter) Take(key string) (ok bool, retryAfter time.Duration) {
 	key = shorten(key)
 	s := l.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.off() {
+	if s.pace.off() {
 		return true, 0
 	}
 	now := l.now()
-	b, found := s.buckets[key]
+	c, found := s.counts[key]
 	if !found {
 		s.makeRoom(now)
-		b = rate.NewLimiter(rate.Every(s.every), s.burst)
-		s.buckets[key] = b
 	}
-	if b.AllowN(now, 1) {
-		return true, 0
+	c.settle(s.pace, now)
+	if after := c.last.Add(s.pace.wait(c.attempts)).Sub(now); c.attempts > 0 && after > 0 {
+		return false, after
 	}
-	missing := 1 - b.TokensAt(now)
-	return false, max(time.Duration(math.Ceil(missing*float64(s.every))), 1)
+	c.attempts++
+	c.before, c.last = c.last, now
+	s.counts[key] = c
+	return true, 0
 }
 
-// GiveBack returns one token that Take took: what happened turned out not to
-// count, as a sign-in that succeeded. A bucket never holds more than the burst.
+// GiveBack takes an attempt back that Take counted: what happened turned out not to
+// count, as a sign-in that succeeded. Nobody has to wait for it.
 func (l *Limiter) GiveBack(key string) {
 	key = shorten(key)
 	s := l.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	// A bucket that is gone was full or evicted; a new one will be full.
-	if b, found := s.buckets[key]; found && !s.off() {
-		// rate caps the tokens at the burst when it next reads them.
-		b.AllowN(l.now(), -1)
+	// A count that is gone was empty or evicted.
+	if c, found := s.counts[key]; found && !s.pace.off() && c.attempts > 0 {
+		c.attempts--
+		c.last = c.before
+		s.counts[key] = c
 	}
 }
 
@@ -117,52 +162,37 @@ func shorten(key string) string {
 	return string(sum[:])
 }
 
-func (s *shard) off() bool { return s.burst <= 0 || s.every <= 0 }
-
-func (s *shard) configure(now time.Time, burst int, every time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.burst, s.every = burst, every
-	if s.off() {
-		return
-	}
-	for _, b := range s.buckets {
-		b.SetLimitAt(now, rate.Every(every))
-		b.SetBurstAt(now, burst)
-	}
-}
-
-// makeRoom sees to it that one more bucket fits. The caller holds mu.
+// makeRoom sees to it that one more count fits. The caller holds mu.
 func (s *shard) makeRoom(now time.Time) {
-	if len(s.buckets) < maxBuckets {
+	if len(s.counts) < maxCounts {
 		return
 	}
 	if now.Sub(s.swept) >= sweepEvery {
 		s.swept = now
-		for key, b := range s.buckets {
-			if b.TokensAt(now) >= float64(s.burst) {
-				delete(s.buckets, key)
+		for key, c := range s.counts {
+			if c.settle(s.pace, now); c.attempts == 0 {
+				delete(s.counts, key)
 			}
 		}
-		if len(s.buckets) < maxBuckets {
+		if len(s.counts) < maxCounts {
 			return
 		}
 	}
 	s.evict(now)
 }
 
-// evict drops the fullest of a few buckets: the one that loses the least. A
+// evict drops the smallest of a few counts: the one that loses the least. A
 // map's order is random enough to choose the few. The caller holds mu.
 func (s *shard) evict(now time.Time) {
-	var fullest string
-	most, seen := math.Inf(-1), 0
-	for key, b := range s.buckets {
-		if t := b.TokensAt(now); t > most {
-			fullest, most = key, t
+	var smallest string
+	least, seen := 0, 0
+	for key, c := range s.counts {
+		if c.settle(s.pace, now); seen == 0 || c.attempts < least {
+			smallest, least = key, c.attempts
 		}
 		if seen++; seen == sample {
 			break
 		}
 	}
-	delete(s.buckets, fullest)
+	delete(s.counts, smallest)
 }

@@ -17,7 +17,7 @@ func (c *clock) now() time.Time { return time.Unix(1_700_000_000, c.nanos.Load()
 
 func (c *clock) advance(d time.Duration) { c.nanos.Add(int64(d)) }
 
-// drain takes n tokens and fails when one is refused.
+// drain takes n attempts and fails when one is refused.
 func drain(t *testing.T, l *Limiter, key string, n int) {
 	t.Helper()
 	for i := range n {
@@ -27,10 +27,10 @@ func drain(t *testing.T, l *Limiter, key string, n int) {
 	}
 }
 
-// kept is how many buckets there are.
+// kept is how many counts there are.
 func (l *Limiter) kept() (n int) {
 	for i := range l.shards {
-		n += len(l.shards[i].buckets)
+		n += len(l.shards[i].counts)
 	}
 	return n
 }
@@ -41,16 +41,18 @@ func refused(t *testing.T, l *Limiter, key string, want time.Duration) {
 	if ok {
 		t.Fatal("allowed, want refused")
 	}
-	// The bucket counts in floating point.
-	if diff := got - want; diff < -time.Microsecond || diff > time.Microsecond {
+	if got != want {
 		t.Fatalf("retry after %v, want %v", got, want)
 	}
 }
 
+// steady is a pace at which all wait alike.
+func steady(burst int, every time.Duration) Pace { return Pace{Burst: burst, First: every} }
+
 func TestTake(t *testing.T) {
 	t.Parallel()
 	var c clock
-	l := New(3, 10*time.Second, c.now)
+	l := New(steady(3, 10*time.Second), c.now)
 	drain(t, l, "a", 3)
 	refused(t, l, "a", 10*time.Second)
 	c.advance(4 * time.Second)
@@ -58,7 +60,7 @@ func TestTake(t *testing.T) {
 	for range 100 {
 		refused(t, l, "a", 6*time.Second)
 	}
-	drain(t, l, "b", 3) // Another key has a bucket of its own.
+	drain(t, l, "b", 3) // Another key has a count of its own.
 	c.advance(6 * time.Second)
 	drain(t, l, "a", 1)
 	refused(t, l, "a", 10*time.Second)
@@ -67,31 +69,83 @@ func TestTake(t *testing.T) {
 	refused(t, l, "a", 10*time.Second)
 }
 
+// Who goes on waits longer each time, up to the longest wait; who stays away is forgotten
+// step by step.
+func TestWaitsGrow(t *testing.T) {
+	t.Parallel()
+	var c clock
+	l := New(Pace{Burst: 2, First: 10 * time.Second, Longest: time.Minute}, c.now)
+	drain(t, l, "a", 2)
+	for _, want := range []time.Duration{10, 20, 40, 60, 60} {
+		refused(t, l, "a", want*time.Second)
+		c.advance(want * time.Second)
+		drain(t, l, "a", 1)
+	}
+	// Seven were made. One is forgotten in each ten seconds after the wait.
+	c.advance(time.Minute + 45*time.Second)
+	drain(t, l, "a", 1) // The fourth.
+	refused(t, l, "a", 40*time.Second)
+	c.advance(40*time.Second + 40*time.Second)
+	drain(t, l, "a", 2)
+	refused(t, l, "a", 10*time.Second)
+}
+
+// Who guesses as fast as told gets few guesses in a day, and so does who waits until the
+// waits are short again.
+func TestGuessesInADay(t *testing.T) {
+	t.Parallel()
+	pace := Pace{Burst: 20, First: 10 * time.Second, Longest: 15 * time.Minute}
+	for name, tt := range map[string]struct {
+		patience time.Duration // beyond what is told
+		most     int
+	}{"as told": {0, 130}, "a little longer": {90 * time.Second, 980}, "much longer": {10 * time.Minute, 980}} {
+		var c clock
+		l := New(pace, c.now)
+		n := 0
+		for c.nanos.Load() < int64(24*time.Hour) {
+			ok, after := l.Take("a")
+			if ok {
+				n++
+				continue
+			}
+			c.advance(after + tt.patience)
+		}
+		if n > tt.most {
+			t.Errorf("%s: %d guesses in a day, want at most %d", name, n, tt.most)
+		}
+	}
+}
+
 // Who waits as long as told gets in.
 func TestRetryAfterIsEnough(t *testing.T) {
 	t.Parallel()
-	for _, every := range []time.Duration{time.Microsecond, time.Millisecond, time.Second / 3, 7 * time.Second, time.Hour, 24 * 365 * time.Hour} {
-		var c clock
-		l := New(2, every, c.now)
-		drain(t, l, "a", 2)
-		for i := range 50 {
-			ok, after := l.Take("a")
-			if ok || after <= 0 || after > every+time.Nanosecond {
-				t.Fatalf("every %v, round %d: got %v, %v", every, i, ok, after)
+	for _, first := range []time.Duration{1, time.Microsecond, time.Millisecond, time.Second / 3, 7 * time.Second, time.Hour, 24 * 365 * time.Hour} {
+		for _, longest := range []time.Duration{0, 10 * first, 1<<63 - 1} {
+			var c clock
+			l := New(Pace{2, first, longest}, c.now)
+			drain(t, l, "a", 2)
+			for i := range 20 {
+				ok, after := l.Take("a")
+				if ok || after <= 0 || after > max(first, longest) {
+					t.Fatalf("%v to %v, round %d: got %v, %v", first, longest, i, ok, after)
+				}
+				if c.nanos.Load()+int64(after) < 0 {
+					break // the end of time
+				}
+				c.advance(after)
+				drain(t, l, "a", 1)
 			}
-			c.advance(after)
-			drain(t, l, "a", 1)
 		}
 	}
 }
 
 func TestOff(t *testing.T) {
 	t.Parallel()
-	for _, l := range []*Limiter{New(0, time.Second, nil), New(-1, time.Second, nil), New(5, 0, nil), New(5, -1, nil)} {
+	for _, l := range []*Limiter{New(Pace{}, nil), New(steady(0, time.Second), nil), New(steady(-1, time.Second), nil), New(steady(5, 0), nil), New(steady(5, -1), nil)} {
 		drain(t, l, "a", 1000)
 		l.GiveBack("a")
 		if n := l.kept(); n != 0 {
-			t.Errorf("%d buckets kept while off", n)
+			t.Errorf("%d counts kept while off", n)
 		}
 	}
 }
@@ -99,7 +153,7 @@ func TestOff(t *testing.T) {
 func TestGiveBack(t *testing.T) {
 	t.Parallel()
 	var c clock
-	l := New(3, 10*time.Second, c.now)
+	l := New(steady(3, 10*time.Second), c.now)
 	drain(t, l, "a", 3)
 	l.GiveBack("a")
 	drain(t, l, "a", 1)
@@ -130,12 +184,12 @@ func TestConfigure(t *testing.T) {
 		name  string
 		burst int
 		every time.Duration
-		ok    int           // tokens after the change
+		ok    int           // attempts after the change
 		after time.Duration // then refused for this long
 	}{
 		{"the same", 5, hour, 2, hour},
-		{"larger burst", 9, hour, 2, hour},
-		{"smaller burst", 1, hour, 1, hour},
+		{"larger burst", 9, hour, 6, hour},
+		{"smaller burst", 1, hour, 0, hour},
 		{"faster", 5, time.Minute, 2, time.Minute},
 		{"slower", 5, 3 * hour, 2, 3 * hour},
 	}
@@ -143,9 +197,9 @@ func TestConfigure(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			var c clock
-			l := New(5, hour, c.now)
+			l := New(steady(5, hour), c.now)
 			drain(t, l, "a", 3)
-			l.Configure(tt.burst, tt.every)
+			l.Configure(steady(tt.burst, tt.every))
 			drain(t, l, "a", tt.ok)
 			refused(t, l, "a", tt.after)
 			drain(t, l, "new", tt.burst)
@@ -157,19 +211,19 @@ func TestConfigure(t *testing.T) {
 func TestConfigureOffAndOn(t *testing.T) {
 	t.Parallel()
 	var c clock
-	l := New(3, time.Hour, c.now)
+	l := New(steady(3, time.Hour), c.now)
 	drain(t, l, "a", 3)
-	l.Configure(0, 0)
+	l.Configure(steady(0, 0))
 	drain(t, l, "a", 100)
 	l.GiveBack("a")
-	l.Configure(3, time.Hour)
+	l.Configure(steady(3, time.Hour))
 	refused(t, l, "a", time.Hour)
 }
 
 func TestLongKeys(t *testing.T) {
 	t.Parallel()
 	var c clock
-	l := New(1, time.Hour, c.now)
+	l := New(steady(1, time.Hour), c.now)
 	long := strings.Repeat("x", 1<<20)
 	drain(t, l, long+"1", 1)
 	drain(t, l, long+"2", 1)
@@ -178,7 +232,7 @@ func TestLongKeys(t *testing.T) {
 	drain(t, l, long+"1", 1)
 	refused(t, l, long+"2", time.Hour)
 	for i := range l.shards {
-		for key := range l.shards[i].buckets {
+		for key := range l.shards[i].counts {
 			if len(key) > maxKey {
 				t.Errorf("a key of %d bytes is kept", len(key))
 			}
@@ -186,40 +240,40 @@ func TestLongKeys(t *testing.T) {
 	}
 }
 
-// A flood of new keys takes no more room than allowed, and full buckets make
+// A flood of new keys takes no more room than allowed, and full counts make
 // room for others once they may be swept again.
 func TestMemoryIsBounded(t *testing.T) {
 	t.Parallel()
 	var c clock
-	l := New(2, time.Second, c.now)
-	const most = shardCount * maxBuckets
+	l := New(steady(2, time.Second), c.now)
+	const most = shardCount * maxCounts
 	for i := range most * 5 / 4 {
 		if ok, _ := l.Take(strconv.Itoa(i)); !ok {
 			t.Fatal("a new key was refused")
 		}
 	}
 	if n := l.kept(); n > most || n < most*9/10 {
-		t.Errorf("%d buckets, want about %d", n, most)
+		t.Errorf("%d counts, want about %d", n, most)
 	}
 	c.advance(time.Minute) // All are full again.
 	for i := range shardCount * 16 {
 		l.Take("later " + strconv.Itoa(i))
 	}
 	if got := l.kept(); got > most/10 {
-		t.Errorf("%d buckets left after the sweep", got)
+		t.Errorf("%d counts left after the sweep", got)
 	}
 }
 
-// Flooding with new keys does not free a drained bucket.
+// Flooding with new keys does not free a drained count.
 func TestFloodKeepsDrainedBuckets(t *testing.T) {
 	t.Parallel()
 	var c clock
-	l := New(5, time.Hour, c.now)
+	l := New(steady(5, time.Hour), c.now)
 	const victims = 50
 	for i := range victims {
 		drain(t, l, fmt.Sprintf("victim %d", i), 5)
 	}
-	for i := range shardCount * maxBuckets * 3 / 2 {
+	for i := range shardCount * maxCounts * 3 / 2 {
 		l.Take(strconv.Itoa(i))
 	}
 	for i := range victims {
@@ -232,7 +286,7 @@ func TestFloodKeepsDrainedBuckets(t *testing.T) {
 func TestConcurrent(t *testing.T) {
 	t.Parallel()
 	var c clock
-	l := New(100, time.Hour, c.now)
+	l := New(steady(100, time.Hour), c.now)
 	var allowed atomic.Int64
 	var wg sync.WaitGroup
 	for w := range 8 {
@@ -245,7 +299,7 @@ func TestConcurrent(t *testing.T) {
 				l.Take(key)
 				l.GiveBack(key)
 				if i%100 == w {
-					l.Configure(100, time.Hour)
+					l.Configure(steady(100, time.Hour))
 				}
 			}
 		})
@@ -258,14 +312,14 @@ func TestConcurrent(t *testing.T) {
 
 func BenchmarkTake(b *testing.B) {
 	b.Run("one key", func(b *testing.B) {
-		l := New(10, time.Second, nil)
+		l := New(steady(10, time.Second), nil)
 		b.ReportAllocs()
 		for b.Loop() {
 			l.Take("192.0.2.1")
 		}
 	})
 	b.Run("parallel", func(b *testing.B) {
-		l := New(10, time.Second, nil)
+		l := New(steady(10, time.Second), nil)
 		var n atomic.Int64
 		b.ReportAllocs()
 		b.RunParallel(func(pb *testing.PB) {
@@ -276,7 +330,7 @@ func BenchmarkTake(b *testing.B) {
 		})
 	})
 	b.Run("flood of new keys", func(b *testing.B) {
-		l := New(10, time.Hour, nil)
+		l := New(steady(10, time.Hour), nil)
 		var key [20]byte
 		n := int64(0)
 		b.ReportAllocs()

@@ -62,6 +62,7 @@ var notices = map[string]string{
 	"unpassword": "Your password was removed. You sign in with your passkey from now on.",
 	"provider":   "That sign-in provider is no longer linked.",
 	"linked":     "The sign-in provider is linked. You can sign in with it from now on.",
+	"short":      "Your password is shorter than one should be that stands alone. Choose a longer one, or set up a second factor.",
 	"again":      "That took too long, or was used already. Please try again.",
 }
 

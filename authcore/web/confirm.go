@@ -224,7 +224,7 @@ func (h *Handler) justByPasskey(live *authcore.Live, proof string) bool {
 // session is young enough, or by a proof at a provider, or by the password. Where
 // always is set, one who has a password has to give it.
 func (h *Handler) proven(r *http.Request, p Place, live *authcore.Live, always bool) error {
-	if live.User().FactorRequired && !ProofOf(&live.Session, h.Accounts.Now()).SecondFactor {
+	if live.User().NeedsFactor() && !ProofOf(&live.Session, h.Accounts.Now()).SecondFactor {
 		if f, err := h.Accounts.Factors(r.Context(), live.Session.UserID); err != nil {
 			return err
 		} else if f.Has() { // else the first one has to be set up

@@ -122,6 +122,7 @@ type factorsData struct {
 	Codes    int  // recovery codes that are left
 	Passkey  bool // there is one, which is two factors at once
 	Required bool
+	Alone    bool // without the app, the password stands alone
 	Devices  []trustedView
 }
 
@@ -134,7 +135,7 @@ func (h *Handler) addFactors(r *http.Request, live *authcore.Live, d *factorsDat
 		return err
 	}
 	now := h.Accounts.Now()
-	*d = factorsData{Codes: f.Codes, Passkey: f.Passkeys > 0, Required: live.User().FactorRequired}
+	*d = factorsData{Alone: f.LeavesAlone(true), Codes: f.Codes, Passkey: f.Passkeys > 0, Required: live.User().NeedsFactor()}
 	if f.TOTP != nil {
 		d.On, d.Since = true, ago(now, f.TOTP.CreatedAt)
 	}
@@ -156,6 +157,9 @@ type enrolData struct {
 	Confirm     []providerButton
 	Proof       string
 	Replaces    bool // there is one already, and a code of it is asked for
+	Asked       bool // a sign-in led here
+	Owner       bool // … of somebody who runs this site
+	Passkeys    bool // one can be set up in its place
 }
 
 // enrolment is a secret that is not in force yet, as it travels: sealed, for one session.
@@ -208,6 +212,7 @@ func (h *Handler) showEnrol(w http.ResponseWriter, r *http.Request, p Place, liv
 	}
 	d.Confirm, d.Replaces = providers.Confirm, factors.TOTP != nil && !h.justByPasskey(live, d.Proof)
 	d.Fresh = h.fresh(p, live) || h.proofHolds(live, d.Proof)
+	d.Asked, d.Owner, d.Passkeys = form.Get("asked") != "", live.User().Owner && !live.User().NeedsFactor(), h.passkeysOn(p)
 	return h.show(w, r, p, status, "enrol", View{User: userView(live), Error: e, Data: d})
 }
 
@@ -309,13 +314,33 @@ func (h *Handler) distrust(w http.ResponseWriter, r *http.Request, p Place) erro
 	})
 }
 
+// mayStandAlone refuses to take away what stands beside a password that is too short to
+// stand alone. The password was proven with the same request.
+func (h *Handler) mayStandAlone(r *http.Request, actor authcore.Actor) error {
+	has, err := h.Accounts.HasPassword(r.Context(), actor.User)
+	if err != nil || !has {
+		return err
+	}
+	return h.Accounts.MayStandAlone(secret(r, "current_password"))
+}
+
 // removeFactor takes the second factor away, for who shows a code of it.
 func (h *Handler) removeFactor(w http.ResponseWriter, r *http.Request, p Place) error {
 	live, err := h.signedIn(r, p)
 	if err != nil {
 		return err
 	}
-	return h.changing(w, r, p, "factor", false, func(actor authcore.Actor) error {
+	factors, err := h.Accounts.Factors(r.Context(), live.Session.UserID)
+	if err != nil {
+		return err
+	}
+	alone := factors.LeavesAlone(true)
+	return h.changing(w, r, p, "factor", alone, func(actor authcore.Actor) error {
+		if alone {
+			if err := h.mayStandAlone(r, actor); err != nil {
+				return err
+			}
+		}
 		if err := h.checkFactor(r, live, actor); err != nil {
 			return err
 		}

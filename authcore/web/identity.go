@@ -268,7 +268,7 @@ func Prepare(u *authcore.User) any {
 	orgs, roles := placesOf(u)
 	k := &Known{
 		Identity: access.Identity{Username: authcore.UsernameKey(u.Username), Groups: u.Groups,
-			EmailDomain: u.EmailDomain(), Owner: u.Owner, NeedsFactor: u.FactorRequired, Organizations: orgs, Roles: roles},
+			EmailDomain: u.EmailDomain(), Owner: u.Owner, NeedsFactor: u.NeedsFactor(), Organizations: orgs, Roles: roles},
 		values: [fields]string{FieldUsername: u.Username, FieldGroups: strings.Join(u.Groups, ","), FieldGroupsBySpace: strings.Join(u.Groups, " "),
 			FieldGroupsByPipe: strings.Join(u.Groups, "|"), FieldName: u.Name, FieldEmail: email, FieldID: string(u.ID)},
 	}

@@ -159,11 +159,32 @@ func (h *Handler) enter(w http.ResponseWriter, r *http.Request, p Place, token a
 	h.remember(w, r, p, proof)
 	setCookie(w, p, sessionCookie, token.Reveal(), session.ExpiresAt.Sub(h.Accounts.Now()))
 	to, err := h.after(r, p, live)
+	if err == nil && to == Prefix+"account" && p.Mode == ModePortal {
+		to, err = h.lacking(r, live)
+	}
 	if err != nil {
 		return err
 	}
 	done(w, r, to, map[string]any{"user": publicUser(live.User())})
 	return nil
+}
+
+// lacking is the page that asks for what an account lacks, where a sign-in leads nowhere
+// else: a second factor, of people who need one or run this site; or a longer password.
+// Without, it is the account page.
+func (h *Handler) lacking(r *http.Request, live *authcore.Live) (string, error) {
+	account, u := Prefix+"account", live.User()
+	factors, err := h.Accounts.Factors(r.Context(), u.ID)
+	if err != nil || factors.TOTP != nil || factors.Passkeys > 0 {
+		return account, err
+	}
+	switch pw := secret(r, "password"); {
+	case u.NeedsFactor(), u.Owner && !h.OwnersFree:
+		return account + "/factor?asked=1", nil
+	case pw != "" && h.Accounts.MayStandAlone(pw) != nil:
+		return account + "?done=short", nil
+	}
+	return account, nil
 }
 
 // after is where a form that signed somebody in leads. Another host is reached

@@ -188,6 +188,7 @@ type passkeysData struct {
 	Shown bool
 	All   []passkeyView
 	Here  bool // one of them is good on this page
+	Alone bool // without the last one, a password stands alone beside which it was asked for
 }
 
 func (h *Handler) addPasskeys(r *http.Request, p Place, live *authcore.Live, d *passkeysData) error {
@@ -204,7 +205,15 @@ func (h *Handler) addPasskeys(r *http.Request, p Place, live *authcore.Live, d *
 		d.All = append(d.All, v)
 	}
 	d.Shown = ok || len(all) > 0
-	return nil
+	f, err := h.Accounts.Factors(r.Context(), live.Session.UserID)
+	d.Alone = f.Has() && f.LeavesAlone(false)
+	return err
+}
+
+// passkeysOn tells whether passkeys can be set up on a host.
+func (h *Handler) passkeysOn(p Place) bool {
+	_, ok := h.party(p)
+	return ok
 }
 
 // addPasskeyData is the Data of the page on which a passkey is set up.
@@ -307,7 +316,21 @@ func (h *Handler) renamePasskey(w http.ResponseWriter, r *http.Request, p Place)
 }
 
 func (h *Handler) removePasskey(w http.ResponseWriter, r *http.Request, p Place) error {
-	return h.changing(w, r, p, "unpasskey", false, func(actor authcore.Actor) error {
+	live, err := h.signedIn(r, p)
+	if err != nil {
+		return err
+	}
+	factors, err := h.Accounts.Factors(r.Context(), live.Session.UserID)
+	if err != nil {
+		return err
+	}
+	alone := factors.Has() && factors.LeavesAlone(false)
+	return h.changing(w, r, p, "unpasskey", alone, func(actor authcore.Actor) error {
+		if alone {
+			if err := h.mayStandAlone(r, actor); err != nil {
+				return err
+			}
+		}
 		return h.Accounts.RemovePasskey(r.Context(), actor, authcore.PasskeyID(r.PostForm.Get("id")))
 	})
 }

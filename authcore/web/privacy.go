@@ -32,7 +32,21 @@ type exported struct {
 	Identities    []exportedIdentity `json:"identities"`
 	Sessions      []exportedSession  `json:"sessions"`
 	Tokens        []exportedToken    `json:"access_tokens"`
+	Organizations []exportedPlace    `json:"organizations"`
+	Services      []exportedService  `json:"services"`
 	Events        []exportedEvent    `json:"events"`
+}
+
+type exportedPlace struct {
+	Slug string        `json:"slug"`
+	Role authcore.Role `json:"role"`
+}
+
+type exportedService struct {
+	Organization string    `json:"organization"`
+	Name         string    `json:"name"`
+	FirstAt      time.Time `json:"first_sign_in_at"`
+	LastAt       time.Time `json:"last_sign_in_at"`
 }
 
 type exportedFactor struct {
@@ -100,7 +114,7 @@ type exportedEvent struct {
 // exportOf leaves out what is secret.
 func exportOf(now time.Time, e authcore.Export) exported {
 	out := exported{ExportedAt: now.UTC(), RecoveryCodes: e.Factors.Codes, Passkeys: []exportedPasskey{}, Devices: []exportedDevice{}, Identities: []exportedIdentity{},
-		Sessions: []exportedSession{}, Tokens: []exportedToken{}, Events: []exportedEvent{}}
+		Sessions: []exportedSession{}, Tokens: []exportedToken{}, Organizations: []exportedPlace{}, Services: []exportedService{}, Events: []exportedEvent{}}
 	u := e.User
 	out.User.ID, out.User.Username, out.User.Name, out.User.Email, out.User.EmailVerified = u.ID, u.Username, u.Name, u.Email, u.EmailVerified
 	out.User.Owner, out.User.Groups, out.User.Password, out.User.FactorRequired = u.Owner, append([]string{}, u.Groups...), e.Password, u.FactorRequired
@@ -122,6 +136,12 @@ func exportOf(now time.Time, e authcore.Export) exported {
 	}
 	for _, t := range e.Tokens {
 		out.Tokens = append(out.Tokens, exportedToken{t.Name, t.Grant.Hosts, t.Grant.Paths, t.Grant.Scopes, t.CreatedAt, t.LastUsed, t.ExpiresAt})
+	}
+	for _, m := range e.Places {
+		out.Organizations = append(out.Organizations, exportedPlace{m.Slug, m.Role})
+	}
+	for _, s := range e.Services {
+		out.Services = append(out.Services, exportedService{s.Organization, s.Name, s.FirstAt, s.LastAt})
 	}
 	for _, ev := range e.Events {
 		x := exportedEvent{ev.Time, ev.Action, ev.Outcome, ev.Target, ev.Details, "", ""}

@@ -42,20 +42,24 @@ func (v viaStore) close() error { return v.db.Close() }
 // nothing else: no limit of time, no second try, no errors of ours, no values
 // built from what was read.
 type viaRaw struct {
-	writer, reader               *sql.DB
-	find, check, session, record *sql.Stmt
-	rebind                       func(string) string
+	writer, reader                       *sql.DB
+	find, check, factor, session, record *sql.Stmt
+	rebind                               func(string) string
 }
 
-// The statements of store/session.go and store/event.go.
+// The statements of store/session.go, store/factor.go and store/event.go; a test sees to it
+// that the columns of the first are those of the store.
 const (
-	rawFind = "SELECT s.id, s.root_id, s.user_id, s.host, s.amr, s.auth_time, s.created_at, r.last_seen_at, s.expires_at, s.address, s.agent," +
-		" u.id, u.username, u.email, u.email_verified, u.name, u.status, u.owner, u.created_at, u.updated_at, g.name FROM sessions s" +
+	rawFind = "SELECT s.id, s.root_id, s.user_id, s.host, s.amr, s.auth_time, s.created_at, r.last_seen_at, s.expires_at, s.address, s.agent, s.identity_id, s.provider, s.provider_session," +
+		" u.id, u.username, u.email, u.email_verified, u.name, u.status, u.owner, u.factor_required, u.organizations, g.name FROM sessions s" +
 		" JOIN sessions r ON r.id = s.root_id JOIN users u ON u.id = s.user_id" +
 		" LEFT JOIN user_groups g ON g.user_id = u.id WHERE s.token_hash = ? ORDER BY g.name"
-	rawCheck   = "SELECT 1 FROM users u JOIN passwords p ON p.user_id = u.id WHERE u.id = ? AND u.status = ? AND p.hash = ?"
-	rawSession = "INSERT INTO sessions (id, root_id, user_id, token_hash, host, amr, auth_time, created_at, last_seen_at, expires_at, address, agent)" +
-		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+	rawCheck  = "SELECT 1 FROM users u JOIN passwords p ON p.user_id = u.id WHERE u.id = ? AND u.status = ? AND p.hash = ?"
+	rawFactor = "SELECT (SELECT count(*) FROM totps t WHERE t.user_id = u.id) + (SELECT count(*) FROM passkeys k WHERE k.user_id = u.id AND" +
+		" (u.factor_required = 1 OR u.owner = 1 OR u.organizations > 0 AND EXISTS (SELECT 1 FROM members m JOIN organizations o ON o.id = m.organization_id" +
+		" WHERE m.user_id = u.id AND o.factor_required = 1 AND o.status = 'active'))) FROM users u WHERE u.id = ?"
+	rawSession = "INSERT INTO sessions (id, root_id, user_id, token_hash, host, amr, auth_time, created_at, last_seen_at, expires_at, address, agent, identity_id, provider, provider_session)" +
+		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 	rawRecord = "INSERT INTO events (id, occurred_at, actor_kind, actor_id, session_id, action, target, outcome, details, address, agent, request_id," +
 		" batch, place, blinding, leaf) VALUES " + rawEvent
 	rawEvent = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -68,7 +72,7 @@ func newViaRaw(ctx context.Context, write, read *sql.DB, rebind func(string) str
 		into  **sql.Stmt
 		pool  *sql.DB
 		query string
-	}{{&v.find, read, rawFind}, {&v.check, write, rawCheck + forUpdate}, {&v.session, write, rawSession}, {&v.record, write, rawRecord}} {
+	}{{&v.find, read, rawFind}, {&v.check, write, rawCheck + forUpdate}, {&v.factor, write, rawFactor}, {&v.session, write, rawSession}, {&v.record, write, rawRecord}} {
 		var err error
 		if *p.into, err = p.pool.PrepareContext(ctx, rebind(p.query)); err != nil {
 			return nil, err
@@ -84,11 +88,11 @@ func (v *viaRaw) read(ctx context.Context, token authcore.TokenHash) (groups int
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var id, root, user, host, amr, address, agent, userID, name, email, display, status string
-		var auth, created, seen, expires, userCreated, userUpdated, verified, owner int64
+		var id, root, user, host, amr, address, agent, identity, provider, atProvider, userID, name, email, display, status string
+		var auth, created, seen, expires, verified, owner, required, organizations int64
 		var group sql.NullString
-		if err := rows.Scan(&id, &root, &user, &host, &amr, &auth, &created, &seen, &expires, &address, &agent,
-			&userID, &name, &email, &verified, &display, &status, &owner, &userCreated, &userUpdated, &group); err != nil {
+		if err := rows.Scan(&id, &root, &user, &host, &amr, &auth, &created, &seen, &expires, &address, &agent, &identity, &provider, &atProvider,
+			&userID, &name, &email, &verified, &display, &status, &owner, &required, &organizations, &group); err != nil {
 			return 0, err
 		}
 		groups++
@@ -106,8 +110,11 @@ func (v *viaRaw) insert(ctx context.Context, s authcore.Session, token authcore.
 	if err := tx.StmtContext(ctx, v.check).QueryRowContext(ctx, s.UserID, authcore.Active, provenHash).Scan(&one); err != nil {
 		return err
 	}
+	if err := tx.StmtContext(ctx, v.factor).QueryRowContext(ctx, s.UserID).Scan(&one); err != nil {
+		return err
+	}
 	if _, err := tx.StmtContext(ctx, v.session).ExecContext(ctx, s.ID, s.Root, s.UserID, token.Hex(), s.Host, strings.Join(s.AMR, " "),
-		s.AuthTime.UnixMicro(), s.CreatedAt.UnixMicro(), s.LastSeen.UnixMicro(), s.ExpiresAt.UnixMicro(), s.Address, s.Agent); err != nil {
+		s.AuthTime.UnixMicro(), s.CreatedAt.UnixMicro(), s.LastSeen.UnixMicro(), s.ExpiresAt.UnixMicro(), s.Address, s.Agent, s.Identity, s.Provider, s.ProviderSession); err != nil {
 		return err
 	}
 	if _, err := tx.StmtContext(ctx, v.record).ExecContext(ctx, rawArgs(nil, ev)...); err != nil {

@@ -208,18 +208,7 @@ func listOrganizations(w *world) {
 		if slug == "beta" {
 			w.must(w.status(o, authcore.OrganizationPending, authcore.OrganizationActive))
 			w.must(w.db().RenameOrganization(w.Context(), o.ID, "Another", w.event(authcore.OrganizationUpdate, "")))
-			w.must(w.db().SetMember(w.Context(), o.ID, bob.ID, authcore.RoleMember, 0, w.event(authcore.MemberSet, "")))
-			_, err := w.db().MemberOf(w.Context(), o.ID, authcore.NewUserID())
-			w.is("no member", err, authcore.ErrMemberNotFound)
-			m, err := w.db().MemberOf(w.Context(), o.ID, bob.ID)
-			w.must(err)
-			w.same("a member", authcore.Member{User: bob.ID, Username: "bob", Name: bob.Name, Role: authcore.RoleMember, CreatedAt: w.now}, m)
-			all, err := w.db().FindMembers(w.Context(), o.ID, "", 10)
-			w.must(err)
-			w.same("members", 2, len(all))
-			all, err = w.db().FindMembers(w.Context(), o.ID, all[0].User, 10)
-			w.must(err)
-			w.same("the other", 1, len(all))
+			w.must(w.setMember(w.db(), o, bob, authcore.RoleMember))
 		}
 	}
 	for _, test := range []struct {

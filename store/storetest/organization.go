@@ -51,7 +51,7 @@ func organizationLife(w *world) {
 	second := w.organization("beta", u)
 	list := func(what string, status authcore.OrganizationStatus, after string, want ...string) {
 		w.Helper()
-		all, err := w.db().Organizations(w.Context(), status, after, 10)
+		all, err := w.db().FindOrganizations(w.Context(), authcore.OrganizationQuery{Status: status, After: after, Limit: 10})
 		w.must(err)
 		var got []string
 		for _, o := range all {
@@ -68,22 +68,45 @@ func organizationLife(w *world) {
 	w.changed("user "+string(u.ID), "organization "+string(o.ID), "user "+string(u.ID), "organization "+string(second.ID))
 }
 
-func (w *world) setMember(db Store, o authcore.Organization, u authcore.User, role authcore.Role, most int) error {
-	return db.SetMember(w.Context(), o.ID, u.ID, role, most, w.event(authcore.MemberSet, u.Username))
+// setMember gives a user a place, whatever it was before.
+func (w *world) setMember(db Store, o authcore.Organization, u authcore.User, role authcore.Role) error {
+	was, err := db.RoleOf(w.Context(), o.ID, u.ID)
+	w.must(err)
+	return db.SetMember(w.Context(), authcore.MemberChange{Organization: o.ID, User: u.ID, From: was, To: role}, w.event(authcore.MemberSet, u.Username))
+}
+
+// removeMember takes a user out, whatever the role was.
+func (w *world) removeMember(db Store, o authcore.Organization, u authcore.User) error {
+	was, err := db.RoleOf(w.Context(), o.ID, u.ID)
+	w.must(err)
+	return db.RemoveMember(w.Context(), o.ID, u.ID, was, w.event(authcore.MemberRemove, u.Username))
+}
+
+// most says how many services and members an organization can have; 0 is as many as it
+// likes.
+func (w *world) most(o authcore.Organization, services, members int) {
+	w.Helper()
+	w.must(w.db().SetOverrides(w.Context(), o.ID, authcore.Overrides{Services: &services, Members: &members}, w.event(authcore.OrganizationLimits, o.Slug)))
 }
 
 func organizationMembers(w *world) {
 	owner, bob, cleo := w.add("owner", nil), w.add("bob", nil), w.add("cleo", nil)
 	o := w.organization("acme", owner)
-	w.must(w.setMember(w.db(), o, bob, authcore.RoleMember, 2))
-	w.is("too many", w.setMember(w.db(), o, cleo, authcore.RoleMember, 2), authcore.ErrMemberLimit)
-	w.must(w.setMember(w.db(), o, bob, authcore.RoleAdmin, 2)) // another role needs no place
-	w.must(w.setMember(w.db(), o, bob, authcore.RoleAdmin, 2)) // the same changes nothing
-	w.must(w.setMember(w.db(), o, cleo, authcore.RoleMember, 0))
-	w.is("nobody", w.setMember(w.db(), o, authcore.User{ID: authcore.NewUserID()}, authcore.RoleMember, 0), authcore.ErrUserNotFound)
-	members := func(what string, after string, want ...string) {
+	w.most(o, 0, 2)
+	w.must(w.setMember(w.db(), o, bob, authcore.RoleMember))
+	w.is("too many", w.setMember(w.db(), o, cleo, authcore.RoleMember), authcore.ErrMemberLimit)
+	w.must(w.setMember(w.db(), o, bob, authcore.RoleAdmin)) // another role needs no place
+	w.must(w.setMember(w.db(), o, bob, authcore.RoleAdmin)) // the same changes nothing
+	w.most(o, 0, 0)
+	w.must(w.setMember(w.db(), o, cleo, authcore.RoleMember))
+	w.is("a role that is not there", w.setMember(w.db(), o, cleo, "helper"), authcore.ErrRoleNotFound)
+	w.is("changed meanwhile", w.db().SetMember(w.Context(), authcore.MemberChange{Organization: o.ID, User: cleo.ID, From: authcore.RoleAdmin, To: authcore.RoleOwner}, w.event(authcore.MemberSet, "")), authcore.ErrMemberChanged)
+	w.is("removed, changed meanwhile", w.db().RemoveMember(w.Context(), o.ID, cleo.ID, authcore.RoleAdmin, w.event(authcore.MemberRemove, "")), authcore.ErrMemberChanged)
+	w.is("nobody", w.setMember(w.db(), o, authcore.User{ID: authcore.NewUserID()}, authcore.RoleMember), authcore.ErrUserNotFound)
+	members := func(what string, q authcore.MemberQuery, want ...string) {
 		w.Helper()
-		all, err := w.db().Members(w.Context(), o.ID, after, 10)
+		q.Limit = 10
+		all, err := w.db().Members(w.Context(), o.ID, q)
 		w.must(err)
 		var got []string
 		for _, m := range all {
@@ -91,25 +114,32 @@ func organizationMembers(w *world) {
 		}
 		w.same(what, want, got)
 	}
-	members("all", "", "bob admin", "cleo member", "owner owner")
-	members("after one", "bob", "cleo member", "owner owner")
-	remove := func(u authcore.User) error {
-		return w.db().RemoveMember(w.Context(), o.ID, u.ID, w.event(authcore.MemberRemove, u.Username))
-	}
+	members("all", authcore.MemberQuery{}, "bob admin", "cleo member", "owner owner")
+	members("after one", authcore.MemberQuery{After: "bob"}, "cleo member", "owner owner")
+	members("by a prefix", authcore.MemberQuery{Prefix: "CL"}, "cleo member")
+	members("by a prefix, after one", authcore.MemberQuery{Prefix: "o", After: "owner"})
+	members("by what no name has", authcore.MemberQuery{Prefix: "%"})
+	members("by what is no name", authcore.MemberQuery{Prefix: "a b"})
+	_, err := w.db().MemberOf(w.Context(), o.ID, authcore.NewUserID())
+	w.is("no member", err, authcore.ErrMemberNotFound)
+	m, err := w.db().MemberOf(w.Context(), o.ID, bob.ID)
+	w.must(err)
+	w.same("a member", authcore.Member{User: bob.ID, Username: "bob", Name: bob.Name, Role: authcore.RoleAdmin, Status: authcore.Active, CreatedAt: w.now}, m)
+	remove := func(u authcore.User) error { return w.removeMember(w.db(), o, u) }
 	w.is("the last owner leaves", remove(owner), authcore.ErrLastOrganizationOwner)
-	w.is("the last owner steps down", w.setMember(w.db(), o, owner, authcore.RoleAdmin, 0), authcore.ErrLastOrganizationOwner)
-	members("refused", "", "bob admin", "cleo member", "owner owner")
-	w.must(w.setMember(w.db(), o, bob, authcore.RoleOwner, 0))
+	w.is("the last owner steps down", w.setMember(w.db(), o, owner, authcore.RoleAdmin), authcore.ErrLastOrganizationOwner)
+	members("refused", authcore.MemberQuery{}, "bob admin", "cleo member", "owner owner")
+	w.must(w.setMember(w.db(), o, bob, authcore.RoleOwner))
 	w.must(remove(owner))
 	w.is("again", remove(owner), authcore.ErrMemberNotFound)
-	members("with another owner", "", "bob owner", "cleo member")
+	members("with another owner", authcore.MemberQuery{}, "bob owner", "cleo member")
 }
 
 func organizationSessions(w *world) {
 	u := w.add("alice", func(u *authcore.User) { u.Groups = []string{"ops", "staff"} })
 	_, token := w.signIn(u, nil)
 	a, b := w.organization("acme", u), w.organization("beta", w.add("bob", nil))
-	w.must(w.setMember(w.db(), b, u, authcore.RoleMember, 0))
+	w.must(w.setMember(w.db(), b, u, authcore.RoleMember))
 	w.must(w.status(a, authcore.OrganizationPending, authcore.OrganizationActive))
 	_, got, err := w.db().SessionByToken(w.Context(), token)
 	w.must(err)
@@ -126,11 +156,11 @@ func organizationSessions(w *world) {
 		w.must(err)
 		w.same(what, want, len(got.Memberships))
 	}
-	w.must(w.db().RemoveMember(w.Context(), b.ID, u.ID, w.event(authcore.MemberRemove, "")))
+	w.must(w.removeMember(w.db(), b, u))
 	reads("out of one", 1)
 	w.must(w.db().DeleteOrganization(w.Context(), a.ID, w.event(authcore.OrganizationDelete, "")))
 	reads("of none", 0)
-	w.must(w.setMember(w.db(), b, u, authcore.RoleMember, 0))
+	w.must(w.setMember(w.db(), b, u, authcore.RoleMember))
 	reads("of one again", 1)
 }
 
@@ -139,9 +169,9 @@ func organizationDeletion(w *world) {
 	u, bob := w.add("alice", nil), w.add("bob", nil)
 	o := w.organization("acme", u)
 	w.is("the last owner of an organization", w.deletes(u, time.Time{}), authcore.ErrLastOrganizationOwner)
-	w.must(w.setMember(w.db(), o, bob, authcore.RoleOwner, 0))
+	w.must(w.setMember(w.db(), o, bob, authcore.RoleOwner))
 	w.must(w.deletes(u, time.Time{}))
-	all, err := w.db().Members(w.Context(), o.ID, "", 10)
+	all, err := w.db().Members(w.Context(), o.ID, authcore.MemberQuery{Limit: 10})
 	w.must(err)
 	w.same("who is left", 1, len(all))
 }
@@ -150,18 +180,19 @@ func organizationDeletion(w *world) {
 func raceToLeave(w *world) {
 	u, bob := w.add("alice", nil), w.add("bob", nil)
 	o := w.organization("acme", u)
-	w.must(w.setMember(w.db(), o, bob, authcore.RoleOwner, 0))
+	w.must(w.setMember(w.db(), o, bob, authcore.RoleOwner))
 	w.oneWon(w.atOnce(2, func(i int, db Store) error {
-		return db.RemoveMember(w.Context(), o.ID, []authcore.UserID{u.ID, bob.ID}[i], w.event(authcore.MemberRemove, ""))
+		return db.RemoveMember(w.Context(), o.ID, []authcore.UserID{u.ID, bob.ID}[i], authcore.RoleOwner, w.event(authcore.MemberRemove, ""))
 	}), authcore.ErrLastOrganizationOwner)
 }
 
 // raceForPlace: of many who take the last place at once, one has it.
 func raceForPlace(w *world) {
 	o := w.organization("acme", w.add("owner", nil))
+	w.most(o, 0, 2)
 	var users []authcore.User
 	for _, name := range []string{"u1", "u2", "u3", "u4", "u5", "u6"} {
 		users = append(users, w.add(name, nil))
 	}
-	w.oneWon(w.atOnce(len(users), func(i int, db Store) error { return w.setMember(db, o, users[i], authcore.RoleMember, 2) }), authcore.ErrMemberLimit)
+	w.oneWon(w.atOnce(len(users), func(i int, db Store) error { return w.setMember(db, o, users[i], authcore.RoleMember) }), authcore.ErrMemberLimit)
 }

@@ -1,3 +1,3 @@
-INSERT INTO organizations VALUES ('0190a000-0000-7000-8000-000000000011', 'acme', 'Acme É. 😀', 'active', '', 'free', 1767323045678901, 1767323045678901);
+INSERT INTO organizations (id, slug, name, status, reason, tier, created_at, updated_at) VALUES ('0190a000-0000-7000-8000-000000000011', 'acme', 'Acme É. 😀', 'active', '', 'free', 1767323045678901, 1767323045678901);
 INSERT INTO members VALUES ('0190a000-0000-7000-8000-000000000011', '0190a000-0000-7000-8000-000000000001', 'owner', 1767323045678901);
 UPDATE users SET organizations = 1 WHERE id = '0190a000-0000-7000-8000-000000000001';

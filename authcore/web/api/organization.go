@@ -78,7 +78,7 @@ var organizationRoutes = []Route{
 			if in.Name == nil {
 				return OrganizationDetails{}, invalid("nothing_to_change", "", "Say what is to change: name.")
 			}
-			if _, err := c.Accounts.RenameOrganization(c.Ctx, c.Actor, c.Slug(), *in.Name); err != nil {
+			if err := c.Accounts.RenameOrganization(c.Ctx, c.Actor, c.Slug(), *in.Name); err != nil {
 				return OrganizationDetails{}, err
 			}
 			return standing(c)
@@ -87,29 +87,23 @@ var organizationRoutes = []Route{
 
 // organizationNow answers with the organization in the path after a change by who runs
 // the installation.
-func organizationNow(c *Call, change func(o authcore.Organization) error) (OrganizationView, error) {
-	o, err := c.Accounts.OrganizationBySlug(c.Ctx, c.Actor, c.Slug())
-	if err == nil && change != nil {
-		if err = change(o); err == nil {
-			o, err = c.Accounts.OrganizationBySlug(c.Ctx, c.Actor, c.Slug())
-		}
+func organizationNow(c *Call, err error) (OrganizationView, error) {
+	if err != nil {
+		return OrganizationView{}, err
 	}
+	o, err := c.Accounts.OrganizationBySlug(c.Ctx, c.Actor, c.Slug())
 	return organizationOf(&o), err
 }
 
 func step(name string) Handler {
 	return give(func(c *Call) (OrganizationView, error) {
-		return organizationNow(c, func(o authcore.Organization) error {
-			return c.Accounts.StepOrganization(c.Ctx, c.Actor, o.ID, name, "")
-		})
+		return organizationNow(c, c.Accounts.StepOrganization(c.Ctx, c.Actor, c.Slug(), name, ""))
 	})
 }
 
 func stepWithReason(name string) Handler {
 	return with(func(c *Call, in Reason) (OrganizationView, error) {
-		return organizationNow(c, func(o authcore.Organization) error {
-			return c.Accounts.StepOrganization(c.Ctx, c.Actor, o.ID, name, in.Reason)
-		})
+		return organizationNow(c, c.Accounts.StepOrganization(c.Ctx, c.Actor, c.Slug(), name, in.Reason))
 	})
 }
 
@@ -129,16 +123,8 @@ var platformOrganizationRoutes = []Route{
 	{Method: http.MethodPost, Path: "/platform/organizations/{slug}/activate", ID: "activateOrganization", Summary: "Activate one that is suspended", Realm: Platform, Scope: ScopeOrganizationsManage, Do: step("activate")},
 	{Method: http.MethodPut, Path: "/platform/organizations/{slug}/tier", ID: "setOrganizationTier", Summary: "Change what an organization may have", Realm: Platform, Scope: ScopeOrganizationsManage,
 		Do: with(func(c *Call, in TierChange) (OrganizationView, error) {
-			return organizationNow(c, func(o authcore.Organization) error {
-				return c.Accounts.SetOrganizationTier(c.Ctx, c.Actor, o.ID, in.Tier)
-			})
+			return organizationNow(c, c.Accounts.SetOrganizationTier(c.Ctx, c.Actor, c.Slug(), in.Tier))
 		})},
 	{Method: http.MethodDelete, Path: "/platform/organizations/{slug}", ID: "deleteOrganization", Summary: "Delete an organization, with its members' places", Realm: Platform, Scope: ScopeOrganizationsManage,
-		Do: do(func(c *Call) error {
-			o, err := c.Accounts.OrganizationBySlug(c.Ctx, c.Actor, c.Slug())
-			if err == nil {
-				err = c.Accounts.DeleteOrganization(c.Ctx, c.Actor, o.ID)
-			}
-			return err
-		})},
+		Do: do(func(c *Call) error { return c.Accounts.DeleteOrganization(c.Ctx, c.Actor, c.Slug()) })},
 }

@@ -43,6 +43,7 @@ const (
 	ScopeAccountView         = "account.view"
 	ScopeAccountManage       = "account.manage"
 	ScopeOrganizationsCreate = "organizations.create"
+	ScopeOrganizationsLeave  = "organizations.leave"
 	ScopeUsersView           = "platform.users.view"
 	ScopeUsersManage         = "platform.users.manage"
 	ScopeOrganizationsManage = "platform.organizations.manage"

@@ -1,0 +1,1 @@
+ALTER TABLE organizations ADD COLUMN factor_required BIGINT NOT NULL DEFAULT 0;
