@@ -24,6 +24,9 @@ func (a *Accounts) UpdateProfile(ctx context.Context, actor Actor, name, email s
 
 // ChangeGroups puts a user into groups and takes the user out of others.
 func (a *Accounts) ChangeGroups(ctx context.Context, actor Actor, id UserID, add, remove []string) error {
+	if err := a.platform(ctx, actor); err != nil {
+		return err
+	}
 	for _, g := range add {
 		if err := CheckGroup(g); err != nil {
 			return err
@@ -39,6 +42,9 @@ func (a *Accounts) ChangeGroups(ctx context.Context, actor Actor, id UserID, add
 
 // SetEmail gives a user an address for which whoever acts vouches.
 func (a *Accounts) SetEmail(ctx context.Context, actor Actor, id UserID, email string) error {
+	if err := a.platform(ctx, actor); err != nil {
+		return err
+	}
 	if err := CheckEmail(email); err != nil {
 		return err
 	}
@@ -62,6 +68,9 @@ func (a *Accounts) SetEmail(ctx context.Context, actor Actor, id UserID, email s
 // SetPassword gives a user a new password and ends all of the user's sessions
 // but the one that actor acts in.
 func (a *Accounts) SetPassword(ctx context.Context, actor Actor, id UserID, pw Secret) error {
+	if err := a.over(ctx, actor, id); err != nil {
+		return err
+	}
 	u, _, err := a.Store.UserByID(ctx, id)
 	if err != nil {
 		return err
@@ -88,6 +97,9 @@ func (a *Accounts) SetPassword(ctx context.Context, actor Actor, id UserID, pw S
 
 // SetStatus enables or disables a user. Disabling ends the user's sessions.
 func (a *Accounts) SetStatus(ctx context.Context, actor Actor, id UserID, status Status) error {
+	if err := a.platform(ctx, actor); err != nil {
+		return err
+	}
 	if err := status.Validate(); err != nil {
 		return err
 	}
@@ -104,6 +116,9 @@ func (a *Accounts) SetStatus(ctx context.Context, actor Actor, id UserID, status
 
 // SetFactorRequired says whether a user needs a second factor for everything.
 func (a *Accounts) SetFactorRequired(ctx context.Context, actor Actor, id UserID, required bool) error {
+	if err := a.platform(ctx, actor); err != nil {
+		return err
+	}
 	details := "required"
 	if !required {
 		details = "not required any more"
@@ -117,6 +132,9 @@ func (a *Accounts) SetFactorRequired(ctx context.Context, actor Actor, id UserID
 
 // SetOwner makes a user a platform owner, or takes that away.
 func (a *Accounts) SetOwner(ctx context.Context, actor Actor, id UserID, owner bool) error {
+	if err := a.platform(ctx, actor); err != nil {
+		return err
+	}
 	details := "given"
 	if !owner {
 		details = "taken away"
@@ -157,6 +175,9 @@ func (a *Accounts) Revoke(ctx context.Context, actor Actor, root SessionID) erro
 
 // RevokeAll ends all sessions of a user and tells how many.
 func (a *Accounts) RevokeAll(ctx context.Context, actor Actor, id UserID) (int, error) {
+	if err := a.over(ctx, actor, id); err != nil {
+		return 0, err
+	}
 	n, err := a.Store.RevokeSessionsOf(ctx, id, "", a.event(actor, SessionRevoke, TargetUser(id), Success, "all"))
 	if err != nil {
 		return 0, err
@@ -167,6 +188,9 @@ func (a *Accounts) RevokeAll(ctx context.Context, actor Actor, id UserID) (int, 
 
 // RevokeEverything signs everybody out, on every node.
 func (a *Accounts) RevokeEverything(ctx context.Context, actor Actor) (int, error) {
+	if err := a.platform(ctx, actor); err != nil {
+		return 0, err
+	}
 	n, err := a.Store.RevokeEverySession(ctx, a.event(actor, SessionRevoke, "", Success, "all of everybody"))
 	if err == nil {
 		a.changed(ChangeAll, "")

@@ -119,6 +119,8 @@ type Store interface {
 	DeviceStore
 	DeletionStore
 	OrganizationStore
+	ListingStore
+	ClaimStore
 	MemberStore
 	RoleStore
 	TierStore
@@ -155,6 +157,9 @@ type Accounts struct {
 	// Invites says that an invitation is good for something: to register, or to sign in
 	// with a provider for the first time.
 	Invites bool
+	// OrganizationsOpen says that every user can register an organization, which then waits
+	// for a platform owner.
+	OrganizationsOpen bool
 	// PasswordOff says that nobody signs in with a password.
 	PasswordOff  bool
 	PasskeysOff  bool    // nobody signs in with a passkey

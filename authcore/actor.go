@@ -20,6 +20,9 @@ type Actor struct {
 	User    UserID    // for ActorUser and ActorToken
 	Session SessionID // for ActorUser; for ActorToken and ActorService the token or key
 	Client  Client
+	// Ordinary says that a platform owner acts as any other user: in a session without the
+	// second factor that administration asks for, or by a token without the scope.
+	Ordinary bool
 }
 
 // Anonymous is somebody who has not signed in.

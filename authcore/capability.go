@@ -152,6 +152,9 @@ func (a *Accounts) platform(ctx context.Context, actor Actor) error {
 	case ActorCommand, ActorSystem:
 		return nil
 	case ActorUser, ActorToken:
+		if actor.Ordinary {
+			return ErrNotOwner
+		}
 		u, _, err := a.Store.UserByID(ctx, actor.User)
 		if err == nil && (!u.Owner || u.Status != Active) {
 			err = ErrNotOwner
@@ -159,4 +162,13 @@ func (a *Accounts) platform(ctx context.Context, actor Actor) error {
 		return err
 	}
 	return ErrNotOwner
+}
+
+// over returns ErrNotOwner unless the actor acts on their own account, or runs the
+// installation.
+func (a *Accounts) over(ctx context.Context, actor Actor, user UserID) error {
+	if user != "" && actor.User == user {
+		return nil
+	}
+	return a.platform(ctx, actor)
 }

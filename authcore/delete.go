@@ -37,6 +37,9 @@ var (
 // DeleteUser deletes a user after some time, or at once where that is zero; until then the
 // user is disabled, and a link in a mail brings the account back.
 func (a *Accounts) DeleteUser(ctx context.Context, actor Actor, id UserID, after time.Duration) (at time.Time, err error) {
+	if err := a.over(ctx, actor, id); err != nil {
+		return at, err
+	}
 	u, _, err := a.Store.UserByID(ctx, id)
 	if err != nil {
 		return at, err

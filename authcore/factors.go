@@ -116,6 +116,9 @@ func (a *Accounts) RenewRecoveryCodes(ctx context.Context, actor Actor) ([]Secre
 // RemoveFactors takes the app and the recovery codes from a user, and ends all sessions but that of
 // the actor: they were proven by what is gone.
 func (a *Accounts) RemoveFactors(ctx context.Context, actor Actor, user UserID) error {
+	if err := a.over(ctx, actor, user); err != nil {
+		return err
+	}
 	post, err := a.tellOf(ctx, user, Letter{Kind: MailFactorGone})
 	if err == nil {
 		err = a.Store.RemoveFactors(ctx, user, actor.Session, a.event(actor, FactorRemove, TargetUser(user), Success, ""), post...)

@@ -136,6 +136,10 @@ func TestRegisterOrganization(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, 0)
 	bob := person(t, b, "bob")
+	if _, err := b.RegisterOrganization(t.Context(), bob, "one", "", bob.User, false); !errors.Is(err, authcore.ErrOrganizationsOff) {
+		t.Errorf("where only platform owners do: %v", err)
+	}
+	b.OrganizationsOpen = true
 	for n, slug := range []string{"one", "two", "three", "four"} {
 		o, err := b.RegisterOrganization(t.Context(), bob, slug, "", bob.User, false)
 		if n < 3 && (err != nil || o.Status != authcore.OrganizationPending) || n == 3 && !errors.Is(err, authcore.ErrTooManyWaiting) {
@@ -177,7 +181,7 @@ func TestOwnersAreOwners(t *testing.T) {
 	check(t, b.SetStatus(t.Context(), authcore.CommandLine(), owner.User, authcore.Disabled))
 	// What a role allows counts at once.
 	check(t, b.ChangeRole(t.Context(), cat, "acme", authcore.RoleDefinition{Slug: "all"}))
-	if _, err := b.Members(t.Context(), bob, "acme", "", 10); !errors.Is(err, authcore.ErrNotAllowed) {
+	if _, err := b.Members(t.Context(), bob, "acme", authcore.MemberQuery{Limit: 10}); !errors.Is(err, authcore.ErrNotAllowed) {
 		t.Errorf("after the change: %v", err)
 	}
 }

@@ -25,6 +25,13 @@ type Member struct {
 	CreatedAt time.Time
 }
 
+// MemberQuery asks for members of an organization.
+type MemberQuery struct {
+	Prefix string // of the username, in any case; empty for any
+	After  string // UsernameKey of the last one of the page before
+	Limit  int
+}
+
 // MemberChange makes a user a member, or gives a member another role.
 type MemberChange struct {
 	Organization OrganizationID
@@ -49,8 +56,11 @@ type MemberStore interface {
 	TransferOwnership(ctx context.Context, id OrganizationID, from, to UserID, ev Event) error
 	// Memberships lists the places of a user, by slug.
 	Memberships(ctx context.Context, user UserID) ([]Membership, error)
-	// Members lists the members in the order of their usernames, after one of them.
-	Members(ctx context.Context, id OrganizationID, after string, limit int) ([]Member, error)
+	// Members reads a page of members, in the order of their usernames. That takes longer
+	// the more members there are.
+	Members(ctx context.Context, id OrganizationID, q MemberQuery) ([]Member, error)
+	// MemberOf finds one member, or returns ErrMemberNotFound.
+	MemberOf(ctx context.Context, id OrganizationID, user UserID) (Member, error)
 	// RoleOf is the role of a user in an organization; empty for none.
 	RoleOf(ctx context.Context, id OrganizationID, user UserID) (Role, error)
 }
@@ -66,12 +76,21 @@ var (
 )
 
 // Members lists the members of an organization, as MemberStore does.
-func (a *Accounts) Members(ctx context.Context, actor Actor, slug, after string, limit int) ([]Member, error) {
+func (a *Accounts) Members(ctx context.Context, actor Actor, slug string, q MemberQuery) ([]Member, error) {
 	o, err := a.authorize(ctx, actor, slug, MembersView)
 	if err != nil {
 		return nil, err
 	}
-	return a.Store.Members(ctx, o.ID, after, limit)
+	return a.Store.Members(ctx, o.ID, q)
+}
+
+// Member gives one member of an organization, for who manages them. ErrMemberNotFound.
+func (a *Accounts) Member(ctx context.Context, actor Actor, slug string, user UserID) (Member, error) {
+	o, err := a.authorize(ctx, actor, slug, MembersManage)
+	if err != nil {
+		return Member{}, err
+	}
+	return a.Store.MemberOf(ctx, o.ID, user)
 }
 
 // AddMember makes a user a member at once, which is for those who run the installation:

@@ -46,9 +46,6 @@ type OrganizationStore interface {
 	CreateOrganization(ctx context.Context, o Organization, owner UserID, ev Event) error
 	// OrganizationBySlug finds one, or returns ErrOrganizationNotFound.
 	OrganizationBySlug(ctx context.Context, slug string) (Organization, error)
-	// Organizations lists them in the order of their slugs, after one of them; of one
-	// status, or all where that is empty.
-	Organizations(ctx context.Context, status OrganizationStatus, after string, limit int) ([]Organization, error)
 	// SetOrganizationStatus changes the status from one of some, or returns
 	// ErrOrganizationState; ErrOrganizationNotFound.
 	SetOrganizationStatus(ctx context.Context, id OrganizationID, from []OrganizationStatus, to OrganizationStatus, reason string, ev Event) error
@@ -68,6 +65,7 @@ var (
 	ErrSlugInvalid          = &Error{Kind: Invalid, Code: "slug_invalid", Field: "slug", Message: "A short name has 2 to 40 lower-case letters, digits, - and _, and begins with a letter or a digit."}
 	ErrOrganizationState    = &Error{Kind: Conflict, Code: "organization_state", Message: "That cannot be done with the organization as it is now."}
 	ErrReasonRequired       = &Error{Kind: Invalid, Code: "reason_required", Field: "reason", Message: "Please give a reason: the organization is told it."}
+	ErrOrganizationsOff     = &Error{Kind: Forbidden, Code: "organization_register_disabled", Message: "Only platform owners make organizations here. Ask one of them."}
 	ErrTooManyWaiting       = &Error{Kind: Conflict, Code: "too_many_organizations", Message: "You have organizations that wait to be approved. Come back when that is done."}
 )
 
@@ -93,14 +91,15 @@ const maxWaiting = 3
 
 // RegisterOrganization makes an organization that waits for a platform owner, with the
 // user who is to own it. By the word of an operator or platform owner it is active at once;
-// others make one for themselves, which waits: ErrNotOwner, ErrTooManyWaiting.
+// others make one for themselves where OrganizationsOpen says so, which waits: ErrNotOwner,
+// ErrOrganizationsOff, ErrTooManyWaiting.
 func (a *Accounts) RegisterOrganization(ctx context.Context, actor Actor, slug, name string, owner UserID, active bool) (Organization, error) {
-	now := a.Now()
-	o := Organization{ID: OrganizationID(uuid.Must(uuid.NewV7()).String()), Slug: strings.TrimSpace(slug), Name: strings.TrimSpace(name), Status: OrganizationPending,
-		Tier: DefaultTier, CreatedAt: now, UpdatedAt: now}
 	if err := a.mayRegisterOrganization(ctx, actor, owner, active); err != nil {
 		return Organization{}, err
 	}
+	now := a.Now()
+	o := Organization{ID: OrganizationID(uuid.Must(uuid.NewV7()).String()), Slug: strings.TrimSpace(slug), Name: strings.TrimSpace(name), Status: OrganizationPending,
+		Tier: DefaultTier, CreatedAt: now, UpdatedAt: now}
 	if o.Name == "" {
 		o.Name = o.Slug
 	}
@@ -120,13 +119,18 @@ func (a *Accounts) RegisterOrganization(ctx context.Context, actor Actor, slug, 
 	return o, err
 }
 
+// mayRegisterOrganization decides whether an actor may make an organization that a user is
+// to own.
 func (a *Accounts) mayRegisterOrganization(ctx context.Context, actor Actor, owner UserID, active bool) error {
 	err := a.platform(ctx, actor)
 	if !ErrNotOwner.is(err) {
 		return err
 	}
-	if active || owner == "" || owner != actor.User {
+	switch {
+	case active || owner == "" || owner != actor.User:
 		return err
+	case !a.OrganizationsOpen:
+		return ErrOrganizationsOff
 	}
 	places, err := a.Store.Memberships(ctx, owner)
 	waiting := 0
@@ -147,15 +151,6 @@ func TargetOrganization(id OrganizationID) string { return "organization:" + str
 // eventIn makes an event of now about something of an organization.
 func (a *Accounts) eventIn(o Organization, actor Actor, action Action, details string) Event {
 	return a.event(actor, action, TargetOrganization(o.ID), Success, details)
-}
-
-// Organizations lists organizations for those who run the installation, as
-// OrganizationStore does.
-func (a *Accounts) Organizations(ctx context.Context, actor Actor, status OrganizationStatus, after string, limit int) ([]Organization, error) {
-	if err := a.platform(ctx, actor); err != nil {
-		return nil, err
-	}
-	return a.Store.Organizations(ctx, status, after, limit)
 }
 
 // organizationStep is one step in the life of an organization.

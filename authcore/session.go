@@ -1,6 +1,7 @@
 package authcore
 
 import (
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -39,6 +40,9 @@ type Session struct {
 
 // IsRoot tells a portal session from a site session.
 func (s *Session) IsRoot() bool { return s.ID == s.Root }
+
+// Proven tells whether the person proved who they are in some way, also of several (RFC 8176).
+func (s *Session) Proven(how string) bool { return slices.Contains(s.AMR, how) }
 
 // Lifetime bounds sessions.
 type Lifetime struct {

@@ -191,7 +191,25 @@ var role = authcore.RoleMember
 // deeds are all that the services offer, each with its own ids.
 var deeds = []deed{
 	{"Organizations", "", "", platformOwned, false, func(a *authcore.Accounts, ctx context.Context, by authcore.Actor, _ things) error {
-		return err2(a.Organizations(ctx, by, "", "", 10))
+		return err2(a.Organizations(ctx, by, authcore.OrganizationQuery{Limit: 10}))
+	}},
+	{"OrganizationBySlug", "", "", platformOwned, false, func(a *authcore.Accounts, ctx context.Context, by authcore.Actor, _ things) error {
+		return err2(a.OrganizationBySlug(ctx, by, "acme"))
+	}},
+	{"MayRunPlatform", "", "", platformOwned, false, func(a *authcore.Accounts, ctx context.Context, by authcore.Actor, _ things) error {
+		return a.MayRunPlatform(ctx, by)
+	}},
+	{"Users", "", "", platformOwned, false, func(a *authcore.Accounts, ctx context.Context, by authcore.Actor, _ things) error {
+		return err2(a.Users(ctx, by, authcore.UserQuery{Limit: 10}))
+	}},
+	{"UserByID", "", "", platformOwned, false, func(a *authcore.Accounts, ctx context.Context, by authcore.Actor, x things) error {
+		return err2(a.UserByID(ctx, by, x.coOwner))
+	}},
+	{"LiveSessions", "", "", platformOwned, false, func(a *authcore.Accounts, ctx context.Context, by authcore.Actor, _ things) error {
+		return err2(a.LiveSessions(ctx, by, authcore.SessionQuery{Limit: 10}))
+	}},
+	{"Events", "", "", platformOwned, false, func(a *authcore.Accounts, ctx context.Context, by authcore.Actor, _ things) error {
+		return err2(a.Events(ctx, by, authcore.EventQuery{Limit: 10}))
 	}},
 	{"StepOrganization", "", "", platformOwned, false, func(a *authcore.Accounts, ctx context.Context, by authcore.Actor, x things) error {
 		return a.StepOrganization(ctx, by, "acme", "suspend", "why")
@@ -228,6 +246,9 @@ var deeds = []deed{
 	{"RenameOrganization", authcore.SettingsManage, managers, platformToo, false, func(a *authcore.Accounts, ctx context.Context, by authcore.Actor, _ things) error {
 		return a.RenameOrganization(ctx, by, "acme", "Other")
 	}},
+	{"RequireFactor", authcore.SettingsManage, managers, platformToo, false, func(a *authcore.Accounts, ctx context.Context, by authcore.Actor, _ things) error {
+		return a.RequireFactor(ctx, by, "acme", true)
+	}},
 	{"DeleteOrganization", authcore.SettingsManage, owners, platformToo, false, func(a *authcore.Accounts, ctx context.Context, by authcore.Actor, _ things) error {
 		return a.DeleteOrganization(ctx, by, "acme")
 	}},
@@ -236,7 +257,10 @@ var deeds = []deed{
 	}},
 
 	{"Members", authcore.MembersView, everybody, platformToo, false, func(a *authcore.Accounts, ctx context.Context, by authcore.Actor, _ things) error {
-		return err2(a.Members(ctx, by, "acme", "", 10))
+		return err2(a.Members(ctx, by, "acme", authcore.MemberQuery{Limit: 10}))
+	}},
+	{"Member", authcore.MembersManage, managers, platformToo, true, func(a *authcore.Accounts, ctx context.Context, by authcore.Actor, x things) error {
+		return err2(a.Member(ctx, by, "acme", x.member))
 	}},
 	{"SetMember", authcore.MembersManage, admins, platformAdds, true, func(a *authcore.Accounts, ctx context.Context, by authcore.Actor, x things) error {
 		return a.SetMember(ctx, by, "acme", x.member, authcore.RoleAdmin)

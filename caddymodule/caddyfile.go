@@ -76,6 +76,9 @@ var options = words{
 		"owners":   one(func(s *Settings) *string { return &s.SecondFactor.Owners }),
 		"remember": one(func(s *Settings) *string { return &s.SecondFactor.Remember }),
 	}),
+	"organizations": block(words{
+		"register": one(func(s *Settings) *string { return &s.Organizations.Register }),
+	}),
 	"policy": parsePolicy,
 	"mail":   parseMail,
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,6 +22,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/authcore/limit"
 	"github.com/gatehouse-auth/gatehouse/authcore/password"
 	"github.com/gatehouse-auth/gatehouse/authcore/web"
+	"github.com/gatehouse-auth/gatehouse/authcore/web/api"
 	"github.com/gatehouse-auth/gatehouse/store"
 )
 
@@ -223,11 +225,16 @@ func (c *core) accounts(v values) (*authcore.Accounts, error) {
 		}
 	}
 	accounts := &authcore.Accounts{Store: c.db, Sessions: c.sessions, Passwords: hasher, Rules: rules,
-		Register: v.register, Invites: v.invites(), PasswordOff: v.passwordOff, PasskeysOff: v.passkeys.Off, TokenSealer: c.key.NewSealer("provider tokens", time.Now), FactorSealer: c.key.NewSealer("second factor", time.Now), ClientSealer: c.key.NewSealer("organization provider", time.Now), Lifetime: v.lifetime, TrustFor: v.trustFor, DeleteAfter: v.deleteAfter, KeepAccounts: v.keepUsers, Audit: c.audit, ByAddress: c.address, ByAccount: c.account, ByFactor: c.factor, Spread: c.spread, Notices: c.notices, Tally: &c.tally, Now: time.Now}
+		Register: v.register, OrganizationsOpen: v.organizationsOpen, Invites: v.invites(), PasswordOff: v.passwordOff, PasskeysOff: v.passkeys.Off, TokenSealer: c.key.NewSealer("provider tokens", time.Now), FactorSealer: c.key.NewSealer("second factor", time.Now), ClientSealer: c.key.NewSealer("organization provider", time.Now), Lifetime: v.lifetime, TrustFor: v.trustFor, DeleteAfter: v.deleteAfter, KeepAccounts: v.keepUsers, Audit: c.audit, ByAddress: c.address, ByAccount: c.account, ByFactor: c.factor, Spread: c.spread, Notices: c.notices, Tally: &c.tally, Now: time.Now}
 	if v.mail != nil {
 		accounts.Mail = &authcore.Mailing{Sealer: c.mailSealer(), ByMailbox: c.mailbox, ByCode: c.mailCode, NoSignIn: v.mail.noSignIn, Later: c.later, Origin: v.portalText()}
 	}
 	return accounts, nil
+}
+
+// api is the JSON API on some accounts.
+func (c *core) api(accounts *authcore.Accounts, log *slog.Logger) *api.Server {
+	return &api.Server{Accounts: accounts, Answers: c.key.NewSealer("api answers", time.Now), Cursors: c.key.NewSealer("api cursors", time.Now), Log: log}
 }
 
 func sleep(ctx context.Context, d time.Duration) bool {

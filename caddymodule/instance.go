@@ -52,7 +52,7 @@ func newInstance(a *App) (*instance, error) {
 	providers := a.providers.WithOwn(accounts.ClientOf)
 	rt.broker = connect.NewBroker(providers, accounts)
 	rt.pages = &web.Handler{Accounts: accounts, Check: rt.check, Seals: web.NewSeals(a.core.key, time.Now), Passkeys: a.values.passkeys, OwnersFree: a.values.ownersFree, Providers: providers, Broker: rt.broker,
-		KnownOrigin: rt.knownOrigin, Apps: rt.apps, Tokens: a.acceptsTokens(), Keys: a.core.keys, Explain: rt.explain, Ready: a.core.db.Ping, Brand: brand, Log: a.ctx.Slogger()}
+		KnownOrigin: rt.knownOrigin, Apps: rt.apps, Tokens: a.acceptsTokens(), Keys: a.core.keys, API: a.core.api(accounts, a.ctx.Slogger()), Explain: rt.explain, Ready: a.core.db.Ping, Brand: brand, Log: a.ctx.Slogger()}
 	return rt, nil
 }
 

@@ -58,7 +58,7 @@ func addOrganization(ctx context.Context, c *console, a organizationArgs) (any, 
 }
 
 func listOrganizations(ctx context.Context, c *console, a organizationArgs) (any, error) {
-	found, err := c.db.Organizations(ctx, a.Status, a.After, a.Limit)
+	found, err := c.accounts.Organizations(ctx, authcore.CommandLine(), authcore.OrganizationQuery{Status: a.Status, After: a.After, Limit: a.Limit})
 	lines := make([]organizationLine, 0, len(found))
 	for _, o := range found {
 		lines = append(lines, organizationLineOf(o))
@@ -123,11 +123,7 @@ func removeMember(ctx context.Context, c *console, o authcore.Organization, a or
 }
 
 func listMembers(ctx context.Context, c *console, a organizationArgs) (any, error) {
-	o, err := c.db.OrganizationBySlug(ctx, a.Slug)
-	if err != nil {
-		return nil, err
-	}
-	found, err := c.db.Members(ctx, o.ID, a.After, a.Limit)
+	found, err := c.accounts.Members(ctx, authcore.CommandLine(), a.Slug, authcore.MemberQuery{After: a.After, Limit: a.Limit})
 	lines := make([]memberLine, 0, len(found))
 	for _, m := range found {
 		lines = append(lines, memberLine{m.User, m.Username, m.Name, m.Role, m.CreatedAt})

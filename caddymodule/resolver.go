@@ -198,6 +198,18 @@ func (r *resolver) isOff(what, s string) bool {
 	return false
 }
 
+// isOn reads what is off unless it is on.
+func (r *resolver) isOn(what, s string) bool {
+	switch t := r.text(what, s); t {
+	case "", "off":
+	case "on":
+		return true
+	default:
+		r.fail("%s is on or off, not %q", what, t)
+	}
+	return false
+}
+
 // passwordRules reads how long passwords have to be.
 func (r *resolver) passwordRules(s PasswordRuleSettings) password.Rules {
 	rules := password.DefaultRules

@@ -45,6 +45,8 @@ type Settings struct {
 	Passkeys []string `json:"passkeys,omitempty"`
 	// Who needs a second factor, and where it is not asked for again.
 	SecondFactor SecondFactorSettings `json:"second_factor,omitzero"`
+	// Who can register organizations.
+	Organizations OrganizationSettings `json:"organizations,omitzero"`
 	// The outside providers to sign in with, in the order in which pages offer them.
 	Providers []ProviderSettings `json:"providers,omitempty"`
 	// How long a session lives.
@@ -114,6 +116,13 @@ type PasswordRuleSettings struct {
 	Breached string `json:"breached,omitempty"`
 }
 
+// OrganizationSettings are about organizations.
+type OrganizationSettings struct {
+	// Whether every user can register an organization, which then waits for a platform
+	// owner: on, or off (default).
+	Register string `json:"register,omitempty"`
+}
+
 // SecondFactorSettings are about second factors.
 type SecondFactorSettings struct {
 	// Whether the pages for platform owners ask for one: on (default) or off.
@@ -163,34 +172,35 @@ type LimitSettings struct {
 
 // values are Settings expanded, checked and completed.
 type values struct {
-	database    store.Config
-	silence     time.Duration
-	portal      origin // the zero origin where each host is its own
-	portalIsURL bool
-	trusted     []netip.Prefix
-	secretKey   authcore.Secret
-	register    authcore.Registration
-	passwordOff bool
-	keepUsers   bool          // users cannot delete their accounts
-	deleteAfter time.Duration // from when one asks for it
-	rules       password.Rules
-	breached    string // folder; opened when the gate starts
-	passkeys    passkey.Settings
-	ownersFree  bool          // the pages for owners ask for no second factor
-	trustFor    time.Duration // 0: no browser is trusted
-	providers   []connect.Settings
-	lifetime    authcore.Lifetime
-	params      password.Params
-	permits     int
-	wait        time.Duration
-	writeEvery  time.Duration
-	audit       audit.Settings
-	keep        time.Duration // of events; 0: forever
-	anonymise   time.Duration // of events; 0: never
-	spill       string
-	address     limit.Pace
-	account     limit.Pace
-	mail        *mailValues // nil where none is sent
+	database          store.Config
+	silence           time.Duration
+	portal            origin // the zero origin where each host is its own
+	portalIsURL       bool
+	trusted           []netip.Prefix
+	secretKey         authcore.Secret
+	register          authcore.Registration
+	organizationsOpen bool // every user can register one
+	passwordOff       bool
+	keepUsers         bool          // users cannot delete their accounts
+	deleteAfter       time.Duration // from when one asks for it
+	rules             password.Rules
+	breached          string // folder; opened when the gate starts
+	passkeys          passkey.Settings
+	ownersFree        bool          // the pages for owners ask for no second factor
+	trustFor          time.Duration // 0: no browser is trusted
+	providers         []connect.Settings
+	lifetime          authcore.Lifetime
+	params            password.Params
+	permits           int
+	wait              time.Duration
+	writeEvery        time.Duration
+	audit             audit.Settings
+	keep              time.Duration // of events; 0: forever
+	anonymise         time.Duration // of events; 0: never
+	spill             string
+	address           limit.Pace
+	account           limit.Pace
+	mail              *mailValues // nil where none is sent
 }
 
 // resolve checks all settings. Without an expander, as when a Caddyfile is read,
@@ -198,30 +208,31 @@ type values struct {
 func (s *Settings) resolve(expand func(string) (string, error)) (values, error) {
 	r := resolver{expand: expand}
 	v := values{
-		database:    r.database(s.Database),
-		silence:     r.duration("database silence", s.Database.Silence, authcore.DefaultSilence.String()),
-		trusted:     r.networks(s.TrustedProxies),
-		secretKey:   authcore.Secret(r.text("secret_key", s.SecretKey)),
-		register:    r.registration(s.Register),
-		passwordOff: r.isOff("password", s.Password),
-		rules:       r.passwordRules(s.PasswordRules),
-		breached:    r.text("password_rules breached", s.PasswordRules.Breached),
-		passkeys:    r.passkeys(s.Passkeys),
-		ownersFree:  r.isOff("second_factor owners", s.SecondFactor.Owners),
-		trustFor:    r.age("second_factor remember", s.SecondFactor.Remember, "30d", "off"),
-		providers:   r.providers(s.Providers),
-		lifetime:    r.lifetime(s.Session),
-		params:      r.argon2id(s.Hashing.Argon2id),
-		permits:     r.permits(s.Hashing.Permits),
-		wait:        r.whenFull(s.Hashing.WhenFull),
-		writeEvery:  r.interval("activity write_every", s.WriteEvery, "5m"),
-		audit:       r.audit(s.Audit),
-		keep:        r.age("audit keep", s.Audit.Keep, "365d", "forever"),
-		anonymise:   r.age("audit anonymise", s.Audit.Anonymise, "never", "never"),
-		spill:       r.text("audit spill", s.Audit.Spill),
-		address:     r.pace("limits address", s.Limits.Address, limit.Pace{Burst: 20, First: 10 * time.Second, Longest: 15 * time.Minute}),
-		account:     r.pace("limits account", s.Limits.Account, limit.Pace{Burst: 60, First: 3 * time.Second, Longest: 5 * time.Minute}),
-		mail:        r.mail(s.Mail),
+		database:          r.database(s.Database),
+		silence:           r.duration("database silence", s.Database.Silence, authcore.DefaultSilence.String()),
+		trusted:           r.networks(s.TrustedProxies),
+		secretKey:         authcore.Secret(r.text("secret_key", s.SecretKey)),
+		register:          r.registration(s.Register),
+		organizationsOpen: r.isOn("organizations register", s.Organizations.Register),
+		passwordOff:       r.isOff("password", s.Password),
+		rules:             r.passwordRules(s.PasswordRules),
+		breached:          r.text("password_rules breached", s.PasswordRules.Breached),
+		passkeys:          r.passkeys(s.Passkeys),
+		ownersFree:        r.isOff("second_factor owners", s.SecondFactor.Owners),
+		trustFor:          r.age("second_factor remember", s.SecondFactor.Remember, "30d", "off"),
+		providers:         r.providers(s.Providers),
+		lifetime:          r.lifetime(s.Session),
+		params:            r.argon2id(s.Hashing.Argon2id),
+		permits:           r.permits(s.Hashing.Permits),
+		wait:              r.whenFull(s.Hashing.WhenFull),
+		writeEvery:        r.interval("activity write_every", s.WriteEvery, "5m"),
+		audit:             r.audit(s.Audit),
+		keep:              r.age("audit keep", s.Audit.Keep, "365d", "forever"),
+		anonymise:         r.age("audit anonymise", s.Audit.Anonymise, "never", "never"),
+		spill:             r.text("audit spill", s.Audit.Spill),
+		address:           r.pace("limits address", s.Limits.Address, limit.Pace{Burst: 20, First: 10 * time.Second, Longest: 15 * time.Minute}),
+		account:           r.pace("limits account", s.Limits.Account, limit.Pace{Burst: 60, First: 3 * time.Second, Longest: 5 * time.Minute}),
+		mail:              r.mail(s.Mail),
 	}
 	if t := r.text("delete_account", s.DeleteAccount); t == "off" {
 		v.keepUsers = true

@@ -96,6 +96,7 @@ var absurd = []struct {
 		"register", "register \"\"", "register yes", "register OPEN", "register open off", "register open {\n x\n}", "register on",
 		"session", "session {\n}\nsession {\n}", "session 1h", "session idle 1h", "session {\n nonsense\n}", "hashing 2", "hashing {\n {\n }\n}", "limits 3", "activity 5m", "policy",
 	}},
+	{inBlock("organizations"), []string{"register", "register yes", "register on on", "register on {\n}", "nonsense", "register on\nregister off"}},
 	{inBlock("session"), []string{
 		"idle", "idle \"\"", "idle x", "idle 0", "idle 0s", "idle -1h", "idle 1", "idle 1h 2h", "idle 1h {\n x\n}", "idle 999999999999999h", "idle 1e9h", "idle NaN", "idle 1y", "idle 31d",
 		"max", "max \"\"", "max x", "max 0s", "max -5m", "idle 2h\nmax 1h", "idle 1h\nidle 1h", "nonsense 1h", "\"\"", "max 106752d",

@@ -121,7 +121,7 @@ func TestOrganizations(t *testing.T) {
 		fails("as its tier allows", "member", "acme", func() string { s.addUser(t, someone("cat")); return "cat" }())
 		run("tier", "acme", "starter")
 		run("member", "acme", "cat")
-		fails("without an active owner", "expel", "acme", "ann")
+		fails("without an owner who is active", "expel", "acme", "ann")
 		run("expel", "acme", "bob")
 		opens("expelled", "bob", "acme", http.StatusForbidden)
 		if said := run("members", "acme"); !strings.Contains(said, "ann") || strings.Contains(said, "bob") {

@@ -211,13 +211,33 @@ func (db *DB) Memberships(ctx context.Context, user authcore.UserID) ([]authcore
 	}, "SELECT o.id, o.slug, o.status, m.role, o.factor_required FROM members m JOIN organizations o ON o.id = m.organization_id WHERE m.user_id = ? ORDER BY o.slug", user)
 }
 
+const memberQuery = "SELECT u.id, u.username, u.name, u.status, m.role, m.created_at FROM members m JOIN users u ON u.id = m.user_id WHERE m.organization_id = ? AND "
+
+func scanMember(row scanner, m *authcore.Member) error {
+	var created int64
+	err := row.Scan((*string)(&m.User), &m.Username, &m.Name, (*string)(&m.Status), (*string)(&m.Role), &created)
+	m.CreatedAt = fromMicros(created)
+	return err
+}
+
 // Members implements authcore.MemberStore.
-func (db *DB) Members(ctx context.Context, id authcore.OrganizationID, after string, limit int) ([]authcore.Member, error) {
-	return collect(db, ctx, func(row scanner, m *authcore.Member) error {
-		var created int64
-		err := row.Scan((*string)(&m.User), &m.Username, &m.Name, (*string)(&m.Status), (*string)(&m.Role), &created)
-		m.CreatedAt = fromMicros(created)
-		return err
-	}, "SELECT u.id, u.username, u.name, u.status, m.role, m.created_at FROM members m JOIN users u ON u.id = m.user_id WHERE m.organization_id = ? AND u.username_key > ? ORDER BY u.username_key LIMIT ?",
-		id, after, limit)
+func (db *DB) Members(ctx context.Context, id authcore.OrganizationID, q authcore.MemberQuery) ([]authcore.Member, error) {
+	prefix := authcore.UsernameKey(q.Prefix)
+	if prefix == "" && q.Prefix != "" {
+		return nil, nil // no username begins so
+	}
+	condition, args := within("u.username_key", q.After, prefix)
+	return collect(db, ctx, scanMember, memberQuery+condition+" ORDER BY u.username_key LIMIT ?", append(append([]any{id}, args...), q.Limit)...)
+}
+
+// MemberOf implements authcore.MemberStore.
+func (db *DB) MemberOf(ctx context.Context, id authcore.OrganizationID, user authcore.UserID) (authcore.Member, error) {
+	found, err := collect(db, ctx, scanMember, memberQuery+"m.user_id = ?", id, user)
+	if err == nil && len(found) == 0 {
+		err = authcore.ErrMemberNotFound
+	}
+	if err != nil {
+		return authcore.Member{}, err
+	}
+	return found[0], nil
 }

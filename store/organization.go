@@ -53,14 +53,6 @@ func (db *DB) OrganizationBySlug(ctx context.Context, slug string) (authcore.Org
 	return found[0], nil
 }
 
-// Organizations implements authcore.OrganizationStore.
-func (db *DB) Organizations(ctx context.Context, status authcore.OrganizationStatus, after string, limit int) ([]authcore.Organization, error) {
-	if status == "" {
-		return collect(db, ctx, scanOrganization, "SELECT "+organizationColumns+" FROM organizations WHERE slug > ? ORDER BY slug LIMIT ?", after, limit)
-	}
-	return collect(db, ctx, scanOrganization, "SELECT "+organizationColumns+" FROM organizations WHERE status = ? AND slug > ? ORDER BY slug LIMIT ?", status, after, limit)
-}
-
 // lockOrganization locks an organization and gives its status, or returns
 // ErrOrganizationNotFound.
 func (db *DB) lockOrganization(tx *tx, id authcore.OrganizationID) (status authcore.OrganizationStatus, err error) {

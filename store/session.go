@@ -238,7 +238,7 @@ const (
 )
 
 // DeleteEnded deletes a batch each of the sessions that ended, the access tokens that
-// expired a month ago, the codes and invitations that expired and the changes that every node has read by now. idleBefore is the
+// expired a month ago, the codes, invitations and idempotency keys that expired and the changes that every node has read by now. idleBefore is the
 // last-seen time before which a session has ended; those are looked for after an id,
 // a page at a time. It gives the id to go on after, and tells whether more is left.
 // Readers find the rows, so that the writer is held for the deletion only, and
@@ -255,6 +255,7 @@ func (db *DB) DeleteEnded(ctx context.Context, now, idleBefore time.Time, after 
 		{"SELECT id FROM access_tokens WHERE expires_at <= ? ORDER BY expires_at LIMIT ?", "DELETE FROM access_tokens WHERE id IN ", []any{micros(now.Add(-expiredKept)), cleanupBatch}},
 		{"SELECT id FROM devices WHERE expires_at <= ? ORDER BY expires_at LIMIT ?", "DELETE FROM devices WHERE id IN ", []any{micros(now), cleanupBatch}},
 		{"SELECT hash FROM codes WHERE expires_at <= ? ORDER BY expires_at LIMIT ?", "DELETE FROM codes WHERE hash IN ", []any{micros(now), cleanupBatch}},
+		{"SELECT id FROM idempotency_keys WHERE expires_at <= ? ORDER BY expires_at LIMIT ?", "DELETE FROM idempotency_keys WHERE id IN ", []any{micros(now), cleanupBatch}},
 		{"SELECT id FROM invitations WHERE expires_at <= ? ORDER BY expires_at LIMIT ?", "DELETE FROM invitations WHERE id IN ", []any{micros(now), cleanupBatch}},
 		{"SELECT id FROM service_sessions WHERE expires_at <= ? ORDER BY expires_at LIMIT ?", "DELETE FROM service_sessions WHERE id IN ", []any{micros(now), cleanupBatch}},
 		{"SELECT id FROM changes WHERE changed_at < " + db.dialect.now() + fmt.Sprintf(" - %d ORDER BY changed_at LIMIT ?", authcore.ChangesKept.Microseconds()), "DELETE FROM changes WHERE id IN ", []any{cleanupBatch}},

@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
+	"github.com/gatehouse-auth/gatehouse/authcore/web/api"
 )
 
 // statusOf is the one table from kind of error to HTTP status.
@@ -59,6 +60,10 @@ func describe(err error, requestID string) problem {
 	var he *httpError
 	if errors.As(err, &he) {
 		return problem{Status: he.status, Code: he.code, Message: he.message, RequestID: requestID, allow: he.allow}
+	}
+	var refusal *api.Refusal
+	if errors.As(err, &refusal) {
+		return problem{Status: refusal.Status, Code: refusal.Code, Message: refusal.Message, RequestID: requestID, allow: refusal.Allow}
 	}
 	var ae *authcore.Error
 	if errors.As(err, &ae) && ae.Kind != authcore.Internal {

@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/authcore"
 	"github.com/gatehouse-auth/gatehouse/authcore/connect"
 	"github.com/gatehouse-auth/gatehouse/authcore/passkey"
+	"github.com/gatehouse-auth/gatehouse/authcore/web/api"
 )
 
 // App is a gated site as the account page lists it.
@@ -33,6 +34,7 @@ type Handler struct {
 	Keys        *authcore.Keys     // what assertions are signed with
 	Providers   *connect.Providers // to sign in with; nil for none
 	Broker      *connect.Broker    // of tokens that providers issued
+	API         *api.Server        // nil for none
 	Explain     func(Question) (Explanation, error)
 	Ready       func(ctx context.Context) error // nil when the database answers
 	Brand       string                          // shown on every page
@@ -187,6 +189,9 @@ func (h *Handler) dispatch(w http.ResponseWriter, r *http.Request, p Place) erro
 		return errBadPath
 	}
 	rt, found := h.route(strings.TrimPrefix(r.URL.Path, Prefix))
+	if path, ok := strings.CutPrefix(r.URL.Path, apiPrefix); ok && !found {
+		return h.serveAPI(w, r, p, path)
+	}
 	if !found || rt.modes&(1<<p.Mode) == 0 {
 		return errNotFound
 	}

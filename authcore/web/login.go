@@ -330,6 +330,11 @@ func (h *Handler) RequireStepUp(w http.ResponseWriter, r *http.Request, p Place,
 		redirectTo(w, r, h.ConfirmURL(w, r, p, original.RequestURI(), need))
 		return
 	}
+	challengeStepUp(w, p, need)
+}
+
+// challengeStepUp tells a program what proof is needed.
+func challengeStepUp(w http.ResponseWriter, p Place, need access.Need) {
 	challenge := `Bearer realm="` + p.Host + `", error="insufficient_user_authentication", error_description="` + errStepUp.message + `"`
 	if need.Within > 0 {
 		challenge += `, max_age="` + strconv.Itoa(int(need.Within.Seconds())) + `"`

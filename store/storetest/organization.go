@@ -51,7 +51,7 @@ func organizationLife(w *world) {
 	second := w.organization("beta", u)
 	list := func(what string, status authcore.OrganizationStatus, after string, want ...string) {
 		w.Helper()
-		all, err := w.db().Organizations(w.Context(), status, after, 10)
+		all, err := w.db().FindOrganizations(w.Context(), authcore.OrganizationQuery{Status: status, After: after, Limit: 10})
 		w.must(err)
 		var got []string
 		for _, o := range all {
@@ -103,9 +103,10 @@ func organizationMembers(w *world) {
 	w.is("changed meanwhile", w.db().SetMember(w.Context(), authcore.MemberChange{Organization: o.ID, User: cleo.ID, From: authcore.RoleAdmin, To: authcore.RoleOwner}, w.event(authcore.MemberSet, "")), authcore.ErrMemberChanged)
 	w.is("removed, changed meanwhile", w.db().RemoveMember(w.Context(), o.ID, cleo.ID, authcore.RoleAdmin, w.event(authcore.MemberRemove, "")), authcore.ErrMemberChanged)
 	w.is("nobody", w.setMember(w.db(), o, authcore.User{ID: authcore.NewUserID()}, authcore.RoleMember), authcore.ErrUserNotFound)
-	members := func(what string, after string, want ...string) {
+	members := func(what string, q authcore.MemberQuery, want ...string) {
 		w.Helper()
-		all, err := w.db().Members(w.Context(), o.ID, after, 10)
+		q.Limit = 10
+		all, err := w.db().Members(w.Context(), o.ID, q)
 		w.must(err)
 		var got []string
 		for _, m := range all {
@@ -113,16 +114,25 @@ func organizationMembers(w *world) {
 		}
 		w.same(what, want, got)
 	}
-	members("all", "", "bob admin", "cleo member", "owner owner")
-	members("after one", "bob", "cleo member", "owner owner")
+	members("all", authcore.MemberQuery{}, "bob admin", "cleo member", "owner owner")
+	members("after one", authcore.MemberQuery{After: "bob"}, "cleo member", "owner owner")
+	members("by a prefix", authcore.MemberQuery{Prefix: "CL"}, "cleo member")
+	members("by a prefix, after one", authcore.MemberQuery{Prefix: "o", After: "owner"})
+	members("by what no name has", authcore.MemberQuery{Prefix: "%"})
+	members("by what is no name", authcore.MemberQuery{Prefix: "a b"})
+	_, err := w.db().MemberOf(w.Context(), o.ID, authcore.NewUserID())
+	w.is("no member", err, authcore.ErrMemberNotFound)
+	m, err := w.db().MemberOf(w.Context(), o.ID, bob.ID)
+	w.must(err)
+	w.same("a member", authcore.Member{User: bob.ID, Username: "bob", Name: bob.Name, Role: authcore.RoleAdmin, Status: authcore.Active, CreatedAt: w.now}, m)
 	remove := func(u authcore.User) error { return w.removeMember(w.db(), o, u) }
 	w.is("the last owner leaves", remove(owner), authcore.ErrLastOrganizationOwner)
 	w.is("the last owner steps down", w.setMember(w.db(), o, owner, authcore.RoleAdmin), authcore.ErrLastOrganizationOwner)
-	members("refused", "", "bob admin", "cleo member", "owner owner")
+	members("refused", authcore.MemberQuery{}, "bob admin", "cleo member", "owner owner")
 	w.must(w.setMember(w.db(), o, bob, authcore.RoleOwner))
 	w.must(remove(owner))
 	w.is("again", remove(owner), authcore.ErrMemberNotFound)
-	members("with another owner", "", "bob owner", "cleo member")
+	members("with another owner", authcore.MemberQuery{}, "bob owner", "cleo member")
 }
 
 func organizationSessions(w *world) {
@@ -161,7 +171,7 @@ func organizationDeletion(w *world) {
 	w.is("the last owner of an organization", w.deletes(u, time.Time{}), authcore.ErrLastOrganizationOwner)
 	w.must(w.setMember(w.db(), o, bob, authcore.RoleOwner))
 	w.must(w.deletes(u, time.Time{}))
-	all, err := w.db().Members(w.Context(), o.ID, "", 10)
+	all, err := w.db().Members(w.Context(), o.ID, authcore.MemberQuery{Limit: 10})
 	w.must(err)
 	w.same("who is left", 1, len(all))
 }

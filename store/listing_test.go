@@ -1,0 +1,132 @@
+package store_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/authcore"
+)
+
+// pageLimit is what a page of a list may take on SQLite, however many rows there are.
+const pageLimit = 50 * time.Millisecond
+
+// TestListingSpeed times pages of lists over many rows: GATE_ROWS of users, sessions,
+// events and organizations each (and 10,000 members of one at most), where somebody wants to know, and then holds
+// them to pageLimit.
+func TestListingSpeed(t *testing.T) {
+	rows := 2000
+	if text := os.Getenv("GATE_ROWS"); text != "" {
+		var err error
+		if rows, err = strconv.Atoi(text); err != nil {
+			t.Fatal(err)
+		}
+	} else {
+		t.Parallel()
+	}
+	db := open(t, filepath.Join(t.TempDir(), "gate.db"))
+	now := time.Now()
+	numbers := fmt.Sprintf("WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < %d) ", rows-1)
+	const at = "printf('%08x-%04x-7000-8000-%012x', ms >> 16, ms & 65535, i)"
+	ms := fmt.Sprintf("(SELECT i, %d + i * 1000 AS ms FROM n)", now.Add(-time.Duration(rows)*time.Second).UnixMilli())
+	for _, fill := range []string{
+		"INSERT INTO users (id, username, username_key, email, email_key, email_verified, name, status, owner, created_at, updated_at, organizations) " + numbers +
+			"SELECT " + at + ", 'user' || i, 'user' || i, 'user' || i || '@example.com', 'user' || i || '@example.com', 1, 'User ' || i, CASE WHEN i % 100000 = 7 THEN 'disabled' ELSE 'active' END, i % 100000 = 9, 0, 0, 1 FROM " + ms,
+		"INSERT INTO organizations (id, slug, name, status, reason, tier, created_at, updated_at) " + numbers +
+			"SELECT " + at + ", 'org-' || i, 'Org', CASE WHEN i % 100000 = 3 THEN 'pending' ELSE 'active' END, '', 'free', 0, 0 FROM " + ms,
+		"INSERT INTO members (organization_id, user_id, role, created_at) SELECT (SELECT min(id) FROM organizations), id, 'member', 0 FROM users LIMIT 10000",
+		"INSERT INTO sessions (id, root_id, user_id, token_hash, host, amr, auth_time, created_at, last_seen_at, expires_at, address, agent) " + numbers +
+			"SELECT " + at + ", " + strings.Replace(at, ", i)", ", i - i % 2)", 1) + ", " + at + ", 'h' || i, 'auth.example.com', 'pwd', 0, 0, 9000000000000000, 9000000000000000, '192.0.2.1', 'Agent/1.0' FROM " + ms,
+		"UPDATE sessions SET root_id = id WHERE root_id NOT IN (SELECT id FROM sessions)",
+		"INSERT INTO events (id, occurred_at, actor_kind, actor_id, session_id, action, target, outcome, details, address, agent, request_id, batch, place, blinding, leaf) " + numbers +
+			"SELECT " + at + ", ms * 1000, 'user', 'actor' || (i % 1000), '', CASE WHEN i % 100000 = 5 THEN 'user.owner' ELSE 'user.login' END, 'user:' || (i % 1000), CASE WHEN i % 100000 = 11 THEN 'failure' ELSE 'success' END, '', '192.0.2.1', 'Agent/1.0', '', 1, i, '', '' FROM " + ms,
+	} {
+		if err := db.Exec(t.Context(), fill); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx := t.Context()
+	users := func(q authcore.UserQuery) func() (int, error) {
+		return func() (int, error) { q.Limit = 200; p, err := db.FindUsers(ctx, q); return len(p.Users), err }
+	}
+	sessions := func(q authcore.SessionQuery) func() (int, error) {
+		q.Now, q.IdleBefore, q.Limit = now, now, 200
+		return func() (int, error) { p, err := db.FindSessions(ctx, q); return len(p), err }
+	}
+	events := func(q authcore.EventQuery) func() (int, error) {
+		return func() (int, error) { q.Limit = 200; p, err := db.FindEvents(ctx, q); return len(p.Events), err }
+	}
+	organizations := func(q authcore.OrganizationQuery) func() (int, error) {
+		return func() (int, error) { q.Limit = 200; p, err := db.FindOrganizations(ctx, q); return len(p), err }
+	}
+	middle, err := db.FindUsers(ctx, authcore.UserQuery{Prefix: "user" + strconv.Itoa(rows/2), Limit: 1})
+	if err != nil || len(middle.Users) != 1 {
+		t.Fatalf("%+v, %v", middle, err)
+	}
+	one := middle.Users[0].ID
+	halfway := now.Add(-time.Duration(rows/2) * time.Second)
+	halfID := string(one)
+	first, err := db.OrganizationBySlug(ctx, "org-0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, page := range []struct {
+		what string
+		read func() (int, error)
+	}{
+		{"users", users(authcore.UserQuery{})},
+		{"users, in the middle", users(authcore.UserQuery{After: "user5"})},
+		{"users, disabled", users(authcore.UserQuery{Status: authcore.Disabled})},
+		{"users, owners", users(authcore.UserQuery{Owners: true})},
+		{"users, prefix of all", users(authcore.UserQuery{Prefix: "user"})},
+		{"users, prefix of all, disabled", users(authcore.UserQuery{Prefix: "user", Status: authcore.Disabled})},
+		{"users, prefix, in the middle", users(authcore.UserQuery{Prefix: "user", After: "user5"})},
+		{"users, prefix of few", users(authcore.UserQuery{Prefix: "user1999"})},
+		{"users, prefix of an address", users(authcore.UserQuery{Prefix: "user1999@"})},
+		{"users, prefix of none", users(authcore.UserQuery{Prefix: "zz"})},
+		{"sessions", sessions(authcore.SessionQuery{})},
+		{"sessions, in the middle", sessions(authcore.SessionQuery{Before: authcore.SessionID(halfID)})},
+		{"sessions of one", sessions(authcore.SessionQuery{User: one})},
+		{"events", events(authcore.EventQuery{})},
+		{"events, in the middle", events(authcore.EventQuery{Before: halfID})},
+		{"events, action", events(authcore.EventQuery{Action: authcore.UserLogin})},
+		{"events, rare action", events(authcore.EventQuery{Action: authcore.UserOwner})},
+		{"events, actor", events(authcore.EventQuery{Actor: "actor7"})},
+		{"events, target", events(authcore.EventQuery{Target: "user:7"})},
+		{"events, rare outcome", events(authcore.EventQuery{Outcome: authcore.Failure})},
+		{"events, action and rare outcome", events(authcore.EventQuery{Action: authcore.UserLogin, Outcome: authcore.Failure})},
+		{"events, actor and action", events(authcore.EventQuery{Actor: "actor7", Action: authcore.UserOwner})},
+		{"events, long ago", events(authcore.EventQuery{Until: halfway})},
+		{"events, a day and an action", events(authcore.EventQuery{Action: authcore.UserLogin, Since: halfway.Add(-24 * time.Hour), Until: halfway})},
+		{"organizations", organizations(authcore.OrganizationQuery{})},
+		{"organizations, pending", organizations(authcore.OrganizationQuery{Status: authcore.OrganizationPending})},
+		{"organizations, prefix", organizations(authcore.OrganizationQuery{Prefix: "org-19"})},
+		{"organizations, prefix and pending", organizations(authcore.OrganizationQuery{Prefix: "org-", Status: authcore.OrganizationPending, After: "org-5"})},
+		{"organizations of one user", organizations(authcore.OrganizationQuery{Member: one})},
+		{"members", func() (int, error) {
+			p, err := db.Members(ctx, first.ID, authcore.MemberQuery{After: "user5", Limit: 200})
+			return len(p), err
+		}},
+	} {
+		var took []time.Duration
+		n := 0
+		for range 5 {
+			began := time.Now()
+			found, err := page.read()
+			if err != nil {
+				t.Fatalf("%s: %v", page.what, err)
+			}
+			took, n = append(took, time.Since(began)), found
+		}
+		slices.Sort(took)
+		t.Logf("%-34s %3d rows of %d: median %8s, slowest %8s", page.what, n, rows, took[2].Round(10*time.Microsecond), took[4].Round(10*time.Microsecond))
+		if os.Getenv("GATE_ROWS") != "" && took[2] > pageLimit {
+			t.Errorf("%s: %s is more than %s", page.what, took[2], pageLimit)
+		}
+	}
+}
