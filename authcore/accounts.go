@@ -121,6 +121,7 @@ type Store interface {
 	OrganizationStore
 	ListingStore
 	ClaimStore
+	StatisticsStore
 	MemberStore
 	RoleStore
 	TierStore
@@ -179,6 +180,8 @@ type Accounts struct {
 	Notices      *limit.Limiter // audit events about refusals per client address
 	Tally        *Tally         // may be nil
 	Now          func() time.Time
+
+	figures figures
 }
 
 // Ways are the ways to sign in, besides providers, that count here.

@@ -276,6 +276,11 @@ func (s *sealing) finish(fresh []authcore.Event) error {
 	if err := writeEvents(s.tx, rows); err != nil {
 		return err
 	}
+	for _, sealed := range [][]authcore.SealedEvent{s.taken, rows} {
+		if err := countSignIns(s.tx, sealed); err != nil {
+			return err
+		}
+	}
 	now := fromMicros(micros(s.tx.db.now()))
 	link := s.chain.Link(s.head.Link, number, now, s.leaves)
 	if _, err := s.tx.exec("INSERT INTO event_batches (number, events, link, sealed_at) VALUES (?, ?, ?, ?)", number, count, link, micros(now)); err != nil {

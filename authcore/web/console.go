@@ -41,7 +41,7 @@ func (h *Handler) console(w http.ResponseWriter, r *http.Request, p Place, path 
 		h.RequireStepUp(w, r, p, r.URL, live, access.Need{SecondFactor: true})
 		return nil
 	}
-	v := console.Visit{Accounts: h.Accounts, Actor: actorOf(live, p), User: live.User(), Origin: p.Origin, Path: path, Query: r.URL.Query(), Now: h.Accounts.Now()}
+	v := console.Visit{Accounts: h.Accounts, Actor: actorOf(live, p), User: live.User(), Origin: p.Origin, Path: path, Query: r.URL.Query(), Now: h.Accounts.Now(), Ready: h.Ready}
 	if r.Method == http.MethodPost {
 		v.Form = r.PostForm
 	}

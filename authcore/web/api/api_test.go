@@ -422,7 +422,7 @@ func TestRegister(t *testing.T) {
 	for what, err := range map[string]error{
 		"disable": o.Accounts.SetStatus(t.Context(), again, owner.User, authcore.Disabled), "owner": o.Accounts.SetOwner(t.Context(), again, again.User, true),
 		"tier": o.Accounts.SetOrganizationTier(t.Context(), again, "x", "pro"), "step": o.Accounts.StepOrganization(t.Context(), again, "x", "approve", ""),
-		"factor": o.Accounts.RemoveFactors(t.Context(), again, owner.User),
+		"factor":  o.Accounts.RemoveFactors(t.Context(), again, owner.User),
 		"require": o.Accounts.SetFactorRequired(t.Context(), again, owner.User, true), "groups": o.Accounts.ChangeGroups(t.Context(), again, again.User, []string{"ops"}, nil),
 		"email": o.Accounts.SetEmail(t.Context(), again, again.User, "x@example.com"), "plain owner": o.Accounts.SetStatus(t.Context(), plain, again.User, authcore.Disabled),
 		"nobody": o.Accounts.SetStatus(t.Context(), authcore.Anonymous(authcore.Client{}), again.User, authcore.Disabled),

@@ -10,7 +10,7 @@ import (
 
 func showMembers(ctx context.Context, v *Visit) (Page, error) {
 	p := v.inOrganization("Members")
-	members, err := v.Accounts.Members(ctx, v.Actor, v.slug, v.Query.Get("after"), PerPage+1)
+	members, err := v.Accounts.Members(ctx, v.Actor, v.slug, authcore.MemberQuery{Prefix: v.Query.Get("q"), After: v.Query.Get("after"), Limit: PerPage + 1})
 	if err != nil {
 		return p, err
 	}
@@ -19,7 +19,7 @@ func showMembers(ctx context.Context, v *Visit) (Page, error) {
 		return p, err
 	}
 	manage := v.changes(authcore.MembersManage)
-	t := paged(v, &Table{Columns: columns("Username", "Name", "Role", "Since"), Empty: "Nobody here."}, members,
+	t := paged(v, &Table{Search: &Search{Label: "Username begins with", Value: v.Query.Get("q")}, Columns: columns("Username", "Name", "Role", "Since"), Empty: "Nobody like that."}, members,
 		func(m authcore.Member) string { return authcore.UsernameKey(m.Username) },
 		func(m authcore.Member) Row {
 			row := Row{Cells: []Cell{{Text: m.Username}, {Text: m.Name}, {Text: roleName(roles, m.Role)}, {Time: m.CreatedAt}}}

@@ -71,7 +71,7 @@ func addStatistics(ctx context.Context, v *Visit, p *Page) error {
 	}
 	p.Parts = append(p.Parts, Part{ID: "top", Title: "Largest organizations", Table: t})
 	health := []Fact{{"Database", Cell{Text: "answers", Tag: "good"}}}
-	if err := v.Accounts.Ready(ctx); err != nil {
+	if err := v.Ready(ctx); err != nil {
 		health = []Fact{{"Database", Cell{Text: "does not answer", Tag: "bad"}}}
 	}
 	p.Parts = append(p.Parts, Part{ID: "health", Title: "Health", Facts: append(health, Fact{"Time", Cell{Time: v.Now}}), About: "More is in the metrics, and says `caddy gate doctor`."})

@@ -23,6 +23,7 @@ type Visit struct {
 	Query    url.Values
 	Form     url.Values // nil for a page that is asked for
 	Now      time.Time
+	Ready    func(context.Context) error // tells whether all that is needed answers
 
 	id     string            // the second part of the path that names something
 	slug   string            // of the organization
