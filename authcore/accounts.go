@@ -119,6 +119,7 @@ type Store interface {
 	DeviceStore
 	DeletionStore
 	OrganizationStore
+	WebhookStore
 }
 
 // Recorder takes audit events that need no transaction of their own. It never
@@ -154,6 +155,7 @@ type Accounts struct {
 	FactorSealer *Sealer // for second factors
 	Lifetime     Lifetime
 	Mail         *Mailing // nil where none is sent
+	Webhooking   Webhooking
 	Audit        Recorder
 	ByAddress    *limit.Limiter // failed proofs per client address
 	ByAccount    *limit.Limiter // failed proofs per account, known or not

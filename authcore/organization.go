@@ -162,7 +162,7 @@ func (a *Accounts) RegisterOrganization(ctx context.Context, actor Actor, slug, 
 	if active {
 		o.Status = OrganizationActive
 	}
-	err := a.Store.CreateOrganization(ctx, o, owner, a.event(actor, OrganizationCreate, TargetOrganization(o.ID), Success, o.Slug+", "+string(o.Status)))
+	err := a.Store.CreateOrganization(ctx, o, owner, a.event(actor, OrganizationCreate, TargetOrganization(o.ID), Success, o.Slug+", "+string(o.Status)).In(o.ID))
 	if err == nil {
 		a.changed(ChangeUser, string(owner))
 	}
@@ -200,7 +200,7 @@ func (a *Accounts) StepOrganization(ctx context.Context, actor Actor, id Organiz
 	if s.reason && reason == "" {
 		return ErrReasonRequired
 	}
-	return a.afterOrganization(a.Store.SetOrganizationStatus(ctx, id, s.from, s.to, reason, a.event(actor, s.action, TargetOrganization(id), Success, reason)), id)
+	return a.afterOrganization(a.Store.SetOrganizationStatus(ctx, id, s.from, s.to, reason, a.event(actor, s.action, TargetOrganization(id), Success, reason).In(id)), id)
 }
 
 // SetOrganizationTier changes what an organization may have. What it has beyond that stays.
@@ -208,12 +208,12 @@ func (a *Accounts) SetOrganizationTier(ctx context.Context, actor Actor, id Orga
 	if _, ok := Tiers[tier]; !ok {
 		return ErrTierInvalid
 	}
-	return a.Store.SetOrganizationTier(ctx, id, tier, a.event(actor, OrganizationTier, TargetOrganization(id), Success, string(tier)))
+	return a.Store.SetOrganizationTier(ctx, id, tier, a.event(actor, OrganizationTier, TargetOrganization(id), Success, string(tier)).In(id))
 }
 
 // DeleteOrganization deletes an organization, with its members' places in it.
 func (a *Accounts) DeleteOrganization(ctx context.Context, actor Actor, id OrganizationID) error {
-	return a.afterOrganization(a.Store.DeleteOrganization(ctx, id, a.event(actor, OrganizationDelete, TargetOrganization(id), Success, "")), id)
+	return a.afterOrganization(a.Store.DeleteOrganization(ctx, id, a.event(actor, OrganizationDelete, TargetOrganization(id), Success, "").In(id)), id)
 }
 
 // afterOrganization makes a change to an organization count for its members here at once.
@@ -229,7 +229,7 @@ func (a *Accounts) SetMember(ctx context.Context, actor Actor, o Organization, u
 	if err := role.Validate(); err != nil {
 		return err
 	}
-	err := a.Store.SetMember(ctx, o.ID, user, role, Tiers[o.Tier].Members, a.event(actor, MemberSet, TargetOrganization(o.ID), Success, string(role)+": user "+string(user)))
+	err := a.Store.SetMember(ctx, o.ID, user, role, Tiers[o.Tier].Members, a.event(actor, MemberSet, TargetOrganization(o.ID), Success, string(role)+": user "+string(user)).In(o.ID))
 	if err == nil {
 		a.changed(ChangeUser, string(user))
 	}
@@ -238,7 +238,7 @@ func (a *Accounts) SetMember(ctx context.Context, actor Actor, o Organization, u
 
 // RemoveMember takes a user out of an organization.
 func (a *Accounts) RemoveMember(ctx context.Context, actor Actor, o Organization, user UserID) error {
-	err := a.Store.RemoveMember(ctx, o.ID, user, a.event(actor, MemberRemove, TargetOrganization(o.ID), Success, "user "+string(user)))
+	err := a.Store.RemoveMember(ctx, o.ID, user, a.event(actor, MemberRemove, TargetOrganization(o.ID), Success, "user "+string(user)).In(o.ID))
 	if err == nil {
 		a.changed(ChangeUser, string(user))
 	}

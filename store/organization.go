@@ -118,18 +118,26 @@ func (db *DB) SetOrganizationTier(ctx context.Context, id authcore.OrganizationI
 
 // DeleteOrganization implements authcore.OrganizationStore.
 func (db *DB) DeleteOrganization(ctx context.Context, id authcore.OrganizationID, ev authcore.Event) error {
-	return db.command(ctx, durable, func(tx *tx) error {
+	hooks, err := db.webhookIDs(ctx, id)
+	if err != nil {
+		return err
+	}
+	err = db.command(ctx, durable, func(tx *tx) error {
 		if _, err := db.lockOrganization(tx, id); err != nil {
 			return err
 		}
 		for _, q := range []string{"UPDATE users SET organizations = organizations - 1 WHERE id IN (SELECT user_id FROM members WHERE organization_id = ?)",
-			"DELETE FROM members WHERE organization_id = ?", "DELETE FROM organizations WHERE id = ?"} {
+			"DELETE FROM members WHERE organization_id = ?", "DELETE FROM webhooks WHERE organization_id = ?", "DELETE FROM organizations WHERE id = ?"} {
 			if _, err := tx.exec(q, id); err != nil {
 				return err
 			}
 		}
 		return note(tx, authcore.ChangeOrganization, string(id), ev)
 	})
+	if err == nil {
+		err = db.dropDeliveries(ctx, hooks...)
+	}
+	return err
 }
 
 // SetMember implements authcore.OrganizationStore. The organization is locked, so that two

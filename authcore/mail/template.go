@@ -37,6 +37,8 @@ type View struct {
 	To       string
 	Address  string
 	Provider string
+	Webhook  string
+	Reason   string
 	Link     string // as it is: it is ours
 	Code     string // digits to type
 	Until    string // when the link ends
@@ -76,7 +78,7 @@ func ParseTemplates(dir string) (*Templates, error) {
 		if _, err = t.html[kind].New(string(kind) + ".html").Parse(page); err != nil {
 			return nil, fmt.Errorf("templates: %w", err)
 		}
-		sample := authcore.Letter{Kind: kind, To: "alice@example.com", Username: "alice", Origin: "https://auth.example.com", Link: "https://auth.example.com/", Code: "123456", Address: "alice@example.net", Provider: "Example", At: time.Unix(0, 0)}
+		sample := authcore.Letter{Kind: kind, To: "alice@example.com", Username: "alice", Origin: "https://auth.example.com", Link: "https://auth.example.com/", Code: "123456", Address: "alice@example.net", Provider: "Example", Webhook: "Example", Reason: "it is gone", At: time.Unix(0, 0)}
 		if _, err := t.Render("Gatehouse", sample); err != nil {
 			return nil, fmt.Errorf("templates: %w", err)
 		}
@@ -105,7 +107,7 @@ func (t *Templates) Render(brand string, l authcore.Letter) (Message, error) {
 	if t.text[l.Kind] == nil {
 		return Message{}, fmt.Errorf("there is no message of the kind %q", l.Kind)
 	}
-	v := View{Brand: brand, Username: Inert(l.Username), To: Inert(l.To), Address: Inert(l.Address), Provider: Inert(l.Provider), Link: l.Link.Reveal(), Code: l.Code.Reveal()}
+	v := View{Brand: brand, Username: Inert(l.Username), To: Inert(l.To), Address: Inert(l.Address), Provider: Inert(l.Provider), Webhook: Inert(l.Webhook), Reason: Inert(l.Reason), Link: l.Link.Reveal(), Code: l.Code.Reveal()}
 	if u, err := url.Parse(l.Origin); err == nil && u.Host != "" {
 		v.Site, v.Pages = u.Host, l.Origin+"/.gate/account"
 	}
