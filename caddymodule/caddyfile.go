@@ -76,8 +76,10 @@ var options = words{
 		"owners":   one(func(s *Settings) *string { return &s.SecondFactor.Owners }),
 		"remember": one(func(s *Settings) *string { return &s.SecondFactor.Remember }),
 	}),
-	"policy": parsePolicy,
-	"mail":   parseMail,
+	"policy":   parsePolicy,
+	"mail":     parseMail,
+	"webhooks": block(webhookWords),
+	"siem":     parseSIEM,
 }
 
 func init() {

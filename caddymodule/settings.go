@@ -12,6 +12,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/authcore/connect"
 	"github.com/gatehouse-auth/gatehouse/authcore/passkey"
 	"github.com/gatehouse-auth/gatehouse/authcore/password"
+	"github.com/gatehouse-auth/gatehouse/authcore/webhook"
 	"github.com/gatehouse-auth/gatehouse/store"
 )
 
@@ -58,6 +59,10 @@ type Settings struct {
 	Limits LimitSettings `json:"limits,omitzero"`
 	// How mail is sent. Default: none is.
 	Mail *MailSettings `json:"mail,omitempty"`
+	// Where webhooks may be, beside the internet.
+	Webhooks WebhookSettings `json:"webhooks,omitzero"`
+	// Who is told of all events. Default: nobody.
+	SIEM SIEMSettings `json:"siem,omitzero"`
 	// Who may pass, by name.
 	Policies []PolicySettings `json:"policies,omitempty"`
 }
@@ -69,6 +74,7 @@ func (s *Settings) anchor(dir string) {
 	}
 	anchorPath(&s.Audit.Spill, dir)
 	anchorPath(&s.PasswordRules.Breached, dir)
+	s.SIEM.anchor(dir)
 	if s.Mail != nil {
 		anchorPath(&s.Mail.Templates, dir)
 		anchorPath(&s.Mail.TLSCA, dir)
@@ -189,6 +195,8 @@ type values struct {
 	spill       string
 	address     bucket
 	account     bucket
+	webhooks    webhook.Rules
+	siem        siemValues
 	mail        *mailValues // nil where none is sent
 }
 
@@ -226,6 +234,8 @@ func (s *Settings) resolve(expand func(string) (string, error)) (values, error) 
 		spill:       r.text("audit spill", s.Audit.Spill),
 		address:     r.bucket("limits address", s.Limits.Address, bucket{20, 10 * time.Second}),
 		account:     r.bucket("limits account", s.Limits.Account, bucket{60, 3 * time.Second}),
+		webhooks:    r.webhooks(s.Webhooks),
+		siem:        r.siem(s.SIEM),
 		mail:        r.mail(s.Mail),
 	}
 	if t := r.text("delete_account", s.DeleteAccount); t == "off" {
