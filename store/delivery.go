@@ -127,7 +127,7 @@ func (db *DB) dropDeliveries(ctx context.Context, hooks ...authcore.WebhookID) e
 const (
 	followEvents  = 500
 	followBatches = 100
-	followRows    = 500
+	followRows    = 100
 )
 
 // FollowChain makes the deliveries of the next sealed events, and says in the same
@@ -137,7 +137,7 @@ func (db *DB) FollowChain(ctx context.Context, now time.Time) (made int, more bo
 	if behind, err := db.behind(ctx); err != nil || !behind {
 		return 0, false, err
 	}
-	err = db.command(ctx, durable, func(tx *tx) error {
+	err = db.command(ctx, quick, func(tx *tx) error { // what a power cut takes is made again
 		made, more = 0, false
 		at, err := tx.lockCursor(webhookCursor)
 		if err != nil {

@@ -24,8 +24,8 @@ const (
 	answerRead = 64 << 10
 	// answerKept is how much of it the log keeps.
 	answerKept = 4 << 10
-	// connections are kept per host, for answerIdle.
-	connections = 8
+	// connections are kept per host, where many webhooks may be, for answerIdle.
+	connections = 100
 	answerIdle  = 90 * time.Second
 	userAgent   = "Gatehouse-Webhooks/1"
 )
@@ -50,7 +50,7 @@ func NewTrusting(now func() time.Time) *Client {
 
 func newClient(secure, plain *net.Dialer, now func() time.Time) *Client {
 	transport := func(d *net.Dialer) *http.Transport {
-		return &http.Transport{DialContext: d.DialContext, TLSHandshakeTimeout: dialTime, MaxIdleConnsPerHost: connections, IdleConnTimeout: answerIdle,
+		return &http.Transport{DialContext: d.DialContext, TLSHandshakeTimeout: dialTime, MaxIdleConnsPerHost: connections, MaxIdleConns: 10 * connections, IdleConnTimeout: answerIdle,
 			DisableCompression: true, MaxResponseHeaderBytes: answerRead, ForceAttemptHTTP2: true}
 	}
 	return &Client{Now: now, tls: transport(secure), http: transport(plain)}

@@ -50,13 +50,16 @@ const (
 	lookShare = 10
 	// lookPause is how soon it looks again where it was woken meanwhile.
 	lookPause = 50 * time.Millisecond
+	// serveEvery is after how many steps along the chain what they made is delivered, where
+	// there are more.
+	serveEvery = 10
 	// pageSize is how many deliveries of one webhook are read at a time, and parallel how
 	// many of them are under way at once: one, while it fails.
 	pageSize = 64
 	parallel = 4
 	// flushSize is how many ends of tries one transaction writes, and flushEvery how long
 	// one waits for others.
-	flushSize  = 500
+	flushSize  = 100
 	flushEvery = 25 * time.Millisecond
 	flushPause = 500 * time.Millisecond
 	// grace is how long requests that are under way are waited for when the gate stops.
@@ -179,10 +182,13 @@ func (d *Dispatcher) lookOnce(ctx context.Context) error {
 	if ours, err := d.ours(ctx); err != nil || !ours {
 		return err
 	}
-	for more := true; more; {
+	for step, more := 1, true; more; step++ {
 		var err error
 		if _, more, err = d.Store.FollowChain(ctx, d.Now()); err != nil {
 			return err
+		}
+		if more && step%serveEvery != 0 {
+			continue
 		}
 		if err := d.serve(ctx); err != nil {
 			return err

@@ -221,6 +221,8 @@ func TestNameThatChanges(t *testing.T) {
 	if _, err := d.DialContext(t.Context(), "tcp", "changes.example.com:"+port); !errors.Is(err, ErrAddress) || hits.Load() != 0 {
 		t.Errorf("%v", err)
 	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	if n.asked < 2 {
 		t.Errorf("the name was asked for %d times", n.asked)
 	}
