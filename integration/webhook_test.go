@@ -239,6 +239,9 @@ func TestWebhooksOverKills(t *testing.T) {
 			l.many(150)
 			if round == 0 {
 				r.fail(t, "a", "")
+			} else { // in the middle of it
+				before := len(r.told(t, "a"))
+				eventually(t, "deliveries", func() bool { return len(r.told(t, "a")) > before+20 })
 			}
 			s.Kill(t)
 			l.quiet()
