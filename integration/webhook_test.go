@@ -200,8 +200,8 @@ func (s *server) countIn(db *sql.DB, query string) (n int) {
 	return n
 }
 
-// W1: what is refused when it is entered.
-func TestAbuseWebhookAddresses(t *testing.T) {
+// W1: what is refused when it is entered, and when it is dialled.
+func TestW1_WebhookAddresses(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, "sqlite", false)
 	s := start(t, archive, c.node)
