@@ -53,6 +53,11 @@ const (
 	// serveEvery is after how many steps along the chain what they made is delivered, where
 	// there are more.
 	serveEvery = 10
+	// stepPause is between two steps, so that others have the database's writer and the
+	// processors; and so are the beginnings of deliveries apart, all in all no longer than
+	// serveSpread.
+	stepPause   = 4 * time.Millisecond
+	serveSpread = 150 * time.Millisecond
 	// pageSize is how many deliveries of one webhook are read at a time, and parallel how
 	// many of them are under way at once: one, while it fails.
 	pageSize = 64
@@ -85,6 +90,7 @@ type Dispatcher struct {
 	done    chan authcore.WebhookID
 	leased  time.Time // when the lease was taken
 	posts   map[authcore.WebhookID]*post
+	yielded time.Duration // how long this look let others work
 }
 
 // Tally counts since the start. It may outlive a dispatcher.
@@ -169,12 +175,13 @@ func (d *Dispatcher) end(cancel func()) {
 // asks for it.
 func (d *Dispatcher) look(ctx context.Context) (next, soon time.Time) {
 	began := d.Now()
+	d.yielded = 0
 	err := d.lookOnce(ctx)
 	if ctx.Err() == nil {
 		d.Trouble(err)
 	}
 	now := d.Now()
-	took := now.Sub(began)
+	took := now.Sub(began) - d.yielded
 	return now.Add(max(lookEvery, lookShare*took)), now.Add(max(lookPause, 2*took))
 }
 
@@ -188,6 +195,7 @@ func (d *Dispatcher) lookOnce(ctx context.Context) error {
 			return err
 		}
 		if more && step%serveEvery != 0 {
+			d.yield(ctx, stepPause)
 			continue
 		}
 		if err := d.serve(ctx); err != nil {
@@ -229,6 +237,7 @@ func (d *Dispatcher) serve(ctx context.Context) error {
 		return err
 	}
 	sum, now := 0, d.Now()
+	apart := min(stepPause, serveSpread/time.Duration(max(1, len(active))))
 	for i := range active {
 		w := &active[i]
 		due := waiting[w.ID]
@@ -250,6 +259,7 @@ func (d *Dispatcher) serve(ctx context.Context) error {
 		}
 		p.busy = true
 		go d.deliver(ctx, w, p)
+		d.yield(ctx, apart)
 	}
 	d.Tally.Waiting.Store(int64(sum))
 	for id := range waiting { // of those that are active no more
@@ -441,6 +451,13 @@ func (d *Dispatcher) write(batch []result) {
 			return
 		}
 	}
+}
+
+// yield lets others work for a while.
+func (d *Dispatcher) yield(ctx context.Context, while time.Duration) {
+	began := d.Now()
+	pause(ctx, while)
+	d.yielded += d.Now().Sub(began)
 }
 
 // pause waits, and tells whether ctx goes on.

@@ -300,7 +300,9 @@ func TestDispatcherGivesUp(t *testing.T) {
 	}
 	o.shelf.hooks[2].FailingSince = time.Now().Add(-disableAge - time.Hour)
 	o.run(t)
-	until(t, "all are given up", func() bool { return o.shelf.count(authcore.DeliveryLost, "") == 15 && o.shelf.count(authcore.DeliveryWaiting, "") == 0 })
+	until(t, "all are given up", func() bool {
+		return o.shelf.count(authcore.DeliveryLost, "") == 15 && o.shelf.count(authcore.DeliveryWaiting, "") == 0
+	})
 	o.end()
 	if why := o.shelf.disabled["gone"]; !strings.Contains(why, "410") {
 		t.Errorf("410: %q", why)
