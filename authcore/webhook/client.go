@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
 )
@@ -149,5 +150,11 @@ func why(err error) string {
 	case errors.As(err, &asked):
 		err = asked.Err
 	}
-	return tidy([]byte(strings.Join(strings.Fields(err.Error()), " ")), failureKept)
+	text := strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) { // a terminal may show it
+			return ' '
+		}
+		return r
+	}, err.Error())
+	return tidy([]byte(strings.Join(strings.Fields(text), " ")), failureKept)
 }

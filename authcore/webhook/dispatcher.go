@@ -186,11 +186,11 @@ func (d *Dispatcher) look(ctx context.Context) (next, soon time.Time) {
 }
 
 func (d *Dispatcher) lookOnce(ctx context.Context) error {
-	if ours, err := d.ours(ctx); err != nil || !ours {
-		return err
-	}
 	for step, more := 1, true; more; step++ {
-		var err error
+		ours, err := d.ours(ctx)
+		if err != nil || !ours {
+			return err
+		}
 		if _, more, err = d.Store.FollowChain(ctx, d.Now()); err != nil {
 			return err
 		}
@@ -198,7 +198,7 @@ func (d *Dispatcher) lookOnce(ctx context.Context) error {
 			d.yield(ctx, stepPause)
 			continue
 		}
-		if err := d.serve(ctx); err != nil {
+		if err = d.serve(ctx); err != nil {
 			return err
 		}
 	}
