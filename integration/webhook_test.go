@@ -450,3 +450,37 @@ func TestWebhookSpeed(t *testing.T) {
 		t.Errorf("the median delay is %s", median)
 	}
 }
+
+// Of two nodes the one that delivers is killed: the other goes on, and no event is lost.
+func TestWebhooksOfTwoNodes(t *testing.T) {
+	eachServer(t, func(t *testing.T, driver string) {
+		c := newCluster(t, driver, false)
+		r := startReceiver(t)
+		first := startHooked(t, c, "")
+		first.createOwner(t, alice)
+		first.hook(t, r, "a", "--events", "user.login")
+		first.signsIn(t, "app.localhost", alice)
+		eventually(t, "the first delivers", func() bool { return len(r.told(t, "a")) > 0 })
+		second := startHooked(t, c, "")
+		l := newLoad(t, second)
+		l.knockers(2, http.StatusSeeOther, alice, 5*time.Millisecond)
+		l.many(100)
+		first.Kill(t)
+		l.many(100)
+		l.quiet()
+		db := c.look(second)
+		eventually(t, "the second goes on", func() bool {
+			return first.countIn(db, "SELECT count(*) FROM deliveries WHERE status <> 'delivered'") == 0 &&
+				first.countIn(db, "SELECT count(*) FROM deliveries") == first.countIn(db, "SELECT count(*) FROM events WHERE action = 'user.login' AND occurred_at >= (SELECT created_at FROM webhooks)")
+		})
+		came := make(map[string]bool)
+		for _, m := range r.told(t, "a") {
+			came[m.ID] = m.Verified
+		}
+		all := first.countIn(db, "SELECT count(*) FROM deliveries")
+		if len(came) != all || all < 200 {
+			t.Errorf("%d deliveries, %d came", all, len(came))
+		}
+		t.Logf("%d events, told %d times", all, len(r.told(t, "a")))
+	})
+}
