@@ -130,6 +130,7 @@ type Store interface {
 	ServiceKeyStore
 	EndUserStore
 	ClientStore
+	WebhookStore
 }
 
 // Recorder takes audit events that need no transaction of their own. It never
@@ -169,6 +170,7 @@ type Accounts struct {
 	ClientSealer *Sealer // for the secrets of organizations' clients at providers
 	Lifetime     Lifetime
 	Mail         *Mailing // nil where none is sent
+	Webhooking   Webhooking
 	Audit        Recorder
 	ByAddress    *limit.Limiter // failed proofs per client address
 	ByAccount    *limit.Limiter // failed proofs per account, known or not
