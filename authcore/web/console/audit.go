@@ -8,7 +8,17 @@ import (
 )
 
 func showAudit(ctx context.Context, v *Visit) (Page, error) {
-	p := v.onPlatform("Audit log")
+	return v.audit(v.onPlatform("Audit log"), func(q authcore.EventQuery) (authcore.EventPage, error) { return v.Accounts.Events(ctx, v.Actor, q) })
+}
+
+func showOrganizationAudit(ctx context.Context, v *Visit) (Page, error) {
+	return v.audit(v.inOrganization("Audit log"), func(q authcore.EventQuery) (authcore.EventPage, error) {
+		return v.Accounts.OrganizationEvents(ctx, v.Actor, v.slug, q)
+	})
+}
+
+// audit completes a page of an audit log.
+func (v *Visit) audit(p Page, find func(authcore.EventQuery) (authcore.EventPage, error)) (Page, error) {
 	q := authcore.EventQuery{Action: authcore.Action(v.Query.Get("action")), Outcome: authcore.Outcome(v.Query.Get("outcome")), Actor: authcore.UserID(v.Query.Get("actor")), Before: v.Query.Get("after"), Limit: PerPage}
 	var err error
 	if q.Since, err = day(v.Query.Get("since"), 0); err == nil {
@@ -17,7 +27,7 @@ func showAudit(ctx context.Context, v *Visit) (Page, error) {
 	if err != nil {
 		return p, err
 	}
-	found, err := v.Accounts.Events(ctx, v.Actor, q)
+	found, err := find(q)
 	if err != nil {
 		return p, err
 	}

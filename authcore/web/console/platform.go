@@ -23,7 +23,7 @@ func init() {
 
 // platformPages are those for who runs the installation.
 var platformPages = []Link{{Text: "Overview", URL: "admin"}, {Text: "Organizations", URL: "admin/organizations"}, {Text: "Users", URL: "admin/users"}, {Text: "Sessions", URL: "admin/sessions"},
-	{Text: "Audit log", URL: "admin/audit"}, {Text: "Tiers", URL: "admin/tiers"}, {Text: "Who may pass?", URL: "admin/explain"}}
+	{Text: "Audit log", URL: "admin/audit"}, {Text: "Webhooks", URL: "admin/webhooks"}, {Text: "Tiers", URL: "admin/tiers"}, {Text: "Who may pass?", URL: "admin/explain"}}
 
 func (v *Visit) onPlatform(title string) Page {
 	p := Page{Title: title, Above: &Link{Text: "This site", URL: Base + "admin"}}

@@ -168,7 +168,7 @@ func (v *Visit) point(page *Page) {
 				f := &all[i].Fields[j]
 				f.keep(v.Form)
 				if f.Name == e.Field {
-					f.Error = e.Message
+					f.Error, page.Pointed = e.Message, true
 				}
 			}
 		}
