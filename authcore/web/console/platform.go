@@ -74,7 +74,7 @@ func addStatistics(ctx context.Context, v *Visit, p *Page) error {
 	if err := v.Ready(ctx); err != nil {
 		health = []Fact{{"Database", Cell{Text: "does not answer", Tag: "bad"}}}
 	}
-	p.Parts = append(p.Parts, Part{ID: "health", Title: "Health", Facts: append(health, Fact{"Time", Cell{Time: v.Now}}), About: "More is in the metrics, and says `caddy gate doctor`."})
+	p.Parts = append(p.Parts, Part{ID: "health", Title: "Health", Facts: append(health, Fact{"Time", Cell{Time: v.Now}}), About: "The metrics say more, and so does the command caddy gate doctor."})
 	return nil
 }
 

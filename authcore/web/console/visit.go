@@ -30,6 +30,7 @@ type Visit struct {
 	stands authcore.Standing // there
 	secret *Secret           // made by the form
 	failed error             // of the form
+	names  map[authcore.UserID]string
 }
 
 // A Result is what comes of a visit: a page, or where to go on to.
