@@ -113,7 +113,7 @@ func (h *Handler) apiSession(r *http.Request, p Place, rt *api.Route) (authcore.
 	actor := actorOf(live, p)
 	actor.Ordinary = !second && !h.OwnersFree
 	switch {
-	case live.User().FactorRequired && !second:
+	case live.User().NeedsFactor() && !second:
 		return actor, errStepUp
 	case rt.Realm == api.Platform && !live.User().Owner:
 		return actor, authcore.ErrNotOwner

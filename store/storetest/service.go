@@ -95,6 +95,7 @@ func serviceLife(w *world) {
 	list(authcore.ServiceQuery{Search: "am", After: authcore.ServiceAfter{Name: "Same", ID: a.ID}}, b)
 	list(authcore.ServiceQuery{Search: "%"})
 	list(authcore.ServiceQuery{Search: "sa_e"})
+	w.addService(o, "Shop É. 😀", authcore.ReachMembers)
 	found, err := w.db().Services(w.Context(), o.ID, authcore.ServiceQuery{Search: "É. 😀", Limit: 10})
 	w.must(err)
 	w.same("by letters that are not ASCII", 1, len(found))
