@@ -43,6 +43,7 @@ type ServiceSession struct {
 // EndUserQuery chooses end users of an organization.
 type EndUserQuery struct {
 	Service ServiceID // of this service alone; empty for all
+	User    UserID    // this one alone
 	Search  string    // with which the username or the address begins
 	After   string    // UsernameKey of the one before
 	Limit   int
@@ -183,6 +184,23 @@ func (a *Accounts) endUser(ctx context.Context, actor Actor, slug string, user U
 		err = ErrEndUserNotFound
 	}
 	return s, err
+}
+
+// EndUser gives one user of an organization's services; with an API key, of its service.
+// ErrEndUserNotFound.
+func (a *Accounts) EndUser(ctx context.Context, actor Actor, slug string, user UserID) (EndUser, error) {
+	s, err := a.endUser(ctx, actor, slug, user, EndUsersView)
+	if err != nil {
+		return EndUser{}, err
+	}
+	found, err := a.Store.EndUsers(ctx, s.Organization.ID, EndUserQuery{Service: s.Service, User: user, Limit: 1})
+	if err == nil && len(found) == 0 {
+		err = ErrEndUserNotFound
+	}
+	if err != nil {
+		return EndUser{}, err
+	}
+	return found[0], nil
 }
 
 // EndUserSessions lists the sessions of a user at the services of an organization.

@@ -46,6 +46,8 @@ type OrganizationStore interface {
 	CreateOrganization(ctx context.Context, o Organization, owner UserID, ev Event) error
 	// OrganizationBySlug finds one, or returns ErrOrganizationNotFound.
 	OrganizationBySlug(ctx context.Context, slug string) (Organization, error)
+	// OrganizationByID finds one, or returns ErrOrganizationNotFound.
+	OrganizationByID(ctx context.Context, id OrganizationID) (Organization, error)
 	// SetOrganizationStatus changes the status from one of some, or returns
 	// ErrOrganizationState; ErrOrganizationNotFound.
 	SetOrganizationStatus(ctx context.Context, id OrganizationID, from []OrganizationStatus, to OrganizationStatus, reason string, ev Event) error

@@ -85,6 +85,9 @@ func (a *Accounts) MayStandAlone(pw Secret) error {
 // CreateUser makes an account by the word of an operator or owner. The password
 // may be empty: then nobody can sign in with one.
 func (a *Accounts) CreateUser(ctx context.Context, actor Actor, n NewUser) (User, error) {
+	if err := a.platform(ctx, actor); err != nil {
+		return User{}, err
+	}
 	u, err := n.user(a.Now())
 	if err != nil {
 		return User{}, err
@@ -102,6 +105,9 @@ func (a *Accounts) CreateUser(ctx context.Context, actor Actor, n NewUser) (User
 // ImportUser makes an account that somebody had in another system, with the hash of
 // the password there; it may be empty.
 func (a *Accounts) ImportUser(ctx context.Context, actor Actor, n NewUser, hash password.Hash, status Status) (User, error) {
+	if err := a.platform(ctx, actor); err != nil {
+		return User{}, err
+	}
 	u, err := n.user(a.Now())
 	if err != nil {
 		return User{}, err

@@ -24,6 +24,9 @@ var BuiltInRoles = []Role{RoleOwner, RoleAdmin, RoleMember}
 // BuiltIn tells whether every organization has the role.
 func (r Role) BuiltIn() bool { return slices.Contains(BuiltInRoles, r) }
 
+// Capabilities are those of a role that every organization has; none of another.
+func (r Role) Capabilities() []Capability { return slices.Clone(builtIn[r]) }
+
 // Validate refuses what cannot be the slug of a role in a policy ("role:acme/helper").
 func (r Role) Validate() error {
 	if CheckSlug(string(r)) != nil {
@@ -141,6 +144,18 @@ func (a *Accounts) Roles(ctx context.Context, actor Actor, slug string) ([]RoleD
 		all = append(all, builtInRole(r))
 	}
 	return append(all, own...), nil
+}
+
+// Role gives one role of an organization, for who manages them. ErrRoleNotFound.
+func (a *Accounts) Role(ctx context.Context, actor Actor, slug string, role Role) (RoleDefinition, error) {
+	o, err := a.authorize(ctx, actor, slug, RolesManage)
+	if err != nil {
+		return RoleDefinition{}, err
+	}
+	if role.BuiltIn() {
+		return builtInRole(role), nil
+	}
+	return a.Store.RoleBySlug(ctx, o.ID, role)
 }
 
 // CreateRole makes a role of an organization's own, which allows nothing that the actor's

@@ -119,6 +119,13 @@ type ServiceAfter struct {
 	ID   ServiceID
 }
 
+// ServiceQuery asks for services of an organization.
+type ServiceQuery struct {
+	Search string // what the name holds; ASCII letters in any case
+	After  ServiceAfter
+	Limit  int
+}
+
 // Grantee is a user who was given access to a service.
 type Grantee struct {
 	User      UserID
@@ -134,7 +141,7 @@ type ServiceStore interface {
 	// ErrServiceLimit, ErrOrganizationNotFound.
 	CreateService(ctx context.Context, s Service, ev Event) error
 	// Services lists those of an organization in the order of their names and ids.
-	Services(ctx context.Context, id OrganizationID, after ServiceAfter, limit int) ([]Service, error)
+	Services(ctx context.Context, id OrganizationID, q ServiceQuery) ([]Service, error)
 	// ServiceByID finds one of an organization, or returns ErrServiceNotFound.
 	ServiceByID(ctx context.Context, id OrganizationID, of ServiceID) (Service, error)
 	// ServiceByClientID finds one with the status of its organization, or returns
@@ -258,12 +265,12 @@ func (a *Accounts) serviceEvent(o Organization, actor Actor, action Action, id S
 }
 
 // Services lists the services of an organization, as ServiceStore does.
-func (a *Accounts) Services(ctx context.Context, actor Actor, slug string, after ServiceAfter, limit int) ([]Service, error) {
+func (a *Accounts) Services(ctx context.Context, actor Actor, slug string, q ServiceQuery) ([]Service, error) {
 	o, err := a.authorize(ctx, actor, slug, ServicesView)
 	if err != nil {
 		return nil, err
 	}
-	return a.Store.Services(ctx, o.ID, after, limit)
+	return a.Store.Services(ctx, o.ID, q)
 }
 
 // Service gives a service of an organization.

@@ -113,7 +113,7 @@ func TestServiceKeys(t *testing.T) {
 		"another's user":     {err2(b.RevokeEndUserSessions(t.Context(), by, "acme", cat.User, "")), authcore.ErrEndUserNotFound},
 		"its user":           {err2(b.RevokeEndUserSessions(t.Context(), by, "acme", bob.User, "")), nil},
 		"beyond its scopes":  {b.BarEndUser(t.Context(), by, "acme", bob.User, ""), authcore.ErrNotAllowed},
-		"what is for people": {err2(b.Services(t.Context(), by, "acme", authcore.ServiceAfter{}, 10)), authcore.ErrNotAllowed},
+		"what is for people": {err2(b.Services(t.Context(), by, "acme", authcore.ServiceQuery{Limit: 10})), authcore.ErrNotAllowed},
 	} {
 		if !errors.Is(c[0], c[1]) {
 			t.Errorf("%s: %v", what, c[0])

@@ -205,6 +205,26 @@ func (a *Accounts) ServiceByKey(ctx context.Context, token string) (Service, Ser
 	return s, k, nil
 }
 
+// ServiceOf finds the service whose API key acts, with its organization. ErrKeyInvalid where
+// the key has ended, or nobody acts with one; ErrServiceDisabled.
+func (a *Accounts) ServiceOf(ctx context.Context, actor Actor) (Service, Organization, error) {
+	if actor.Kind != ActorService {
+		return Service{}, Organization{}, ErrKeyInvalid
+	}
+	k, s, status, err := a.Store.ServiceKeyByID(ctx, ServiceKeyID(actor.Session))
+	if err == nil {
+		err = k.good(a.Now(), s, status)
+	}
+	if err != nil {
+		return Service{}, Organization{}, err
+	}
+	o, err := a.Store.OrganizationByID(ctx, s.Organization)
+	if ErrOrganizationNotFound.is(err) { // deleted between the two readings, with its keys
+		err = ErrKeyInvalid
+	}
+	return s, o, err
+}
+
 func (k *ServiceKey) good(now time.Time, s Service, status OrganizationStatus) error {
 	if !k.ExpiresAt.IsZero() && !now.Before(k.ExpiresAt) {
 		return ErrKeyInvalid

@@ -216,6 +216,15 @@ var deeds = []deed{
 	{"Users", "", "", platformOwned, false, func(a *authcore.Accounts, ctx context.Context, by authcore.Actor, _ things) error {
 		return err2(a.Users(ctx, by, authcore.UserQuery{Limit: 10}))
 	}},
+	{"CreateUser", "", "", platformOwned, false, func(a *authcore.Accounts, ctx context.Context, by authcore.Actor, _ things) error {
+		return err2(a.CreateUser(ctx, by, authcore.NewUser{Username: "new", Owner: true}))
+	}},
+	{"ImportUser", "", "", platformOwned, false, func(a *authcore.Accounts, ctx context.Context, by authcore.Actor, _ things) error {
+		return err2(a.ImportUser(ctx, by, authcore.NewUser{Username: "new"}, "", authcore.Active))
+	}},
+	{"DeleteUser", "", "", platformOwned, false, func(a *authcore.Accounts, ctx context.Context, by authcore.Actor, x things) error {
+		return err2(a.DeleteUser(ctx, by, x.helper, 0))
+	}},
 	{"UserByID", "", "", platformOwned, false, func(a *authcore.Accounts, ctx context.Context, by authcore.Actor, x things) error {
 		return err2(a.UserByID(ctx, by, x.coOwner))
 	}},
@@ -314,6 +323,9 @@ var deeds = []deed{
 	{"Roles", authcore.MembersView, everybody, platformToo, false, func(a *authcore.Accounts, ctx context.Context, by authcore.Actor, _ things) error {
 		return err2(a.Roles(ctx, by, "acme"))
 	}},
+	{"Role", authcore.RolesManage, managers, platformToo, true, func(a *authcore.Accounts, ctx context.Context, by authcore.Actor, x things) error {
+		return err2(a.Role(ctx, by, "acme", authcore.Role(x.role)))
+	}},
 	{"CreateRole", authcore.RolesManage, managers, platformToo, false, func(a *authcore.Accounts, ctx context.Context, by authcore.Actor, _ things) error {
 		return a.CreateRole(ctx, by, "acme", authcore.RoleDefinition{Slug: "new", Capabilities: []authcore.Capability{authcore.RolesManage}})
 	}},
@@ -353,7 +365,7 @@ var deeds = []deed{
 	}},
 
 	{"Services", authcore.ServicesView, everybody, platformToo, false, func(a *authcore.Accounts, ctx context.Context, by authcore.Actor, _ things) error {
-		return err2(a.Services(ctx, by, "acme", authcore.ServiceAfter{}, 10))
+		return err2(a.Services(ctx, by, "acme", authcore.ServiceQuery{Limit: 10}))
 	}},
 	{"Service", authcore.ServicesView, everybody, platformToo, true, func(a *authcore.Accounts, ctx context.Context, by authcore.Actor, x things) error {
 		return err2(a.Service(ctx, by, "acme", x.service))
@@ -374,7 +386,7 @@ var deeds = []deed{
 		return a.GrantService(ctx, by, "acme", x.service, x.helper)
 	}},
 	{"GrantService to somebody elsewhere", authcore.ServicesManage, managers, platformToo, true, func(a *authcore.Accounts, ctx context.Context, by authcore.Actor, x things) error {
-		all, err := a.Services(ctx, authcore.CommandLine(), "acme", authcore.ServiceAfter{}, 1)
+		all, err := a.Services(ctx, authcore.CommandLine(), "acme", authcore.ServiceQuery{Limit: 1})
 		if err != nil {
 			return err
 		}
@@ -404,6 +416,9 @@ var deeds = []deed{
 	}},
 	{"EndUsers of a service", authcore.EndUsersView, managers + " key", platformToo, true, func(a *authcore.Accounts, ctx context.Context, by authcore.Actor, x things) error {
 		return err2(a.EndUsers(ctx, by, "acme", authcore.EndUserQuery{Service: x.service, Limit: 10}))
+	}},
+	{"EndUser", authcore.EndUsersView, managers + " key", platformToo, true, func(a *authcore.Accounts, ctx context.Context, by authcore.Actor, x things) error {
+		return err2(a.EndUser(ctx, by, "acme", x.endUser))
 	}},
 	{"EndUserSessions", authcore.EndUsersView, managers + " key", platformToo, true, func(a *authcore.Accounts, ctx context.Context, by authcore.Actor, x things) error {
 		return err2(a.EndUserSessions(ctx, by, "acme", x.endUser))

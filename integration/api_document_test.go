@@ -45,6 +45,9 @@ func (w *apiWorld) conforms(rt *api.Route, got page) {
 		}
 	}
 	w.checked++
+	if got.StatusCode < 300 {
+		w.worked[rt.ID] = true
+	}
 	media, ok := response.Content["application/json"]
 	if !ok {
 		if got.Body != "" {

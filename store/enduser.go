@@ -102,9 +102,13 @@ func (db *DB) EndUsers(ctx context.Context, id authcore.OrganizationID, q authco
 		query += " AND e.service_id = ?"
 		args = append(args, q.Service)
 	}
+	if q.User != "" {
+		query += " AND e.user_id = ?"
+		args = append(args, q.User)
+	}
 	if q.Search != "" {
 		query += " AND (u.username_key LIKE ? ESCAPE '!' OR u.email_key LIKE ? ESCAPE '!')"
-		begins := strings.NewReplacer("!", "!!", "%", "!%", "_", "!_").Replace(q.Search) + "%"
+		begins := likely(q.Search) + "%"
 		args = append(args, begins, begins)
 	}
 	return collect(db, ctx, func(row scanner, u *authcore.EndUser) error {
@@ -226,4 +230,9 @@ func (db *DB) BarredUsers(ctx context.Context, id authcore.OrganizationID, after
 		b.CreatedAt = fromMicros(created)
 		return err
 	}, "SELECT u.id, u.username, b.reason, b.created_at FROM barred b JOIN users u ON u.id = b.user_id WHERE b.organization_id = ? AND u.username_key > ? ORDER BY u.username_key LIMIT ?", id, after, limit)
+}
+
+// likely is a text for LIKE … ESCAPE '!' that stands for itself.
+func likely(text string) string {
+	return strings.NewReplacer("!", "!!", "%", "!%", "_", "!_").Replace(text)
 }

@@ -39,6 +39,7 @@ func TestListingSpeed(t *testing.T) {
 			"SELECT " + at + ", 'user' || i, 'user' || i, 'user' || i || '@example.com', 'user' || i || '@example.com', 1, 'User ' || i, CASE WHEN i % 100000 = 7 THEN 'disabled' ELSE 'active' END, i % 100000 = 9, 0, 0, 1 FROM " + ms,
 		"INSERT INTO organizations (id, slug, name, status, reason, tier, created_at, updated_at) " + numbers +
 			"SELECT " + at + ", 'org-' || i, 'Org', CASE WHEN i % 100000 = 3 THEN 'pending' ELSE 'active' END, '', 'free', 0, 0 FROM " + ms,
+		"INSERT INTO members (organization_id, user_id, role, created_at) SELECT (SELECT max(id) FROM organizations), id, 'member', 0 FROM users ORDER BY id DESC LIMIT 20",
 		"INSERT INTO members (organization_id, user_id, role, created_at) SELECT (SELECT min(id) FROM organizations), id, 'member', 0 FROM users LIMIT 10000",
 		"INSERT INTO sessions (id, root_id, user_id, token_hash, host, amr, auth_time, created_at, last_seen_at, expires_at, address, agent) " + numbers +
 			"SELECT " + at + ", " + strings.Replace(at, ", i)", ", i - i % 2)", 1) + ", " + at + ", 'h' || i, 'auth.example.com', 'pwd', 0, 0, 9000000000000000, 9000000000000000, '192.0.2.1', 'Agent/1.0' FROM " + ms,
@@ -72,6 +73,10 @@ func TestListingSpeed(t *testing.T) {
 	halfway := now.Add(-time.Duration(rows/2) * time.Second)
 	halfID := string(one)
 	first, err := db.OrganizationBySlug(ctx, "org-0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	last, err := db.OrganizationBySlug(ctx, "org-"+strconv.Itoa(rows-1))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,6 +115,14 @@ func TestListingSpeed(t *testing.T) {
 		{"organizations of one user", organizations(authcore.OrganizationQuery{Member: one})},
 		{"members", func() (int, error) {
 			p, err := db.Members(ctx, first.ID, authcore.MemberQuery{After: "user5", Limit: 200})
+			return len(p), err
+		}},
+		{"members, prefix", func() (int, error) {
+			p, err := db.Members(ctx, first.ID, authcore.MemberQuery{Prefix: "user1", Limit: 200})
+			return len(p), err
+		}},
+		{"members, of few", func() (int, error) {
+			p, err := db.Members(ctx, last.ID, authcore.MemberQuery{Limit: 200})
 			return len(p), err
 		}},
 	} {

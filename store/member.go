@@ -232,12 +232,5 @@ func (db *DB) Members(ctx context.Context, id authcore.OrganizationID, q authcor
 
 // MemberOf implements authcore.MemberStore.
 func (db *DB) MemberOf(ctx context.Context, id authcore.OrganizationID, user authcore.UserID) (authcore.Member, error) {
-	found, err := collect(db, ctx, scanMember, memberQuery+"m.user_id = ?", id, user)
-	if err == nil && len(found) == 0 {
-		err = authcore.ErrMemberNotFound
-	}
-	if err != nil {
-		return authcore.Member{}, err
-	}
-	return found[0], nil
+	return one(db, ctx, scanMember, authcore.ErrMemberNotFound, memberQuery+"m.user_id = ?", id, user)
 }

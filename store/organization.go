@@ -43,14 +43,12 @@ func (db *DB) CreateOrganization(ctx context.Context, o authcore.Organization, o
 
 // OrganizationBySlug implements authcore.OrganizationStore.
 func (db *DB) OrganizationBySlug(ctx context.Context, slug string) (authcore.Organization, error) {
-	found, err := collect(db, ctx, scanOrganization, "SELECT "+organizationColumns+" FROM organizations WHERE slug = ?", slug)
-	if err == nil && len(found) == 0 {
-		err = authcore.ErrOrganizationNotFound
-	}
-	if err != nil {
-		return authcore.Organization{}, err
-	}
-	return found[0], nil
+	return one(db, ctx, scanOrganization, authcore.ErrOrganizationNotFound, "SELECT "+organizationColumns+" FROM organizations WHERE slug = ?", slug)
+}
+
+// OrganizationByID implements authcore.OrganizationStore.
+func (db *DB) OrganizationByID(ctx context.Context, id authcore.OrganizationID) (authcore.Organization, error) {
+	return one(db, ctx, scanOrganization, authcore.ErrOrganizationNotFound, "SELECT "+organizationColumns+" FROM organizations WHERE id = ?", id)
 }
 
 // lockOrganization locks an organization and gives its status, or returns

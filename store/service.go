@@ -96,9 +96,14 @@ func (db *DB) CreateService(ctx context.Context, s authcore.Service, ev authcore
 }
 
 // Services implements authcore.ServiceStore.
-func (db *DB) Services(ctx context.Context, id authcore.OrganizationID, after authcore.ServiceAfter, limit int) ([]authcore.Service, error) {
-	return collect(db, ctx, scanService, "SELECT "+serviceColumns+" FROM services s WHERE s.organization_id = ? AND (s.name > ? OR s.name = ? AND s.id > ?) ORDER BY s.name, s.id LIMIT ?",
-		id, after.Name, after.Name, after.ID, limit)
+func (db *DB) Services(ctx context.Context, id authcore.OrganizationID, q authcore.ServiceQuery) ([]authcore.Service, error) {
+	query := "SELECT " + serviceColumns + " FROM services s WHERE s.organization_id = ? AND (s.name > ? OR s.name = ? AND s.id > ?)"
+	args := []any{id, q.After.Name, q.After.Name, q.After.ID}
+	if q.Search != "" {
+		query += " AND (LOWER(s.name) LIKE ? ESCAPE '!' OR s.name LIKE ? ESCAPE '!')" // the second for letters that SQLite cannot lower
+		args = append(args, "%"+likely(strings.ToLower(q.Search))+"%", "%"+likely(q.Search)+"%")
+	}
+	return collect(db, ctx, scanService, query+" ORDER BY s.name, s.id LIMIT ?", append(args, q.Limit)...)
 }
 
 // ServiceByID implements authcore.ServiceStore.

@@ -3,6 +3,7 @@ package web
 import (
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
 	"github.com/gatehouse-auth/gatehouse/authcore/access"
@@ -20,7 +21,7 @@ func (h *Handler) serveAPI(w http.ResponseWriter, r *http.Request, p Place, path
 		return nil
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, api.MaxBody)
-	answer, err := h.API.Serve(r, path, func(rt *api.Route) (authcore.Actor, error) { return h.apiActor(r, p, rt) })
+	answer, err := h.API.Serve(r, path, p.Origin, func(rt *api.Route) (authcore.Actor, error) { return h.apiActor(r, p, rt) })
 	var refused *tokenRefusal
 	switch {
 	case errors.As(err, &refused):
@@ -67,6 +68,9 @@ func (h *Handler) apiActor(r *http.Request, p Place, rt *api.Route) (authcore.Ac
 			return authcore.Actor{}, errCrossSite
 		}
 	}
+	if rt.Realm == api.Service {
+		return h.apiKey(r, p, rt)
+	}
 	if by := CredentialsOf(r.Header, p.Secure); by.Access != "" {
 		return h.apiToken(r, p, rt, by.Access)
 	}
@@ -85,6 +89,8 @@ func (h *Handler) apiToken(r *http.Request, p Place, rt *api.Route, token string
 	}
 	grant := &live.Session.Access.Grant
 	switch {
+	case rt.InPerson:
+		return authcore.Actor{}, errInPerson
 	case !grant.Holds(p.Host, r.URL.Path):
 		return authcore.Actor{}, &tokenRefusal{notGranted.err}
 	case !grant.Has([]string{rt.NeedsScope()}):
@@ -96,7 +102,8 @@ func (h *Handler) apiToken(r *http.Request, p Place, rt *api.Route, token string
 }
 
 // apiSession is the user of a session. Administration asks for a second factor, as the
-// pages for owners do, and a change of the account for a proof that is fresh.
+// pages for owners do; a change of the account, and what only owners of an organization may,
+// for a proof that is fresh.
 func (h *Handler) apiSession(r *http.Request, p Place, rt *api.Route) (authcore.Actor, error) {
 	live, err := h.signedIn(r, p)
 	if err != nil {
@@ -106,14 +113,38 @@ func (h *Handler) apiSession(r *http.Request, p Place, rt *api.Route) (authcore.
 	actor := actorOf(live, p)
 	actor.Ordinary = !second && !h.OwnersFree
 	switch {
-	case live.User().FactorRequired && !second:
+	case live.User().NeedsFactor() && !second:
 		return actor, errStepUp
 	case rt.Realm == api.Platform && !live.User().Owner:
 		return actor, authcore.ErrNotOwner
 	case rt.Realm == api.Platform && actor.Ordinary:
 		return actor, errStepUp
-	case rt.Realm == api.Account && rt.Changes() && !h.fresh(p, live):
+	case (rt.Realm == api.Account && rt.Changes() || rt.Owners) && !h.fresh(p, live):
 		return actor, errProofFirst
 	}
 	return actor, nil
 }
+
+// apiKey is the service whose API key a request has, as X-Api-Key or Bearer, with the scope
+// of the route.
+func (h *Handler) apiKey(r *http.Request, p Place, rt *api.Route) (authcore.Actor, error) {
+	text := r.Header.Get("X-Api-Key")
+	if scheme, rest, _ := strings.Cut(r.Header.Get("Authorization"), " "); text == "" && strings.EqualFold(scheme, "Bearer") {
+		text = strings.TrimSpace(rest)
+	}
+	_, k, err := h.Accounts.ServiceByKey(r.Context(), text)
+	switch {
+	case errors.Is(err, authcore.ErrKeyInvalid):
+		return authcore.Actor{}, &tokenRefusal{authcore.ErrKeyInvalid}
+	case err != nil:
+		return authcore.Actor{}, err
+	case rt.Scope != "" && !k.Has(authcore.ServiceScope(rt.Scope)):
+		return authcore.Actor{}, &tokenRefusal{errKeyScope}
+	}
+	return k.Actor(p.Client), nil
+}
+
+var (
+	errKeyScope = &authcore.Error{Kind: authcore.Forbidden, Code: "insufficient_scope", Message: "This API key has not the scope for that."}
+	errInPerson = &authcore.Error{Kind: authcore.Forbidden, Code: "session_required", Message: "An access token is not good for that. Sign in and do it there."}
+)

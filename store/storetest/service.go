@@ -78,21 +78,30 @@ func serviceLife(w *world) {
 
 	a, b := w.addService(other, "Same", authcore.ReachMembers), w.addService(other, "Same", authcore.ReachMembers)
 	w.is("one too many", w.db().CreateService(w.Context(), w.service(other, "x"), w.event(authcore.ServiceCreate, "")), authcore.ErrServiceLimit)
-	list := func(after authcore.ServiceAfter, want ...authcore.Service) {
+	list := func(q authcore.ServiceQuery, want ...authcore.Service) {
 		w.Helper()
-		all, err := w.db().Services(w.Context(), other.ID, after, 10)
+		q.Limit = 10
+		all, err := w.db().Services(w.Context(), other.ID, q)
 		w.must(err)
 		w.same("list", len(want), len(all))
 		for i := range all {
 			w.same("list", want[i].ID, all[i].ID)
 		}
 	}
-	list(authcore.ServiceAfter{}, a, b)
-	list(authcore.ServiceAfter{Name: "Same", ID: a.ID}, b)
-	list(authcore.ServiceAfter{Name: "Same", ID: b.ID})
+	list(authcore.ServiceQuery{}, a, b)
+	list(authcore.ServiceQuery{After: authcore.ServiceAfter{Name: "Same", ID: a.ID}}, b)
+	list(authcore.ServiceQuery{After: authcore.ServiceAfter{Name: "Same", ID: b.ID}})
+	list(authcore.ServiceQuery{Search: "AM"}, a, b)
+	list(authcore.ServiceQuery{Search: "am", After: authcore.ServiceAfter{Name: "Same", ID: a.ID}}, b)
+	list(authcore.ServiceQuery{Search: "%"})
+	list(authcore.ServiceQuery{Search: "sa_e"})
+	w.addService(o, "Shop É. 😀", authcore.ReachMembers)
+	found, err := w.db().Services(w.Context(), o.ID, authcore.ServiceQuery{Search: "É. 😀", Limit: 10})
+	w.must(err)
+	w.same("by letters that are not ASCII", 1, len(found))
 	w.must(w.db().DeleteService(w.Context(), a, w.event(authcore.ServiceDelete, "")))
 	w.is("again", w.db().DeleteService(w.Context(), a, w.event(authcore.ServiceDelete, "")), authcore.ErrServiceNotFound)
-	list(authcore.ServiceAfter{}, b)
+	list(authcore.ServiceQuery{}, b)
 }
 
 func (w *world) signsIn(s authcore.Service, u authcore.User) error {

@@ -61,7 +61,7 @@ func (o *office) ask(request, body string, headers ...string) (api.Answer, error
 	for i := 0; i+1 < len(headers); i += 2 {
 		r.Header[headers[i]] = []string{headers[i+1]}
 	}
-	return o.Serve(r, r.URL.Path, func(*api.Route) (authcore.Actor, error) { return o.actor, nil })
+	return o.Serve(r, r.URL.Path, "https://auth.example.org", func(*api.Route) (authcore.Actor, error) { return o.actor, nil })
 }
 
 // code is that of an error, with the field at fault.
@@ -188,8 +188,11 @@ func TestPaging(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	shop := o.furnish("org-00", 23)
 	for path, want := range map[string]int{"/platform/users": 24, "/platform/users?q=USER": 23, "/platform/users?owner=true": 1, "/platform/sessions": 23, "/me/sessions": 23,
-		"/platform/organizations": 23, "/platform/organizations?q=org-1": 10, "/organizations": 23, "/organizations/org-00/members": 3, "/platform/audit?action=user.login": 23, "/platform/audit?action=user.login&outcome=failure": 0} {
+		"/platform/organizations": 23, "/platform/organizations?q=org-1": 10, "/organizations": 23, "/organizations/org-00/members": 3, "/organizations/org-00/members?q=USER": 2,
+		"/organizations/org-00/services": 24, "/organizations/org-00/services?q=SAME": 23, shop + "/keys": 23, shop + "/access": 3, "/organizations/org-00/invitations": 23,
+		"/organizations/org-00/end-users": 23, "/organizations/org-00/end-users?q=user1": 10, "/organizations/org-00/barred": 5, "/platform/audit?action=user.login": 23, "/platform/audit?action=user.login&outcome=failure": 0} {
 		for _, limit := range []int{1, 2, 7, 23, 24, 200} {
 			seen, after := map[string]bool{}, ""
 			for pages := 0; ; pages++ {
@@ -225,6 +228,43 @@ func TestPaging(t *testing.T) {
 			}
 		}
 	}
+}
+
+// furnish gives an organization a service with n keys, n more services, n invitations and
+// its user00 … as end users, five of them barred; and access to its members. It gives the
+// path of the service.
+func (o *office) furnish(slug string, n int) string {
+	o.Helper()
+	by, none := authcore.CommandLine(), 0
+	must := func(err error) {
+		o.Helper()
+		if err != nil {
+			o.Fatal(err)
+		}
+	}
+	must(o.Accounts.SetOverrides(o.Context(), by, slug, authcore.Overrides{Services: &none, Members: &none}))
+	_, shop, err := o.Accounts.CreateService(o.Context(), by, slug, authcore.ServiceAPI, authcore.ServiceSettings{Name: "Shop", Access: authcore.ReachEveryone})
+	must(err)
+	for i := range n {
+		_, _, err := o.Accounts.CreateService(o.Context(), by, slug, authcore.ServiceAPI, authcore.ServiceSettings{Name: "Same"})
+		must(err)
+		_, _, err = o.Accounts.CreateServiceKey(o.Context(), by, slug, shop.ID, authcore.NewServiceKey{Name: "Same", Scopes: authcore.ServiceScopes})
+		must(err)
+		_, _, err = o.Accounts.InviteMember(o.Context(), by, slug, authcore.NewInvitation{Role: authcore.RoleMember})
+		must(err)
+		u, err := o.Accounts.FindUser(o.Context(), fmt.Sprintf("user%02d", i))
+		must(err)
+		must(o.Accounts.NoteEndUser(o.Context(), shop, u.ID))
+		if i > 17 {
+			must(o.Accounts.BarEndUser(o.Context(), by, slug, u.ID, ""))
+		}
+	}
+	members, err := o.Accounts.Members(o.Context(), by, slug, authcore.MemberQuery{Limit: 200})
+	must(err)
+	for _, m := range members {
+		must(o.Accounts.GrantService(o.Context(), by, slug, shop.ID, m.User))
+	}
+	return "/organizations/" + slug + "/services/" + string(shop.ID)
 }
 
 func TestIdempotency(t *testing.T) {
@@ -337,14 +377,14 @@ func TestDocument(t *testing.T) {
 			t.Errorf("%s %s is not in the document as it is", rt.Method, rt.Path)
 		}
 		ids[rt.ID] = true
-		if !access.ValidScope(rt.NeedsScope()) || op.Scope != rt.NeedsScope() {
+		if !access.ValidScope(rt.NeedsScope()) && rt.Realm != api.Service || op.Scope != rt.NeedsScope() {
 			t.Errorf("%s: scope %q", rt.ID, rt.NeedsScope())
 		}
 		if rt.Need != "" && !slices.Contains(authcore.Capabilities, rt.Need) {
 			t.Errorf("%s: capability %q", rt.ID, rt.Need)
 		}
 		if inOrganization := strings.HasPrefix(rt.Path, "/organizations/{slug}"); inOrganization != (rt.Realm == api.Organization) || strings.HasPrefix(rt.Path, "/platform/") != (rt.Realm == api.Platform) ||
-			strings.HasPrefix(rt.Path, "/me") != (rt.Realm == api.Account) {
+			strings.HasPrefix(rt.Path, "/me") != (rt.Realm == api.Account) || strings.HasPrefix(rt.Path+"/", "/service/") != (rt.Realm == api.Service) {
 			t.Errorf("%s: its path is of another realm", rt.ID)
 		}
 		path := rt.Path

@@ -6,6 +6,7 @@ import (
 	"io"
 	"reflect"
 	"strings"
+	"time"
 )
 
 // field is one field of a body or an answer.
@@ -57,6 +58,9 @@ func decode(body []byte, t reflect.Type) (any, error) {
 }
 
 func kindOf(t reflect.Type) string {
+	if t == reflect.TypeFor[time.Time]() {
+		return "a time such as 2026-01-31T12:00:00Z"
+	}
 	switch t.Kind() {
 	case reflect.Pointer:
 		return kindOf(t.Elem())

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"net/url"
@@ -21,17 +22,23 @@ type Call struct {
 	Ctx      context.Context
 	Accounts *authcore.Accounts
 	Actor    authcore.Actor
-	Limit    int    // of a list
-	After    string // the key after which a list goes on; empty for its beginning
+	Limit    int              // of a list
+	After    string           // the key after which a list goes on; empty for its beginning
+	Origin   string           // of the pages, for links
+	Service  authcore.Service // whose API key asks
 
 	route  *Route
 	server *Server
 	places map[string]string
+	slug   string // of the organization of Service
 	query  url.Values
 }
 
-// Slug is the organization in the path.
-func (c *Call) Slug() string { return c.places["slug"] }
+// Slug is the organization in the path, or that of the service that asks.
+func (c *Call) Slug() string { return cmp.Or(c.slug, c.places["slug"]) }
+
+// Place is what stands in a place of the path.
+func (c *Call) Place(name string) string { return c.places[name] }
 
 // User is the user in the path.
 func (c *Call) User() authcore.UserID { return authcore.UserID(c.places["id"]) }
@@ -167,13 +174,20 @@ func short(name string) string {
 	return strings.ToValidUTF8(name[:min(len(name), 64)], "")
 }
 
+// named tells whether what stands in a place is a short name; else it is an id.
+func named(place string) bool {
+	return place == "slug" || place == "role" || place == "tier" || place == "provider"
+}
+
 // checkPlaces refuses what can be no name, before a database is asked for it.
 func (c *Call) checkPlaces() error {
 	if slug, ok := c.places["slug"]; ok && authcore.CheckSlug(slug) != nil {
 		return authcore.ErrOrganizationNotFound
 	}
-	if id, ok := c.places["id"]; ok && !isID(id) {
-		return ErrNotFound
+	for name, text := range c.places {
+		if name != "slug" && (named(name) && authcore.CheckSlug(text) != nil || !named(name) && !isID(text)) {
+			return ErrNotFound
+		}
 	}
 	return nil
 }
@@ -186,6 +200,11 @@ func (c *Call) admit() error {
 		return c.Accounts.MayRunPlatform(c.Ctx, c.Actor)
 	case Organization:
 		_, err := c.Accounts.Standing(c.Ctx, c.Actor, c.Slug())
+		return err
+	case Service:
+		s, o, err := c.Accounts.ServiceOf(c.Ctx, c.Actor)
+		c.Service = s
+		c.slug = o.Slug
 		return err
 	}
 	return nil

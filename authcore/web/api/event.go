@@ -15,9 +15,9 @@ type Event struct {
 	Target    string             `json:"target" doc:"what it was done to, as kind:id"`
 	Outcome   authcore.Outcome   `json:"outcome" enum:"success failure refused"`
 	Details   string             `json:"details"`
-	ActorKind authcore.ActorKind `json:"actor_kind" enum:"anonymous user token command system"`
+	ActorKind authcore.ActorKind `json:"actor_kind" enum:"anonymous user token service command system"`
 	ActorID   authcore.UserID    `json:"actor_id" doc:"the user; empty for nobody"`
-	SessionID authcore.SessionID `json:"session_id" doc:"the session, or the access token"`
+	SessionID authcore.SessionID `json:"session_id" doc:"the session, the access token or the API key"`
 	Address   string             `json:"address"`
 	Agent     string             `json:"agent"`
 	RequestID string             `json:"request_id"`

@@ -23,7 +23,7 @@ func (s *Server) once(c *Call, path, key string, body []byte, in any) (Answer, e
 		return Answer{}, authcore.ErrKeyBad
 	}
 	by := []string{string(c.Actor.Kind), string(c.Actor.User), c.route.ID, path, key}
-	if c.Actor.Kind == authcore.ActorToken {
+	if c.Actor.Kind != authcore.ActorUser {
 		by = append(by, string(c.Actor.Session))
 	}
 	text, err := json.Marshal(by)

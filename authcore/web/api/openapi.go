@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/gatehouse-auth/gatehouse/authcore"
 )
 
 // object is a JSON object of the document.
@@ -38,12 +40,14 @@ func Document(routes []Route) map[string]any {
 	}
 	return object{
 		"openapi": "3.1.0",
-		"info":    object{"title": "Gatehouse", "version": "1", "description": "Sign-in, users, organizations and the installation. Lists answer items and next: give next as after for the next page, which may hold fewer than limit; the last one has next null."},
+		"info":    object{"title": "Gatehouse", "version": "1", "description": "Users, organizations with their services, and the installation. Lists answer items and next: give next as after for the next page, which may hold fewer than limit; the last one has next null."},
 		"servers": []object{{"url": "/.gate/api/v1"}},
 		"paths":   paths,
 		"components": object{"schemas": schemas, "securitySchemes": object{
-			"token":   object{"type": "http", "scheme": "bearer", "bearerFormat": "gate_…", "description": "An access token that is good for this host, with the scope of the operation (x-scope)."},
-			"session": object{"type": "apiKey", "in": "cookie", "name": "__Host-gate", "description": "The session of somebody who signed in here. Changes must come from this origin, as JSON."}}},
+			"token":     object{"type": "http", "scheme": "bearer", "bearerFormat": "gate_…", "description": "An access token that is good for this host, with the scope of the operation (x-scope)."},
+			"key":       object{"type": "apiKey", "in": "header", "name": "X-Api-Key", "description": "An API key of a service (gate_sk_…), with the scope of the operation (x-scope)."},
+			"bearerKey": object{"type": "http", "scheme": "bearer", "bearerFormat": "gate_sk_…", "description": "The same, as Bearer."},
+			"session":   object{"type": "apiKey", "in": "cookie", "name": "__Host-gate", "description": "The session of somebody who signed in here. Changes must come from this origin, as JSON."}}},
 		"security": []object{{"token": []string{}}, {"session": []string{}}},
 	}
 }
@@ -55,7 +59,7 @@ func operation(rt *Route, s schemas) object {
 		segment, rest, _ = strings.Cut(rest, "/")
 		if name, ok := placeName(segment); ok {
 			schema := object{"type": "string"}
-			if name == "id" {
+			if !named(name) {
 				schema["format"] = "uuid"
 			}
 			params = append(params, object{"name": name, "in": "path", "required": true, "schema": schema})
@@ -71,7 +75,7 @@ func operation(rt *Route, s schemas) object {
 	good := object{"description": "It worked"}
 	if rt.Do.answer != nil {
 		schema := s.of(rt.Do.answer)
-		if rt.Do.list {
+		if rt.Do.list || rt.Do.whole {
 			schema = object{"type": "object", "required": []string{"items", "next"}, "additionalProperties": false,
 				"properties": object{"items": object{"type": "array", "items": schema}, "next": object{"type": []string{"string", "null"}}}}
 		}
@@ -82,8 +86,17 @@ func operation(rt *Route, s schemas) object {
 	if rt.Creates {
 		params = append(params, object{"name": "Idempotency-Key", "in": "header", "description": "For 24 hours, the same request with the same key gets the same answer and creates nothing again.", "schema": object{"type": "string", "maxLength": maxKey}})
 	}
+	if rt.Owners {
+		op["x-role"] = string(authcore.RoleOwner)
+	}
 	if rt.Need != "" {
 		op["x-capability"] = string(rt.Need)
+	}
+	switch {
+	case rt.Realm == Service:
+		op["security"] = []object{{"key": []string{}}, {"bearerKey": []string{}}}
+	case rt.InPerson:
+		op["security"] = []object{{"session": []string{}}}
 	}
 	if len(params) > 0 {
 		op["parameters"] = params

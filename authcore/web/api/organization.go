@@ -9,14 +9,16 @@ import (
 
 // OrganizationView is an organization.
 type OrganizationView struct {
-	ID        authcore.OrganizationID     `json:"id"`
-	Slug      string                      `json:"slug"`
-	Name      string                      `json:"name"`
-	Status    authcore.OrganizationStatus `json:"status" enum:"pending active rejected suspended"`
-	Reason    string                      `json:"reason" doc:"of a rejection or suspension"`
-	Tier      authcore.Tier               `json:"tier"`
-	CreatedAt time.Time                   `json:"created_at"`
-	UpdatedAt time.Time                   `json:"updated_at"`
+	ID     authcore.OrganizationID     `json:"id"`
+	Slug   string                      `json:"slug"`
+	Name   string                      `json:"name"`
+	Status authcore.OrganizationStatus `json:"status" enum:"pending active rejected suspended"`
+	Reason string                      `json:"reason" doc:"of a rejection or suspension"`
+	Tier   authcore.Tier               `json:"tier"`
+	// FactorRequired is said by the organization, for all its members.
+	FactorRequired bool      `json:"factor_required" doc:"nothing opens to its members without a second factor"`
+	CreatedAt      time.Time `json:"created_at"`
+	UpdatedAt      time.Time `json:"updated_at"`
 }
 
 // OrganizationDetails is an organization with what who asks may do in it.
@@ -34,7 +36,13 @@ type NewOrganization struct {
 
 // OrganizationChange changes what is there.
 type OrganizationChange struct {
-	Name *string `json:"name,omitempty"`
+	Name           *string `json:"name,omitempty"`
+	FactorRequired *bool   `json:"factor_required,omitempty" doc:"of all members, for everything"`
+}
+
+// Successor becomes the owner in the place of who gives it, who becomes an admin.
+type Successor struct {
+	UserID authcore.UserID `json:"user_id"`
 }
 
 // Reason is why an organization is rejected or suspended: it is told.
@@ -48,7 +56,7 @@ type TierChange struct {
 }
 
 func organizationOf(o *authcore.Organization) OrganizationView {
-	return OrganizationView{ID: o.ID, Slug: o.Slug, Name: o.Name, Status: o.Status, Reason: o.Reason, Tier: o.Tier, CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt}
+	return OrganizationView{ID: o.ID, Slug: o.Slug, Name: o.Name, Status: o.Status, Reason: o.Reason, Tier: o.Tier, FactorRequired: o.FactorRequired, CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt}
 }
 
 func slugOf(o *authcore.Organization) string { return o.Slug }
@@ -75,14 +83,28 @@ var organizationRoutes = []Route{
 	{Method: http.MethodGet, Path: "/organizations/{slug}", ID: "getOrganization", Summary: "One organization, and what one may do in it", Realm: Organization, Scope: ScopeAccountView, Do: give(standing)},
 	{Method: http.MethodPatch, Path: "/organizations/{slug}", ID: "changeOrganization", Summary: "Change the settings of an organization", Realm: Organization, Need: authcore.SettingsManage,
 		Do: with(func(c *Call, in OrganizationChange) (OrganizationDetails, error) {
-			if in.Name == nil {
-				return OrganizationDetails{}, invalid("nothing_to_change", "", "Say what is to change: name.")
+			if in.Name == nil && in.FactorRequired == nil {
+				return OrganizationDetails{}, invalid("nothing_to_change", "", "Say what is to change: name or factor_required.")
 			}
-			if err := c.Accounts.RenameOrganization(c.Ctx, c.Actor, c.Slug(), *in.Name); err != nil {
-				return OrganizationDetails{}, err
+			if in.Name != nil {
+				if err := c.Accounts.RenameOrganization(c.Ctx, c.Actor, c.Slug(), *in.Name); err != nil {
+					return OrganizationDetails{}, err
+				}
+			}
+			if in.FactorRequired != nil {
+				if err := c.Accounts.RequireFactor(c.Ctx, c.Actor, c.Slug(), *in.FactorRequired); err != nil {
+					return OrganizationDetails{}, err
+				}
 			}
 			return standing(c)
 		})},
+	{Method: http.MethodDelete, Path: "/organizations/{slug}", ID: "deleteMyOrganization", Summary: "Delete an organization of one's own, with all that is its", Realm: Organization, Owners: true, Scope: ScopeOrganizationOwn,
+		Do: do(func(c *Call) error { return c.Accounts.DeleteOrganization(c.Ctx, c.Actor, c.Slug()) })},
+	{Method: http.MethodPost, Path: "/organizations/{slug}/transfer", ID: "transferOwnership", Summary: "Make another member the owner in one's own place", Realm: Organization, Owners: true, Scope: ScopeOrganizationOwn,
+		Do: take(func(c *Call, in Successor) error {
+			return c.Accounts.TransferOwnership(c.Ctx, c.Actor, c.Slug(), in.UserID)
+		})},
+	{Method: http.MethodGet, Path: "/organizations/{slug}/limits", ID: "getLimits", Summary: "What an organization may have, and has", Realm: Organization, Need: authcore.MembersView, Do: give(allowance)},
 }
 
 // organizationNow answers with the organization in the path after a change by who runs
@@ -125,6 +147,6 @@ var platformOrganizationRoutes = []Route{
 		Do: with(func(c *Call, in TierChange) (OrganizationView, error) {
 			return organizationNow(c, c.Accounts.SetOrganizationTier(c.Ctx, c.Actor, c.Slug(), in.Tier))
 		})},
-	{Method: http.MethodDelete, Path: "/platform/organizations/{slug}", ID: "deleteOrganization", Summary: "Delete an organization, with its members' places", Realm: Platform, Scope: ScopeOrganizationsManage,
+	{Method: http.MethodDelete, Path: "/platform/organizations/{slug}", ID: "deleteOrganization", Summary: "Delete an organization, with all that is its", Realm: Platform, Scope: ScopeOrganizationsManage,
 		Do: do(func(c *Call) error { return c.Accounts.DeleteOrganization(c.Ctx, c.Actor, c.Slug()) })},
 }

@@ -18,19 +18,27 @@ const (
 	Everybody                 // what any user may ask
 	Organization              // an organization, by {slug}: who has no place in it gets 404
 	Platform                  // the installation: for platform owners, with a second factor
+	Service                   // the service whose API key asks
 )
 
 // Route is one operation of the API.
 type Route struct {
 	Method  string
-	Path    string // under /.gate/api/v1, with {slug} and {id}
+	Path    string // under /.gate/api/v1, with places such as {slug} and {id}
 	ID      string // of the operation; unique
 	Summary string
 	Realm   Realm
 	// Need is the capability that the route needs in the organization; empty where to have
 	// a place in it is enough.
-	Need   authcore.Capability
-	Scope  string  // that an access token must have; that of Need where it is empty
+	Need authcore.Capability
+	// Owners says that the route is for owners of the organization, whatever other roles
+	// allow, and with a session for a proof that is fresh.
+	Owners bool
+	// InPerson says that an access token will not do: the route needs a session.
+	InPerson bool
+	// Scope is what an access token must have, and for a Service the API key, where any will
+	// do if it is empty; else it is the name of Need where it is empty.
+	Scope  string
 	Params []Param // of the query, besides limit and after
 	// Creates says that the route makes something new: it takes an Idempotency-Key, and
 	// answers 201.
@@ -43,6 +51,7 @@ const (
 	ScopeAccountView         = "account.view"
 	ScopeAccountManage       = "account.manage"
 	ScopeOrganizationsCreate = "organizations.create"
+	ScopeOrganizationOwn     = "organizations.own" // what only its owners may
 	ScopeOrganizationsLeave  = "organizations.leave"
 	ScopeUsersView           = "platform.users.view"
 	ScopeUsersManage         = "platform.users.manage"
@@ -52,7 +61,8 @@ const (
 )
 
 // Routes is the one table of the API.
-var Routes = slices.Concat(accountRoutes, organizationRoutes, memberRoutes, platformOrganizationRoutes, userRoutes, sessionRoutes, eventRoutes)
+var Routes = slices.Concat(accountRoutes, organizationRoutes, memberRoutes, roleRoutes, invitationRoutes, serviceRoutes, serviceKeyRoutes, endUserRoutes, providerRoutes,
+	platformOrganizationRoutes, tierRoutes, userRoutes, sessionRoutes, eventRoutes, keyRoutes)
 
 // NeedsScope is the scope that an access token must have for the route.
 func (rt *Route) NeedsScope() string {
@@ -97,7 +107,7 @@ const (
 // Handler carries out a route. It is made by give, list, with and do.
 type Handler struct {
 	body, answer reflect.Type // nil for none
-	list         bool
+	list, whole  bool         // a list, by pages or whole
 	run          func(c *Call, in any) (any, error)
 }
 
@@ -111,9 +121,22 @@ func list[A any](f func(c *Call) (Page[A], error)) Handler {
 	return Handler{answer: reflect.TypeFor[A](), list: true, run: func(c *Call, _ any) (any, error) { return f(c) }}
 }
 
+// whole answers a list that is short enough to be given whole.
+func whole[A any](f func(c *Call) ([]A, error)) Handler {
+	return Handler{answer: reflect.TypeFor[A](), whole: true, run: func(c *Call, _ any) (any, error) {
+		all, err := f(c)
+		return Page[A]{Items: all}, err
+	}}
+}
+
 // with answers a request that has a body.
 func with[B, A any](f func(c *Call, body B) (A, error)) Handler {
 	return Handler{body: reflect.TypeFor[B](), answer: reflect.TypeFor[A](), run: func(c *Call, in any) (any, error) { return f(c, *in.(*B)) }}
+}
+
+// take takes a body and has nothing to answer.
+func take[B any](f func(c *Call, body B) error) Handler {
+	return Handler{body: reflect.TypeFor[B](), run: func(c *Call, in any) (any, error) { return nil, f(c, *in.(*B)) }}
 }
 
 // do has nothing to answer.

@@ -36,8 +36,9 @@ type Who func(rt *Route) (authcore.Actor, error)
 // DocumentPath is where the OpenAPI document is, under /.gate/api/v1.
 const DocumentPath = "/openapi.json"
 
-// Serve answers a request for a path under /.gate/api/v1.
-func (s *Server) Serve(r *http.Request, path string, who Who) (Answer, error) {
+// Serve answers a request for a path under /.gate/api/v1, where links lead to the pages of
+// an origin.
+func (s *Server) Serve(r *http.Request, path, origin string, who Who) (Answer, error) {
 	if path == DocumentPath {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			return Answer{}, notAllowed([]string{http.MethodGet, http.MethodHead})
@@ -55,7 +56,7 @@ func (s *Server) Serve(r *http.Request, path string, who Who) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	c := &Call{Ctx: r.Context(), Accounts: s.Accounts, Actor: actor, route: rt, server: s, places: places}
+	c := &Call{Ctx: r.Context(), Accounts: s.Accounts, Actor: actor, Origin: origin, route: rt, server: s, places: places}
 	if err := c.checkPlaces(); err != nil {
 		return Answer{}, err
 	}

@@ -39,6 +39,20 @@ func setStatus(to authcore.Status) Handler {
 	})
 }
 
+// NewUser is what an account is made of.
+type NewUser struct {
+	Username      string   `json:"username"`
+	Email         string   `json:"email,omitempty"`
+	EmailVerified bool     `json:"email_verified,omitempty" doc:"whoever makes the account vouches for the address"`
+	Name          string   `json:"name,omitempty"`
+	Password      string   `json:"password,omitempty" doc:"without one, nobody signs in with a password"`
+	Groups        []string `json:"groups,omitempty"`
+	Owner         bool     `json:"owner,omitempty" doc:"a platform owner"`
+}
+
+// errOwnAccount keeps a session that was stolen from deleting its user.
+var errOwnAccount = &authcore.Error{Kind: authcore.Forbidden, Code: "own_account", Message: "Delete your own account on the account page."}
+
 // userRoutes are about the users of the installation.
 var userRoutes = []Route{
 	{Method: http.MethodGet, Path: "/platform/users", ID: "listUsers", Summary: "Users, by username; those of a prefix by the name that begins so", Realm: Platform, Scope: ScopeUsersView,
@@ -54,6 +68,20 @@ var userRoutes = []Route{
 	{Method: http.MethodGet, Path: "/platform/users/{id}", ID: "getUser", Summary: "One user", Realm: Platform, Scope: ScopeUsersView,
 		Do: give(func(c *Call) (UserDetails, error) {
 			return changed(c, nil)
+		})},
+	{Method: http.MethodPost, Path: "/platform/users", ID: "createUser", Summary: "Make an account", Realm: Platform, Scope: ScopeUsersManage, Creates: true,
+		Do: with(func(c *Call, in NewUser) (UserDetails, error) {
+			u, err := c.Accounts.CreateUser(c.Ctx, c.Actor, authcore.NewUser{Username: in.Username, Email: in.Email, EmailVerified: in.EmailVerified, Name: in.Name,
+				Password: authcore.Secret(in.Password), Groups: in.Groups, Owner: in.Owner})
+			return userDetailsOf(&u), err
+		})},
+	{Method: http.MethodDelete, Path: "/platform/users/{id}", ID: "deleteUser", Summary: "Delete an account at once, with all that is its", Realm: Platform, Scope: ScopeUsersManage,
+		Do: do(func(c *Call) error {
+			if c.User() == c.Actor.User {
+				return errOwnAccount
+			}
+			_, err := c.Accounts.DeleteUser(c.Ctx, c.Actor, c.User(), 0)
+			return err
 		})},
 	{Method: http.MethodPost, Path: "/platform/users/{id}/disable", ID: "disableUser", Summary: "Disable a user, and end all sessions", Realm: Platform, Scope: ScopeUsersManage, Do: setStatus(authcore.Disabled)},
 	{Method: http.MethodPost, Path: "/platform/users/{id}/enable", ID: "enableUser", Summary: "Let a disabled user sign in again", Realm: Platform, Scope: ScopeUsersManage, Do: setStatus(authcore.Active)},
