@@ -28,7 +28,7 @@ func showEndUsers(ctx context.Context, v *Visit) (Page, error) {
 			return row
 		})
 	if v.can(authcore.ServicesView) {
-		services, err := v.Accounts.Services(ctx, v.Actor, v.slug, authcore.ServiceAfter{}, 200)
+		services, err := v.Accounts.Services(ctx, v.Actor, v.slug, authcore.ServiceQuery{Limit: 200})
 		if err != nil {
 			return p, err
 		}
