@@ -121,6 +121,7 @@ type Store interface {
 	OrganizationStore
 	ListingStore
 	ClaimStore
+	StatisticsStore
 	MemberStore
 	RoleStore
 	TierStore
@@ -129,6 +130,7 @@ type Store interface {
 	ServiceKeyStore
 	EndUserStore
 	ClientStore
+	WebhookStore
 }
 
 // Recorder takes audit events that need no transaction of their own. It never
@@ -168,6 +170,7 @@ type Accounts struct {
 	ClientSealer *Sealer // for the secrets of organizations' clients at providers
 	Lifetime     Lifetime
 	Mail         *Mailing // nil where none is sent
+	Webhooking   Webhooking
 	Audit        Recorder
 	ByAddress    *limit.Limiter // failed proofs per client address
 	ByAccount    *limit.Limiter // failed proofs per account, known or not
@@ -179,6 +182,8 @@ type Accounts struct {
 	Notices      *limit.Limiter // audit events about refusals per client address
 	Tally        *Tally         // may be nil
 	Now          func() time.Time
+
+	figures figures
 }
 
 // Ways are the ways to sign in, besides providers, that count here.

@@ -86,9 +86,14 @@ const (
 	ProviderDelete       Action = "provider.delete"
 	SetupOpen            Action = "setup.open"
 	SetupClose           Action = "setup.close"
-	AuditDelete          Action = "audit.delete" // old events, for their age
-	AuditAlarm           Action = "audit.alarm"  // the log was changed by somebody else
-	AuditLost            Action = "audit.lost"   // events that the database does not take
+	WebhookCreate        Action = "webhook.create"
+	WebhookUpdate        Action = "webhook.update"
+	WebhookRotate        Action = "webhook.rotate" // a new secret
+	WebhookDelete        Action = "webhook.delete"
+	WebhookDisable       Action = "webhook.disable" // it failed for too long, or is gone
+	AuditDelete          Action = "audit.delete"    // old events, for their age
+	AuditAlarm           Action = "audit.alarm"     // the log was changed by somebody else
+	AuditLost            Action = "audit.lost"      // events that the database does not take
 )
 
 // Outcome tells how it ended.
@@ -110,6 +115,14 @@ type Event struct {
 	Target  string // what it was done to, as "kind:id"; may be empty
 	Outcome Outcome
 	Details string // short text for people: the reason, never a secret
+	// Organization is the one that the event is about; empty where it is about none.
+	Organization OrganizationID
+}
+
+// In gives the event as one that is about an organization.
+func (e Event) In(o OrganizationID) Event {
+	e.Organization = o
+	return e
 }
 
 // NewEvent makes an event that happened now.

@@ -36,11 +36,12 @@ const (
 	MailPasskeySet   MailKind = "passkey"
 	MailPasskeyGone  MailKind = "unpasskey"
 	MailPasswordGone MailKind = "unpassword"
+	MailWebhook      MailKind = "webhook" // it was disabled
 )
 
 // MailKinds are all of them.
 var MailKinds = []MailKind{MailTest, MailRecover, MailPassword, MailVerify, MailCodes, MailAddressAsked, MailAddress, MailLinked, MailUnlinked, MailInvite, MailOrganization, MailFactorSet, MailFactorGone,
-	MailDeleting, MailDeleted, MailNewDevice, MailPasskeySet, MailPasskeyGone, MailPasswordGone}
+	MailDeleting, MailDeleted, MailNewDevice, MailPasskeySet, MailPasskeyGone, MailPasswordGone, MailWebhook}
 
 // MailLife is how long a message is tried to be sent.
 const MailLife = 48 * time.Hour
@@ -136,7 +137,9 @@ type Letter struct {
 	// Of an invitation: the name of the organization, and the role.
 	Organization, Role string
 	Since              time.Time `json:"-"` // ProofSince after what the message tells of, where that sets a password
-	Undo               string    `json:"-"` // what "it wasn't me" takes away: passkey ID, or identity ID
+	Webhook            string    // a name
+	Reason             string
+	Undo               string `json:"-"` // what "it wasn't me" takes away: passkey ID, or identity ID
 	// Of a sign-in: the browser, the client's address and the time.
 	Agent, From string
 	At          time.Time

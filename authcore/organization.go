@@ -152,7 +152,7 @@ func TargetOrganization(id OrganizationID) string { return "organization:" + str
 
 // eventIn makes an event of now about something of an organization.
 func (a *Accounts) eventIn(o Organization, actor Actor, action Action, details string) Event {
-	return a.event(actor, action, TargetOrganization(o.ID), Success, details)
+	return a.event(actor, action, TargetOrganization(o.ID), Success, details).In(o.ID)
 }
 
 // organizationStep is one step in the life of an organization.

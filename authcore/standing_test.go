@@ -7,6 +7,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,6 +28,8 @@ type things struct {
 	session                               authcore.SessionID
 	member, coOwner, helper, endUser, out authcore.UserID // out is barred
 	role, rich, provider                  string          // rich is a role that may do what admins may not
+	hook                                  authcore.WebhookID
+	delivery                              authcore.DeliveryID
 }
 
 // town is two organizations, with everybody who could try something in the first one.
@@ -37,6 +40,9 @@ type town struct {
 	able       map[authcore.Capability]authcore.Actor // members with one capability each
 }
 
+// townKey is the secret key of every copy of the town.
+var townKey = authcore.NewSecretKey()
+
 // openAt gives account services on a database file.
 func openAt(t *testing.T, file string) (*authcore.Accounts, func()) {
 	t.Helper()
@@ -45,7 +51,8 @@ func openAt(t *testing.T, file string) (*authcore.Accounts, func()) {
 		t.Fatal(err)
 	}
 	b := newAccounts(t, db)
-	b.ClientSealer = authcore.NewSecretKey().NewSealer("client", b.Now)
+	b.ClientSealer = townKey.NewSealer("client", b.Now)
+	b.Webhooking = authcore.Webhooking{Sealer: townKey.NewSealer("webhook", b.Now), CheckURL: func(*url.URL) error { return nil }, Wake: func() {}}
 	return b, func() {
 		if err := db.Close(); err != nil {
 			t.Error(err)
@@ -144,6 +151,11 @@ func (w *town) furnish(t *testing.T, a *authcore.Accounts, slug string, person f
 	_, i, err := a.InviteMember(ctx, by, slug, authcore.NewInvitation{Role: authcore.RoleMember})
 	check(t, err)
 	x.invitation = i.ID
+	hook, _, err := a.CreateWebhook(ctx, by, slug, exampleHook)
+	check(t, err)
+	x.hook = hook.ID
+	x.delivery, err = a.TestWebhook(ctx, by, slug, x.hook)
+	check(t, err)
 	actors := map[string]authcore.Actor{"owner": actorOf(owner), "admin": actorOf(admin), "member": actorOf(x.member), "key": key.Actor(authcore.Client{})}
 	if slug == "acme" {
 		for name, actor := range actors {
@@ -187,6 +199,8 @@ const (
 )
 
 var role = authcore.RoleMember
+
+var exampleHook = authcore.NewWebhook{URL: "https://hooks.example.com/x", Events: []string{"member.*"}}
 
 // deeds are all that the services offer, each with its own ids.
 var deeds = []deed{
@@ -265,6 +279,9 @@ var deeds = []deed{
 		return err2(a.AllowanceOf(ctx, by, "acme"))
 	}},
 
+	{"OrganizationEvents", authcore.AuditView, managers, platformToo, false, func(a *authcore.Accounts, ctx context.Context, by authcore.Actor, _ things) error {
+		return err2(a.OrganizationEvents(ctx, by, "acme", authcore.EventQuery{Limit: 10}))
+	}},
 	{"Members", authcore.MembersView, everybody, platformToo, false, func(a *authcore.Accounts, ctx context.Context, by authcore.Actor, _ things) error {
 		return err2(a.Members(ctx, by, "acme", authcore.MemberQuery{Limit: 10}))
 	}},
@@ -424,6 +441,31 @@ var deeds = []deed{
 	}},
 	{"BarredUsers", authcore.EndUsersView, managers, platformToo, false, func(a *authcore.Accounts, ctx context.Context, by authcore.Actor, _ things) error {
 		return err2(a.BarredUsers(ctx, by, "acme", "", 10))
+	}},
+
+	{"Webhooks", authcore.WebhooksManage, managers, platformToo, false, func(a *authcore.Accounts, ctx context.Context, by authcore.Actor, _ things) error {
+		return err2(a.Webhooks(ctx, by, "acme", "", 10))
+	}},
+	{"CreateWebhook", authcore.WebhooksManage, managers, platformToo, false, func(a *authcore.Accounts, ctx context.Context, by authcore.Actor, _ things) error {
+		return err3(a.CreateWebhook(ctx, by, "acme", exampleHook))
+	}},
+	{"UpdateWebhook", authcore.WebhooksManage, managers, platformToo, true, func(a *authcore.Accounts, ctx context.Context, by authcore.Actor, x things) error {
+		return err2(a.UpdateWebhook(ctx, by, "acme", x.hook, authcore.WebhookChange{Events: []string{"*"}}))
+	}},
+	{"RotateWebhookSecret", authcore.WebhooksManage, managers, platformToo, true, func(a *authcore.Accounts, ctx context.Context, by authcore.Actor, x things) error {
+		return err2(a.RotateWebhookSecret(ctx, by, "acme", x.hook))
+	}},
+	{"TestWebhook", authcore.WebhooksManage, managers, platformToo, true, func(a *authcore.Accounts, ctx context.Context, by authcore.Actor, x things) error {
+		return err2(a.TestWebhook(ctx, by, "acme", x.hook))
+	}},
+	{"Deliveries", authcore.WebhooksManage, managers, platformToo, true, func(a *authcore.Accounts, ctx context.Context, by authcore.Actor, x things) error {
+		return err2(a.Deliveries(ctx, by, "acme", x.hook, "", 10))
+	}},
+	{"ResendDelivery", authcore.WebhooksManage, managers, platformToo, true, func(a *authcore.Accounts, ctx context.Context, by authcore.Actor, x things) error {
+		return a.ResendDelivery(ctx, by, "acme", x.delivery)
+	}},
+	{"DeleteWebhook", authcore.WebhooksManage, managers, platformToo, true, func(a *authcore.Accounts, ctx context.Context, by authcore.Actor, x things) error {
+		return a.DeleteWebhook(ctx, by, "acme", x.hook)
 	}},
 
 	{"SetOrganizationProvider", authcore.IntegrationsManage, managers, platformToo, false, func(a *authcore.Accounts, ctx context.Context, by authcore.Actor, _ things) error {

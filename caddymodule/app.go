@@ -45,6 +45,7 @@ type App struct {
 	build     sync.Mutex
 	asking    asking
 	posting   posting
+	telling   telling
 	templates *mail.Templates // nil where no mail is sent
 }
 
@@ -159,6 +160,7 @@ func (a *App) Start() error {
 	a.core.attach(a, a.values)
 	a.asking.start(rt)
 	a.posting.start(rt)
+	a.telling.start(rt)
 	return a.core.offerSetup(ctx, rt, a.log)
 }
 
@@ -191,6 +193,7 @@ func (a *App) Cleanup() error {
 	}
 	a.asking.end()
 	a.posting.end()
+	a.telling.end()
 	a.core.detach(a)
 	_, err := cores.Delete(a.values.database.Key())
 	return err

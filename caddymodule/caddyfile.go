@@ -79,8 +79,10 @@ var options = words{
 	"organizations": block(words{
 		"register": one(func(s *Settings) *string { return &s.Organizations.Register }),
 	}),
-	"policy": parsePolicy,
-	"mail":   parseMail,
+	"policy":   parsePolicy,
+	"mail":     parseMail,
+	"webhooks": block(webhookWords),
+	"siem":     parseSIEM,
 }
 
 func init() {

@@ -29,7 +29,7 @@ with this configuration, else on the database itself.`,
 		CobraFunc: func(cmd *cobra.Command) {
 			cmd.PersistentFlags().StringP("config", "c", "Caddyfile", "the Caddyfile (or JSON configuration) of the server")
 			cmd.SilenceUsage = true
-			parent(cmd, userCommand(), organizationCommand(), importCommand(), sessionCommand(), tokenCommand(), keyCommand(), auditCommand(), explainCommand(), backupCommand(), restoreCommand(), copyCommand(), doctorCommand())
+			parent(cmd, userCommand(), organizationCommand(), webhookCommand(), importCommand(), sessionCommand(), tokenCommand(), keyCommand(), auditCommand(), explainCommand(), backupCommand(), restoreCommand(), copyCommand(), doctorCommand())
 		},
 	})
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/authcore/password"
 	"github.com/gatehouse-auth/gatehouse/authcore/web"
 	"github.com/gatehouse-auth/gatehouse/authcore/web/api"
+	"github.com/gatehouse-auth/gatehouse/authcore/webhook"
 	"github.com/gatehouse-auth/gatehouse/store"
 )
 
@@ -53,6 +54,8 @@ type core struct {
 	mailbox   *limit.Limiter // messages that strangers cause
 	mailCode  *limit.Limiter // wrong codes from mails
 	mails     mailTally
+	told      webhook.Tally
+	bell      webhook.Bell    // rings when events were sealed
 	later     *authcore.Later // what is done after an answer
 	measures  measures
 	attached  []attached
@@ -115,6 +118,7 @@ func (c *core) open(ctx context.Context, v values) error {
 	c.db = db
 	c.sessions = authcore.NewSessions(db, time.Now, web.Prepare)
 	db.UseKey(c.key)
+	db.OnSealed(c.bell.Ring)
 	c.keys = authcore.NewKeys(db, c.key, time.Now)
 	var spill *audit.SpillPlace
 	if !c.brief { // the files would belong to who types the command
@@ -226,6 +230,7 @@ func (c *core) accounts(v values) (*authcore.Accounts, error) {
 	}
 	accounts := &authcore.Accounts{Store: c.db, Sessions: c.sessions, Passwords: hasher, Rules: rules,
 		Register: v.register, OrganizationsOpen: v.organizationsOpen, Invites: v.invites(), PasswordOff: v.passwordOff, PasskeysOff: v.passkeys.Off, TokenSealer: c.key.NewSealer("provider tokens", time.Now), FactorSealer: c.key.NewSealer("second factor", time.Now), ClientSealer: c.key.NewSealer("organization provider", time.Now), Lifetime: v.lifetime, TrustFor: v.trustFor, DeleteAfter: v.deleteAfter, KeepAccounts: v.keepUsers, Audit: c.audit, ByAddress: c.address, ByAccount: c.account, ByFactor: c.factor, Spread: c.spread, Notices: c.notices, Tally: &c.tally, Now: time.Now}
+	accounts.Webhooking = authcore.Webhooking{Sealer: c.webhookSealer(), CheckURL: v.webhooks.CheckURL, Wake: c.bell.Ring}
 	if v.mail != nil {
 		accounts.Mail = &authcore.Mailing{Sealer: c.mailSealer(), ByMailbox: c.mailbox, ByCode: c.mailCode, NoSignIn: v.mail.noSignIn, Later: c.later, Origin: v.portalText()}
 	}

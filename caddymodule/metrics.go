@@ -67,12 +67,18 @@ type snapshot struct {
 	unavailable uint64
 	refused     uint64
 	mails       struct{ sent, failed, lost uint64 }
+	webhooks    struct{ delivered, failed, lost uint64 }
+	waiting     int64 // for webhooks
+	collected   struct{ events, failed uint64 }
 }
 
 func (c *core) snapshot() *snapshot {
 	s := &snapshot{hashing: c.hashing.Stats(), audit: c.audit.Stats(), sessions: c.sessions.Stats(), tally: c.tally.Stats()}
 	s.unavailable, s.refused = c.db.Errors()
 	s.mails.sent, s.mails.failed, s.mails.lost = c.mails.sent.Load(), c.mails.failed.Load(), c.mails.lost.Load()
+	s.webhooks.delivered, s.webhooks.failed, s.webhooks.lost = c.told.Delivered.Load(), c.told.Failed.Load(), c.told.Lost.Load()
+	s.waiting = c.told.Waiting.Load()
+	s.collected.events, s.collected.failed = c.told.Told.Load(), c.told.Missed.Load()
 	return s
 }
 

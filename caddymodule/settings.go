@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/authcore/limit"
 	"github.com/gatehouse-auth/gatehouse/authcore/passkey"
 	"github.com/gatehouse-auth/gatehouse/authcore/password"
+	"github.com/gatehouse-auth/gatehouse/authcore/webhook"
 	"github.com/gatehouse-auth/gatehouse/store"
 )
 
@@ -61,6 +62,10 @@ type Settings struct {
 	Limits LimitSettings `json:"limits,omitzero"`
 	// How mail is sent. Default: none is.
 	Mail *MailSettings `json:"mail,omitempty"`
+	// Where webhooks may be, beside the internet.
+	Webhooks WebhookSettings `json:"webhooks,omitzero"`
+	// Who is told of all events. Default: nobody.
+	SIEM SIEMSettings `json:"siem,omitzero"`
 	// Who may pass, by name.
 	Policies []PolicySettings `json:"policies,omitempty"`
 }
@@ -72,6 +77,7 @@ func (s *Settings) anchor(dir string) {
 	}
 	anchorPath(&s.Audit.Spill, dir)
 	anchorPath(&s.PasswordRules.Breached, dir)
+	s.SIEM.anchor(dir)
 	if s.Mail != nil {
 		anchorPath(&s.Mail.Templates, dir)
 		anchorPath(&s.Mail.TLSCA, dir)
@@ -200,6 +206,8 @@ type values struct {
 	spill             string
 	address           limit.Pace
 	account           limit.Pace
+	webhooks          webhook.Rules
+	siem              siemValues
 	mail              *mailValues // nil where none is sent
 }
 
@@ -232,6 +240,8 @@ func (s *Settings) resolve(expand func(string) (string, error)) (values, error) 
 		spill:             r.text("audit spill", s.Audit.Spill),
 		address:           r.pace("limits address", s.Limits.Address, limit.Pace{Burst: 20, First: 10 * time.Second, Longest: 15 * time.Minute}),
 		account:           r.pace("limits account", s.Limits.Account, limit.Pace{Burst: 60, First: 3 * time.Second, Longest: 5 * time.Minute}),
+		webhooks:          r.webhooks(s.Webhooks),
+		siem:              r.siem(s.SIEM),
 		mail:              r.mail(s.Mail),
 	}
 	if t := r.text("delete_account", s.DeleteAccount); t == "off" {

@@ -116,6 +116,14 @@ var absurd = []struct {
 		"tls off\ntls_ca x", "tls_client", "tls_client a", "tls_client a b c", "tls on\ntls on", "wait 1s {\n x\n}",
 	}},
 	{inBlock("database sqlite gate.db"), []string{"connections 5", "tls on", "wait 0s", "silence 0s"}},
+	{inBlock("webhooks"), []string{"allow", "allow \"\"", "allow x", "allow 10.0.0.0/33", "allow 10.0.0.1/8", "allow example.com", "allow 10.0.0.0/8\nallow 10.0.0.0/8", "allow 10.0.0.0/8 {\n x\n}", "deny 10.0.0.0/8", "nonsense"}},
+	{inBlock("siem"), []string{
+		"file", "file \"\"", "file a b", "file a {\n x\n}", "file a\nfile b", "nonsense", "webhook", "webhook https://siem.example.com", "webhook https://siem.example.com x", "webhook https://siem.example.com whsec_AAAA",
+		"webhook http://siem.example.com whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "webhook ftp://siem.example.com whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "webhook https://a:b@siem.example.com whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+		"webhook \"\" whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "webhook https://siem.example.com whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw x", "syslog", "syslog udp", "syslog quic siem.example.com:514", "syslog tcp siem.example.com",
+		"syslog tcp siem.example.com:0", "syslog tcp siem.example.com:x", "syslog tcp :514", "syslog tls \"\"", "syslog tcp siem.example.com:514 x",
+	}},
+	{inOption, []string{"webhooks", "webhooks x", "webhooks {\n}\nwebhooks {\n}", "siem", "siem x", "siem file", "siem file a b", "siem file a {\n x\n}", "siem file a\nsiem file b", "siem webhook x y", "siem syslog udp x"}},
 	{inBlock("activity"), []string{"write_every", "write_every \"\"", "write_every x", "write_every -1s", "write_every 5", "write_every 1m 2m", "nonsense", "write_every 5m {\n x\n}"}},
 	{inBlock("limits"), []string{
 		"address", "address \"\"", "address 1", "address x 1s", "address 0 1s", "address -1 1s", "address 1 0s", "address 1 -1s", "address 1 x", "address 1 2s 1s", "address 1 1s x", "address 1 1s 2s 3s", "address 1000001 1s", "address 1.5 1s",

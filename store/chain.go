@@ -86,6 +86,10 @@ func (db *DB) InsertEvents(ctx context.Context, events []authcore.Event, durably
 	return err
 }
 
+// OnSealed has f called after this node has sealed a batch. It is set before anything else,
+// and f must return at once.
+func (db *DB) OnSealed(f func()) { db.onSealed = f }
+
 // SealEvents seals what commands have written, also commands of other nodes that
 // did not get to it if all is set.
 func (db *DB) SealEvents(ctx context.Context, all bool) error {
@@ -127,8 +131,8 @@ func (db *DB) seal(ctx context.Context, d durability, events []authcore.Event, k
 		sealed = s.head.Number
 		return err
 	})
-	if err == nil {
-		db.sealed.Store(sealed)
+	if err == nil && db.sealed.Swap(sealed) != sealed && db.onSealed != nil {
+		db.onSealed()
 	}
 	if waiting && (err != nil || more) {
 		db.unsealed.Store(true)
@@ -275,6 +279,11 @@ func (s *sealing) finish(fresh []authcore.Event) error {
 	}
 	if err := writeEvents(s.tx, rows); err != nil {
 		return err
+	}
+	for _, sealed := range [][]authcore.SealedEvent{s.taken, rows} {
+		if err := countSignIns(s.tx, sealed); err != nil {
+			return err
+		}
 	}
 	now := fromMicros(micros(s.tx.db.now()))
 	link := s.chain.Link(s.head.Link, number, now, s.leaves)

@@ -40,6 +40,10 @@ func people(t *testing.T, db *store.DB) {
 	if err := db.BindKey(t.Context(), "key"); err != nil {
 		t.Fatal(err)
 	}
+	// What comes along is not what is copied.
+	if err := db.Exec(t.Context(), "UPDATE tiers SET members = 7, features = 'risk' WHERE name = 'free'"); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // ev2 is another event like one.
@@ -90,6 +94,9 @@ func TestCopy(t *testing.T) {
 		}
 		if _, u, err := to.SessionByToken(t.Context(), authcore.HashToken("token")); err != nil || u.Username != "user0" {
 			t.Errorf("in %s the session is of %s, %v", kind, u.Username, err)
+		}
+		if tiers, err := to.Tiers(t.Context()); err != nil || len(tiers) != 4 || tiers[1].Members != 7 || !tiers[1].Has("risk") {
+			t.Errorf("in %s the tiers are %+v, %v", kind, tiers, err)
 		}
 		sums, from = copied, to
 	}

@@ -32,6 +32,7 @@ type DB struct {
 	key      authcore.SecretKey // of the audit chain
 	now      func() time.Time   // this node's clock
 	sealed   atomic.Int64       // the newest batch that this node knows of: the chain's head is never before it
+	onSealed func()             // may be nil
 	unsealed atomic.Bool        // there may be events that are in no batch yet
 
 	unavailable, refused atomic.Uint64 // calls that failed; see Errors

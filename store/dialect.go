@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"strings"
 
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
@@ -67,3 +68,11 @@ const (
 	// no connection left for us while others have them.
 	again
 )
+
+// ofNoTable takes from DROP INDEX the table that only MySQL wants named.
+func ofNoTable(statement string) string {
+	if strings.HasPrefix(statement, "DROP INDEX ") {
+		statement, _, _ = strings.Cut(statement, " ON ")
+	}
+	return statement
+}

@@ -10,10 +10,10 @@ import (
 )
 
 const eventColumns = "id, occurred_at, actor_kind, actor_id, session_id, action, target, outcome, details, address, agent, request_id," +
-	" batch, place, blinding, leaf"
+	" batch, place, blinding, leaf, organization_id"
 
 // eventRow is one row of placeholders for eventColumns.
-const eventRow = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+const eventRow = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 const insertEvent = "INSERT INTO events (" + eventColumns + ") VALUES " + eventRow
 
@@ -33,12 +33,12 @@ func writeEvents(tx *tx, rows []authcore.SealedEvent) error {
 	if len(rows) == 0 {
 		return nil
 	}
-	args := make([]any, 0, 16*len(rows))
+	args := make([]any, 0, 17*len(rows))
 	for i := range rows {
 		e := &rows[i]
 		args = append(args, e.ID, micros(e.Time), e.Actor.Kind, e.Actor.User, e.Actor.Session, e.Action, e.Target,
 			e.Outcome, e.Details, e.Actor.Client.Address, e.Actor.Client.Agent, e.Actor.Client.RequestID,
-			e.Batch, e.Position, e.Blinding, e.Leaf)
+			e.Batch, e.Position, e.Blinding, e.Leaf, e.Organization)
 	}
 	if len(rows) == 1 {
 		_, err := tx.exec(insertEvent, args...)
@@ -52,7 +52,7 @@ func scanEvent(row scanner, e *authcore.SealedEvent) error {
 	var at int64
 	err := row.Scan(&e.ID, &at, &e.Actor.Kind, &e.Actor.User, &e.Actor.Session, &e.Action, &e.Target, &e.Outcome,
 		&e.Details, &e.Actor.Client.Address, &e.Actor.Client.Agent, &e.Actor.Client.RequestID,
-		&e.Batch, &e.Position, &e.Blinding, &e.Leaf)
+		&e.Batch, &e.Position, &e.Blinding, &e.Leaf, (*string)(&e.Organization))
 	e.Time = fromMicros(at)
 	return err
 }
@@ -100,6 +100,15 @@ func (db *DB) SealedBatches(ctx context.Context, after int64, events int) ([]aut
 		}
 	}
 	return batches, nil
+}
+
+// EventsIn reads the events of an organization, newest first, before one of them; all where
+// before is empty.
+func (db *DB) EventsIn(ctx context.Context, id authcore.OrganizationID, before string, limit int) ([]authcore.SealedEvent, error) {
+	if before == "" {
+		before = "~" // behind every id
+	}
+	return collect(db, ctx, scanEvent, "SELECT "+eventColumns+" FROM events WHERE organization_id = ? AND id < ? ORDER BY id DESC LIMIT ?", id, before, limit)
 }
 
 // BatchAt gives the number of the last batch that was sealed before a time, or 0.

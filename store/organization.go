@@ -111,11 +111,15 @@ var ofOrganization = []string{"UPDATE users SET organizations = organizations - 
 	"DELETE FROM members WHERE organization_id = ?", "DELETE FROM roles WHERE organization_id = ?", "DELETE FROM overrides WHERE organization_id = ?",
 	"DELETE FROM service_access WHERE organization_id = ?", "DELETE FROM service_sessions WHERE organization_id = ?", "DELETE FROM end_users WHERE organization_id = ?",
 	"DELETE FROM barred WHERE organization_id = ?", "DELETE FROM api_keys WHERE organization_id = ?", "DELETE FROM services WHERE organization_id = ?",
-	"DELETE FROM organization_providers WHERE organization_id = ?", "DELETE FROM organizations WHERE id = ?"}
+	"DELETE FROM organization_providers WHERE organization_id = ?", "DELETE FROM webhooks WHERE organization_id = ?", "DELETE FROM organizations WHERE id = ?"}
 
 // DeleteOrganization implements authcore.OrganizationStore.
 func (db *DB) DeleteOrganization(ctx context.Context, id authcore.OrganizationID, ev authcore.Event) error {
-	return db.command(ctx, durable, func(tx *tx) error {
+	hooks, err := db.webhookIDs(ctx, id)
+	if err != nil {
+		return err
+	}
+	err = db.command(ctx, durable, func(tx *tx) error {
 		if _, err := db.lockOrganization(tx, id); err != nil {
 			return err
 		}
@@ -126,4 +130,8 @@ func (db *DB) DeleteOrganization(ctx context.Context, id authcore.OrganizationID
 		}
 		return note(tx, authcore.ChangeOrganization, string(id), ev)
 	})
+	if err == nil {
+		err = db.dropDeliveries(ctx, hooks...)
+	}
+	return err
 }

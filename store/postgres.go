@@ -153,7 +153,7 @@ func (postgresDialect) locker() lock.SessionLocker {
 
 // ddl compares all text by its bytes, as the other databases do.
 func (postgresDialect) ddl(statement string) string {
-	return textType.ReplaceAllString(statement, `$0 COLLATE "C"`)
+	return textType.ReplaceAllString(ofNoTable(statement), `$0 COLLATE "C"`)
 }
 
 var textType = regexp.MustCompile(`\bVARCHAR\(\d+\)|\bTEXT\b`)

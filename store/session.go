@@ -258,6 +258,7 @@ func (db *DB) DeleteEnded(ctx context.Context, now, idleBefore time.Time, after 
 		{"SELECT id FROM idempotency_keys WHERE expires_at <= ? ORDER BY expires_at LIMIT ?", "DELETE FROM idempotency_keys WHERE id IN ", []any{micros(now), cleanupBatch}},
 		{"SELECT id FROM invitations WHERE expires_at <= ? ORDER BY expires_at LIMIT ?", "DELETE FROM invitations WHERE id IN ", []any{micros(now), cleanupBatch}},
 		{"SELECT id FROM service_sessions WHERE expires_at <= ? ORDER BY expires_at LIMIT ?", "DELETE FROM service_sessions WHERE id IN ", []any{micros(now), cleanupBatch}},
+		{"SELECT id FROM deliveries WHERE id < ? AND status <> 'waiting' ORDER BY id LIMIT ?", "DELETE FROM deliveries WHERE id IN ", []any{idBefore(now.Add(-authcore.DeliveryKept)), cleanupBatch}},
 		{"SELECT id FROM changes WHERE changed_at < " + db.dialect.now() + fmt.Sprintf(" - %d ORDER BY changed_at LIMIT ?", authcore.ChangesKept.Microseconds()), "DELETE FROM changes WHERE id IN ", []any{cleanupBatch}},
 	} {
 		keys, err := collect(db, ctx, func(row scanner, key *string) error { return row.Scan(key) }, c.find, c.args...)

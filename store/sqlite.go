@@ -195,7 +195,7 @@ func (*sqliteDialect) violated(err error) string {
 
 func (*sqliteDialect) locker() lock.SessionLocker { return nil }
 
-func (*sqliteDialect) ddl(statement string) string { return statement }
+func (*sqliteDialect) ddl(statement string) string { return ofNoTable(statement) }
 
 func (*sqliteDialect) tables() string {
 	return "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"

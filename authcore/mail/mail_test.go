@@ -27,7 +27,7 @@ func TestWhatPeopleTypeIsInert(t *testing.T) {
 	evil := "<a href=https://evil.example>click</a>\r\nBcc: x@evil.example\r\n\r\nhttps://evil.example/{{.Link}}\u202e" + `"><script>alert(1)</script>`
 	s := &Sender{Settings{From: mail.Address{Name: "Gate", Address: "gate@example.com"}}}
 	for _, kind := range authcore.MailKinds {
-		l := authcore.Letter{Kind: kind, To: "bob@example.com", Username: evil, Address: evil, Provider: evil, Organization: evil, Role: evil, Origin: "https://auth.example.com",
+		l := authcore.Letter{Kind: kind, To: "bob@example.com", Username: evil, Address: evil, Provider: evil, Organization: evil, Role: evil, Webhook: evil, Reason: evil, Origin: "https://auth.example.com",
 			Link: "https://auth.example.com/.gate/x?token=abcdefghijkl"}
 		m, err := templates.Render("Gatehouse", l)
 		if err != nil {

@@ -39,6 +39,8 @@ type View struct {
 	Provider string
 	// Of an invitation: the name of the organization, and the role.
 	Organization, Role string
+	Webhook            string
+	Reason             string
 	Link               string // as it is: it is ours
 	Code               string // digits to type
 	Until              string // when the link ends
@@ -78,7 +80,7 @@ func ParseTemplates(dir string) (*Templates, error) {
 		if _, err = t.html[kind].New(string(kind) + ".html").Parse(page); err != nil {
 			return nil, fmt.Errorf("templates: %w", err)
 		}
-		sample := authcore.Letter{Kind: kind, To: "alice@example.com", Username: "alice", Origin: "https://auth.example.com", Link: "https://auth.example.com/", Code: "123456", Address: "alice@example.net", Provider: "Example", Organization: "Acme", Role: "member", At: time.Unix(0, 0)}
+		sample := authcore.Letter{Kind: kind, To: "alice@example.com", Username: "alice", Origin: "https://auth.example.com", Link: "https://auth.example.com/", Code: "123456", Address: "alice@example.net", Provider: "Example", Organization: "Acme", Role: "member", Webhook: "Example", Reason: "it is gone", At: time.Unix(0, 0)}
 		if _, err := t.Render("Gatehouse", sample); err != nil {
 			return nil, fmt.Errorf("templates: %w", err)
 		}
@@ -108,7 +110,7 @@ func (t *Templates) Render(brand string, l authcore.Letter) (Message, error) {
 		return Message{}, fmt.Errorf("there is no message of the kind %q", l.Kind)
 	}
 	v := View{Brand: brand, Username: Inert(l.Username), To: Inert(l.To), Address: Inert(l.Address), Provider: Inert(l.Provider),
-		Organization: Inert(l.Organization), Role: Inert(l.Role), Link: l.Link.Reveal(), Code: l.Code.Reveal()}
+		Organization: Inert(l.Organization), Role: Inert(l.Role), Webhook: Inert(l.Webhook), Reason: Inert(l.Reason), Link: l.Link.Reveal(), Code: l.Code.Reveal()}
 	if u, err := url.Parse(l.Origin); err == nil && u.Host != "" {
 		v.Site, v.Pages = u.Host, l.Origin+"/.gate/account"
 	}

@@ -19,6 +19,7 @@ type accountData struct {
 	Pending               string // an address that waits to be verified
 	CanVerify             bool   // a link can be sent again
 	Groups                []string
+	Portal                bool   // organizations are run here
 	Fresh                 bool   // changes need no proof just now
 	HasPassword           bool   // … or else the password
 	PasswordOff           bool   // nobody signs in with one
@@ -114,6 +115,7 @@ func (h *Handler) showAccount(w http.ResponseWriter, r *http.Request, p Place, l
 		return err
 	}
 	d.CanVerify = h.Accounts.Mail != nil && (d.Pending != "" || u.Email != "" && !u.EmailVerified)
+	d.Portal = p.Mode == ModePortal
 	d.PasswordOff, d.MayDelete = h.Accounts.PasswordOff, !h.Accounts.KeepAccounts
 	d.DeleteDays = int(h.Accounts.DeleteAfter.Hours() / 24)
 	d.Username, d.EmailVerified, d.Groups = u.Username, u.EmailVerified, u.Groups

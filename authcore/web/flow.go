@@ -14,6 +14,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
 	"github.com/gatehouse-auth/gatehouse/authcore/access"
+	"github.com/gatehouse-auth/gatehouse/authcore/web/console"
 )
 
 // flow is a sign-in under way: where it began and where it is to end. It
@@ -87,10 +88,16 @@ func localPath(s string) string {
 		strings.ContainsFunc(u.Path, func(r rune) bool { return unicode.IsControl(r) || r == '\\' }) {
 		return "/"
 	}
-	if ours, _ := Ours(u.Path); ours && u.Path != Prefix+"account" {
+	if ours, _ := Ours(u.Path); ours && !comesBack(strings.TrimPrefix(u.Path, Prefix)) {
 		return "/" // coming back to the sign-in page would be a circle
 	}
 	return s
+}
+
+// comesBack tells whether a page of ours is one to come back to after a sign-in.
+func comesBack(path string) bool {
+	known, _ := console.Known(path)
+	return known || path == "account" || path == "admin/explain"
 }
 
 // browserHash binds a flow to the browser that holds its cookie.

@@ -159,6 +159,9 @@ func (h *Handler) route(path string) (route, bool) {
 	if rest, ok := strings.CutPrefix(path, "connect/"); ok {
 		return h.connectRoute(rest)
 	}
+	if rt, ok := h.consoleRoute(path); ok {
+		return rt, true
+	}
 	if rest, ok := strings.CutPrefix(path, "api/v1/providers/"); ok {
 		if name, ok := strings.CutSuffix(rest, "/token"); ok && name != "" {
 			return route{get: h.providerToken(name), modes: onPages}, true

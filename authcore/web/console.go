@@ -1,0 +1,63 @@
+package web
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+
+	"github.com/gatehouse-auth/gatehouse/authcore"
+	"github.com/gatehouse-auth/gatehouse/authcore/access"
+	"github.com/gatehouse-auth/gatehouse/authcore/web/console"
+)
+
+// consoleRoute finds a page on which organizations or the installation are run.
+func (h *Handler) consoleRoute(path string) (route, bool) {
+	known, platform := console.Known(path)
+	if !known {
+		return route{}, false
+	}
+	serve := func(w http.ResponseWriter, r *http.Request, p Place) error {
+		return h.console(w, r, p, path, platform)
+	}
+	return route{get: serve, post: serve, modes: onPortal}, true
+}
+
+// console answers a request for such a page, or a form of it.
+func (h *Handler) console(w http.ResponseWriter, r *http.Request, p Place, path string, platform bool) error {
+	live, err := h.signedIn(r, p)
+	if errors.Is(err, authcore.ErrNoSession) && Navigation(r) && r.Method == http.MethodGet {
+		redirect(w, Prefix+"login?return_to="+url.QueryEscape(r.URL.RequestURI()))
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	proven := h.OwnersFree || ProofOf(&live.Session, h.Accounts.Now()).SecondFactor
+	if platform && live.User().Owner && !proven {
+		h.RequireStepUp(w, r, p, r.URL, live, access.Need{SecondFactor: true})
+		return nil
+	}
+	if live.User().NeedsFactor() && !ProofOf(&live.Session, h.Accounts.Now()).SecondFactor {
+		h.RequireStepUp(w, r, p, r.URL, live, access.Need{SecondFactor: true})
+		return nil
+	}
+	v := console.Visit{Accounts: h.Accounts, Actor: actorOf(live, p), User: live.User(), Origin: p.Origin, Path: path, Query: r.URL.Query(), Now: h.Accounts.Now(), Ready: h.Ready}
+	if r.Method == http.MethodPost {
+		v.Form = r.PostForm
+	}
+	got, err := v.Serve(r.Context())
+	if err != nil {
+		return err
+	}
+	if got.Redirect != "" {
+		redirect(w, got.Redirect)
+		return nil
+	}
+	view, status := View{User: userView(live), Data: got.Page, Notice: console.Notices[r.URL.Query().Get("done")]}, http.StatusOK
+	if got.Error != nil {
+		prob := describe(got.Error, p.Client.RequestID)
+		prob.headers(w.Header())
+		view.Error, view.Notice, status = errorView(prob), "", prob.Status
+	}
+	return h.show(w, r, p, status, "console", view)
+}

@@ -1,0 +1,231 @@
+package console
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/gatehouse-auth/gatehouse/authcore"
+)
+
+// places are all pages there are.
+var places []place
+
+// They are listed when the program starts, because pages lead to each other.
+func init() {
+	places = append([]place{
+		{pattern: "org", show: showOrganizations, deeds: map[string]deed{"register": registerOrganization}},
+		{pattern: "org/{slug}", show: showOrganization, deeds: map[string]deed{"leave": leaveOrganization}},
+		{pattern: "org/{slug}/settings", show: showSettings, deeds: map[string]deed{"rename": renameOrganization, "factor": requireFactor, "transfer": transferOwnership, "delete": deleteOrganization}},
+		{pattern: "org/{slug}/members", show: showMembers, deeds: map[string]deed{"role": setRole, "remove": removeMember, "invite": inviteMember, "revoke": revokeInvitation}},
+		{pattern: "org/{slug}/roles", show: showRoles, deeds: map[string]deed{"create": createRole}},
+		{pattern: "org/{slug}/roles/{id}", show: showRole, deeds: map[string]deed{"change": changeRole, "delete": deleteRole}},
+		{pattern: "org/{slug}/services", show: showServices, deeds: map[string]deed{"create": createService}},
+		{pattern: "org/{slug}/services/{id}", show: showService, deeds: map[string]deed{"change": changeService, "rotate": rotateSecret, "delete": deleteService,
+			"grant": grantService, "withdraw": withdrawService, "key": createKey, "unkey": revokeKey, "trust": trustService}},
+		{pattern: "org/{slug}/users", show: showEndUsers, deeds: map[string]deed{"unbar": unbarEndUser}},
+		{pattern: "org/{slug}/users/{id}", show: showEndUser, deeds: map[string]deed{"end": endServiceSessions, "bar": barEndUser}},
+		{pattern: "org/{slug}/providers", show: showClients, deeds: map[string]deed{"set": setClient, "delete": deleteClient}},
+		{pattern: "invitation", show: showInvitation, deeds: map[string]deed{"accept": acceptInvitation, "decline": declineInvitation}},
+	}, places...)
+}
+
+// organizationPages are those of an organization in their order, with what somebody must be
+// able to do there.
+var organizationPages = []struct {
+	path, text string
+	need       authcore.Capability
+}{
+	{"", "Overview", ""},
+	{"/members", "Members", authcore.MembersView},
+	{"/roles", "Roles", authcore.MembersView},
+	{"/services", "Services", authcore.ServicesView},
+	{"/users", "Users", authcore.EndUsersView},
+	{"/providers", "Providers", authcore.IntegrationsManage},
+	{"/settings", "Settings", authcore.SettingsManage},
+}
+
+// inOrganization is a page of the organization that the visit is about.
+func (v *Visit) inOrganization(title string) Page {
+	p := Page{Title: title}
+	base := Base + "org/" + v.slug
+	for _, one := range organizationPages {
+		if one.need == "" || v.can(one.need) {
+			to := base + one.path
+			p.Nav = append(p.Nav, Link{one.text, to, to == Base+v.Path || one.path != "" && strings.HasPrefix(Base+v.Path, to+"/")})
+		}
+	}
+	p.Above = &Link{Text: v.stands.Organization.Name, URL: base}
+	if v.stands.Organization.Status != authcore.OrganizationActive {
+		tag := status(string(v.stands.Organization.Status))
+		p.Tag = &tag
+	}
+	return p
+}
+
+// can tells whether who asks may do something here.
+func (v *Visit) can(need authcore.Capability) bool {
+	return v.stands.Platform || slices.Contains(v.stands.Capabilities, need)
+}
+
+// changes is can for what changes something, which nobody but a platform owner does in an
+// organization that is not active.
+func (v *Visit) changes(need authcore.Capability) bool { return v.stands.May(need) == nil }
+
+// showOrganizations lists the organizations of who asks, and lets a new one be registered.
+func showOrganizations(ctx context.Context, v *Visit) (Page, error) {
+	p := Page{Title: "Organizations", Lead: "Those in which you have a place.", Above: &Link{Text: "Your account", URL: Base + "account"}}
+	t := &Table{Columns: columns("Organization", "Status", "Your role"), Empty: "None yet. Somebody can invite you, or you register one."}
+	places, err := v.Accounts.Store.Memberships(ctx, v.Actor.User)
+	if err != nil {
+		return p, err
+	}
+	for _, m := range places {
+		t.Rows = append(t.Rows, Row{Cells: []Cell{{Text: m.Slug, URL: Base + "org/" + m.Slug}, status(string(m.Status)), {Text: string(m.Role)}}})
+	}
+	p.Parts = append(p.Parts, Part{ID: "mine", Title: "Yours", Table: t})
+	if v.Accounts.OrganizationsOpen || v.Accounts.MayRunPlatform(ctx, v.Actor) == nil {
+		p.Parts = append(p.Parts, Part{ID: "new", Title: "A new one", About: "Whoever runs this site looks at it before it begins.", Forms: []Form{{Do: "register", Button: "Register it", Fields: []Field{
+			{Name: "name", Label: "Name", Complete: "organization"},
+			{Name: "slug", Label: "Short name", Hint: "2 to 40 lower-case letters, digits, - and _. It stands in addresses and never changes."},
+		}}}})
+	}
+	return p, nil
+}
+
+func registerOrganization(ctx context.Context, v *Visit) (string, error) {
+	o, err := v.Accounts.RegisterOrganization(ctx, v.Actor, v.text("slug"), v.text("name"), v.Actor.User, false)
+	if err != nil {
+		return "", err
+	}
+	return Base + "org/" + o.Slug + "?done=registered", nil
+}
+
+// statusWords say what the status of an organization means to its members.
+var statusWords = map[authcore.OrganizationStatus]string{
+	authcore.OrganizationPending:   "It waits until somebody who runs this site has approved it. Until then nothing can be changed.",
+	authcore.OrganizationRejected:  "It was turned down.",
+	authcore.OrganizationSuspended: "It is suspended: its services let nobody in, and nothing can be changed.",
+}
+
+func showOrganization(ctx context.Context, v *Visit) (Page, error) {
+	o := v.stands.Organization
+	p := v.inOrganization(o.Name)
+	p.Above, p.Lead = &Link{Text: "Organizations", URL: Base + "org"}, statusWords[o.Status]
+	facts := []Fact{{"Short name", Cell{Text: o.Slug, Code: true}}, {"Since", Cell{Time: o.CreatedAt}}}
+	if o.Reason != "" && o.Status != authcore.OrganizationActive {
+		facts = append(facts, Fact{"Reason", Cell{Text: o.Reason}})
+	}
+	if v.stands.Role != "" {
+		facts = append(facts, Fact{"Your role", Cell{Text: string(v.stands.Role)}})
+	}
+	allowance, err := v.Accounts.AllowanceOf(ctx, v.Actor, v.slug)
+	if err != nil {
+		return p, err
+	}
+	facts = append(facts, Fact{"Tier", Cell{Text: string(o.Tier)}}, Fact{"Members", Cell{Text: of(allowance.UsedMembers, allowance.Members)}},
+		Fact{"Services", Cell{Text: of(allowance.UsedServices, allowance.Services)}})
+	if len(allowance.Features) > 0 {
+		facts = append(facts, Fact{"Features", Cell{Text: strings.Join(allowance.Features, ", ")}})
+	}
+	p.Parts = append(p.Parts, Part{ID: "overview", Title: "At a glance", Facts: facts})
+	if v.stands.Role != "" {
+		p.Parts = append(p.Parts, Part{ID: "leave", Title: "Leave", Forms: []Form{{Do: "leave", Button: "Leave the organization", Danger: true, Folded: "Leave…",
+			Hint: "You need an invitation to come back.", Confirm: o.Slug}}})
+	}
+	return p, nil
+}
+
+// of says how much of how much there is.
+func of(used, most int) string {
+	if most == 0 {
+		return strconv.Itoa(used)
+	}
+	return strconv.Itoa(used) + " of " + strconv.Itoa(most)
+}
+
+func leaveOrganization(ctx context.Context, v *Visit) (string, error) {
+	if err := v.confirmed(v.slug); err != nil {
+		return "", err
+	}
+	return Base + "org?done=left", v.Accounts.LeaveOrganization(ctx, v.Actor, v.slug)
+}
+
+func showSettings(ctx context.Context, v *Visit) (Page, error) {
+	o := v.stands.Organization
+	p := v.inOrganization("Settings")
+	if err := v.stands.May(authcore.SettingsManage); err != nil {
+		return p, err
+	}
+	p.Parts = append(p.Parts,
+		Part{ID: "name", Title: "Name", About: "What people see.", Forms: []Form{{Do: "rename", Button: "Save", Fields: []Field{{Name: "name", Label: "Name", Value: o.Name, Complete: "organization"}}}}},
+		Part{ID: "factor", Title: "Second factor", About: "Whether nothing opens to a member without one.", Forms: []Form{factorForm(o.FactorRequired)}})
+	if v.stands.Role == authcore.RoleOwner {
+		p.Parts = append(p.Parts, Part{ID: "owner", Title: "Ownership", About: "Another member takes your place; you become an admin.", Forms: []Form{{Do: "transfer", Button: "Hand it over", Folded: "Hand it over…", Danger: true,
+			Fields: []Field{{Name: "user", Label: "Username of the member"}}, Confirm: o.Slug}}})
+	}
+	if v.stands.Role == authcore.RoleOwner || v.stands.Platform {
+		p.Parts = append(p.Parts, Part{ID: "delete", Title: "Delete", About: "With services, keys, webhooks and all that is the organization's. Its members stay users.", Forms: []Form{{Do: "delete", Button: "Delete the organization", Folded: "Delete…", Danger: true,
+			Hint: "This cannot be undone.", Confirm: o.Slug}}})
+	}
+	return p, nil
+}
+
+func factorForm(required bool) Form {
+	if required {
+		return Form{Do: "factor", Button: "Require it no more", Hidden: []Field{{Name: "required", Value: "no"}}, Hint: "It is required of every member now."}
+	}
+	return Form{Do: "factor", Button: "Require a second factor", Hidden: []Field{{Name: "required", Value: "yes"}}, Hint: "Members without one are asked to set it up with their next click."}
+}
+
+func renameOrganization(ctx context.Context, v *Visit) (string, error) {
+	return "saved", v.Accounts.RenameOrganization(ctx, v.Actor, v.slug, v.text("name"))
+}
+
+func requireFactor(ctx context.Context, v *Visit) (string, error) {
+	return "required", v.Accounts.RequireFactor(ctx, v.Actor, v.slug, v.text("required") == "yes")
+}
+
+func transferOwnership(ctx context.Context, v *Visit) (string, error) {
+	if err := v.confirmed(v.slug); err != nil {
+		return "", err
+	}
+	u, err := v.user(ctx, "user")
+	if err == nil {
+		err = v.Accounts.TransferOwnership(ctx, v.Actor, v.slug, u)
+	}
+	return Base + "org/" + v.slug + "?done=transferred", err
+}
+
+func deleteOrganization(ctx context.Context, v *Visit) (string, error) {
+	if err := v.confirmed(v.slug); err != nil {
+		return "", err
+	}
+	return Base + "org?done=deleted", v.Accounts.DeleteOrganization(ctx, v.Actor, v.slug)
+}
+
+// user finds the user whose name was typed. Whoever may not know that there is none learns
+// only that it is no member.
+func (v *Visit) user(ctx context.Context, field string) (authcore.UserID, error) {
+	u, err := v.Accounts.FindUser(ctx, v.text(field))
+	if err != nil {
+		e := *authcore.ErrMemberNotFound
+		e.Field = field
+		if known := new(authcore.Error); errors.As(err, &known) && known.Kind == authcore.NotFound {
+			return "", &e
+		}
+		return "", err
+	}
+	return u.ID, nil
+}
+
+// columns are those of a table by their titles.
+func columns(titles ...string) []Column {
+	all := make([]Column, len(titles))
+	for i, t := range titles {
+		all[i].Title = t
+	}
+	return all
+}

@@ -1,0 +1,127 @@
+package integration
+
+import (
+	"strings"
+	"testing"
+)
+
+// consoleGate has a portal, and lets everybody register organizations.
+const consoleGate = `{
+	{{.Global}}
+	gate {
+		{{.Gate}}
+		portal https://auth.example.org:{{.HTTPS}}
+		organizations {
+			register on
+		}
+		second_factor {
+			owners off
+		}
+		limits {
+			address off
+			account off
+		}
+	}
+}
+https://auth.example.org:{{.HTTPS}} {
+	gate_portal
+}
+https://app.example.com:{{.HTTPS}} {
+	gate
+	reverse_proxy {{.Upstream}}
+}
+`
+
+// The pages for organizations and for the installation, in Chromium: registered, approved,
+// an admin invited, who makes a service; what is on every page is looked at.
+func TestConsole(t *testing.T) {
+	everyDatabase(t, func(t *testing.T, c *cluster) {
+		s := start(t, consoleGate, c.gate)
+		owner, ann, bob := someone("owner"), someone("ann"), someone("bob")
+		s.addUser(t, owner, "--owner")
+		s.addUser(t, ann)
+		s.addUser(t, bob)
+		portal := s.URL("HTTPS", "auth.example.org")
+		w := newBrowser(t)
+		w.open(portal + "/.gate/org")
+		w.signIn(ann)
+		w.at(portal + "/.gate/org")
+		w.says("None yet")
+		w.look("console-organizations")
+		w.fill("input[name=name]", "Acme Inc.")
+		w.fill("input[name=slug]", "acme")
+		w.press("Register it")
+		w.at(portal + "/.gate/org/acme?done=registered")
+		w.says("waits until somebody")
+		w.look("console-pending")
+
+		run := newBrowser(t)
+		run.open(portal + "/.gate/admin")
+		run.signIn(owner)
+		run.at(portal + "/.gate/admin")
+		run.says("acme", "Sign-ins")
+		run.look("console-platform")
+		run.press("acme")
+		run.look("console-platform-organization")
+		run.press("Approve")
+		run.says("The organization is active.")
+		run.open(portal + "/.gate/admin/users?q=an")
+		run.says("ann@example.com")
+		run.look("console-users")
+		run.press("ann")
+		run.look("console-user")
+		run.open(portal + "/.gate/admin/audit?action=organization.approve")
+		run.says("organization.approve", "success")
+		run.look("console-audit")
+		for _, page := range []string{"organizations", "sessions", "tiers"} {
+			run.open(portal + "/.gate/admin/" + page)
+			run.look("console-platform-" + page)
+		}
+
+		w.open(portal + "/.gate/org/acme")
+		w.says("At a glance", "1 of 3")
+		w.look("console-overview")
+		w.press("Members")
+		w.press("Invite")
+		w.says("Link to hand on")
+		w.look("console-invited")
+		link := strings.TrimSpace(eval[string](w, `document.querySelector(".paste").textContent`))
+		guest := newBrowser(t)
+		guest.open(link)
+		guest.signIn(bob)
+		guest.says("Join Acme Inc.")
+		guest.look("console-invitation")
+		guest.press("Accept")
+		guest.at(portal + "/.gate/org/acme?done=joined")
+		w.open(portal + "/.gate/org/acme/members")
+		w.says("bob")
+		w.look("console-members")
+		w.press("Roles")
+		w.look("console-roles")
+		w.press("Services")
+		w.look("console-services")
+		w.fill("input[name=name]", "Shop")
+		w.fill("textarea[name=redirect_uris]", "https://shop.example.com/callback")
+		w.press("Make the service")
+		w.says("Secret of Shop")
+		w.look("console-service-made")
+		w.press("Shop")
+		w.look("console-service")
+		for _, page := range []string{"users", "providers", "settings"} {
+			w.open(portal + "/.gate/org/acme/" + page)
+			w.look("console-" + page)
+		}
+		// A mistake is said where it was made, and nothing that was typed is lost.
+		w.open(portal + "/.gate/org/acme/services")
+		w.fill("input[name=name]", "Bad")
+		w.fill("textarea[name=redirect_uris]", "http://shop.example.com/callback")
+		w.press("Make the service")
+		w.says("https")
+		w.look("console-error")
+		if got := eval[string](w, `document.querySelector("input[name=name]").value`); got != "Bad" {
+			t.Errorf("what was typed is %q now", got)
+		}
+		guest.open(portal + "/.gate/admin")
+		guest.says("Only platform owners")
+	})
+}

@@ -1,0 +1,3 @@
+INSERT INTO webhooks VALUES ('0190a000-0000-7000-8000-000000000013', '0190a000-0000-7000-8000-000000000011', 'Webhook É. 😀', 'https://hooks.example.com/gate', 'member.* user.login', 'active', '', 'sealed', 0, 1767323045678901, 1767323045678901);
+INSERT INTO deliveries VALUES ('0190a000-0000-7000-8000-000000000014', '0190a000-0000-7000-8000-000000000013', '', 'webhook.test', 'waiting', 1, 1767323045678901, 4102444800000000, 1767323045678901, 1000, 500, 'answer é 😀', 'answered 500');
+UPDATE events SET organization_id = '0190a000-0000-7000-8000-000000000011' WHERE batch = -2;
