@@ -38,10 +38,11 @@ type UserSession struct {
 
 // EventQuery asks for audit events, the newest first.
 type EventQuery struct {
-	Organization OrganizationID // of this one alone
-	Action       Action
-	Actor        UserID
-	Target       string // as Event.Target
+	Action Action
+	Actor  UserID
+	Target string // as Event.Target
+	// Organization is the one that the events are about; empty for any and none.
+	Organization OrganizationID
 	Outcome      Outcome
 	// Since and Until bound the time of the event: not before the one, before the other.
 	// Zero is no bound.

@@ -214,16 +214,6 @@ func (a *Accounts) RequireFactor(ctx context.Context, actor Actor, slug string, 
 	return a.afterOrganization(a.Store.SetOrganizationFactor(ctx, o.ID, required, a.eventIn(o, actor, FactorRequire, details)), o.ID)
 }
 
-// OrganizationEvents reads a page of what happened in an organization.
-func (a *Accounts) OrganizationEvents(ctx context.Context, actor Actor, slug string, q EventQuery) (EventPage, error) {
-	o, err := a.authorize(ctx, actor, slug, AuditView)
-	if err != nil {
-		return EventPage{}, err
-	}
-	q.Organization = o.ID
-	return a.Store.FindEvents(ctx, q)
-}
-
 // RenameOrganization changes what an organization is called.
 func (a *Accounts) RenameOrganization(ctx context.Context, actor Actor, slug, name string) error {
 	o, err := a.authorize(ctx, actor, slug, SettingsManage)

@@ -66,6 +66,17 @@ func (a *Accounts) Events(ctx context.Context, actor Actor, q EventQuery) (Event
 	return a.Store.FindEvents(ctx, q)
 }
 
+// OrganizationEvents reads a page of what the audit log has about an organization, whatever
+// organization the query names.
+func (a *Accounts) OrganizationEvents(ctx context.Context, actor Actor, slug string, q EventQuery) (EventPage, error) {
+	o, err := a.authorize(ctx, actor, slug, AuditView)
+	if err != nil {
+		return EventPage{}, err
+	}
+	q.Organization = o.ID
+	return a.Store.FindEvents(ctx, q)
+}
+
 // Organizations reads a page of the organizations: of those in which the actor has a place
 // where the query says so, else of all, for who runs the installation.
 func (a *Accounts) Organizations(ctx context.Context, actor Actor, q OrganizationQuery) ([]Organization, error) {

@@ -279,6 +279,9 @@ var deeds = []deed{
 		return err2(a.AllowanceOf(ctx, by, "acme"))
 	}},
 
+	{"OrganizationEvents", authcore.AuditView, managers, platformToo, false, func(a *authcore.Accounts, ctx context.Context, by authcore.Actor, _ things) error {
+		return err2(a.OrganizationEvents(ctx, by, "acme", authcore.EventQuery{Limit: 10}))
+	}},
 	{"Members", authcore.MembersView, everybody, platformToo, false, func(a *authcore.Accounts, ctx context.Context, by authcore.Actor, _ things) error {
 		return err2(a.Members(ctx, by, "acme", authcore.MemberQuery{Limit: 10}))
 	}},

@@ -681,6 +681,13 @@ func TestAPIGovernance(t *testing.T) {
 		is(boss, "DELETE", acme+"/providers/google", "", 204, "")
 		is(boss, "DELETE", acme+"/providers/google", "", 404, "provider_not_found")
 
+		if got := is(boss, "GET", acme+"/audit?action=provider.delete&limit=1", "", 200, `"details":"google"`); strings.Contains(got.Body, "127.0.0.1") {
+			t.Errorf("an address is told: %s", got.Body)
+		}
+		is(boss, "GET", acme+"/audit?actor="+rival.id, "", 200, `"items":[]`)
+		is(boss, "GET", acme+"/audit?target=user:"+customer, "", 200, `"items":[]`)
+		is(rival, "GET", "/organizations/other/audit?action=provider.delete", "", 200, `"items":[]`)
+		is(rival, "GET", "/organizations/other/audit?organization="+rival.id, "", 400, "parameter_unknown")
 		is(boss, "PATCH", acme, `{}`, 400, "nothing_to_change")
 		is(owner, "PATCH", acme, `{"name":"Acme","factor_required":true}`, 200, `"factor_required":true`)
 		is(boss, "GET", acme, "", 401, "insufficient_user_authentication")

@@ -136,10 +136,10 @@ func (db *DB) FindSessions(ctx context.Context, q authcore.SessionQuery) ([]auth
 func (db *DB) FindEvents(ctx context.Context, q authcore.EventQuery) (authcore.EventPage, error) {
 	query, args := "SELECT "+eventColumns+" FROM events WHERE ", []any{}
 	switch {
-	case q.Organization != "":
-		query, args = query+"organization_id = ? AND ", append(args, q.Organization)
 	case q.Target != "":
 		query, args = query+"target = ? AND ", append(args, q.Target)
+	case q.Organization != "":
+		query, args = query+"organization_id = ? AND ", append(args, q.Organization)
 	case q.Actor != "":
 		query, args = query+"actor_id = ? AND ", append(args, q.Actor)
 	case q.Action != "":
@@ -153,7 +153,7 @@ func (db *DB) FindEvents(ctx context.Context, q authcore.EventQuery) (authcore.E
 		until, to = micros(q.Until), min(to, idAt(q.Until.Add(idSlack)))
 	}
 	filters := 0
-	for _, set := range []bool{q.Organization != "", q.Target != "", q.Actor != "", q.Action != ""} {
+	for _, set := range []bool{q.Target != "", q.Organization != "", q.Actor != "", q.Action != ""} {
 		if set {
 			filters++
 		}
@@ -163,7 +163,7 @@ func (db *DB) FindEvents(ctx context.Context, q authcore.EventQuery) (authcore.E
 		rows = q.Limit + 1 // nothing is left out here
 	}
 	wanted := func(e *authcore.Event) bool {
-		return (q.Organization == "" || q.Organization == e.Organization) && (q.Target == "" || q.Target == e.Target) && (q.Actor == "" || q.Actor == e.Actor.User) && (q.Action == "" || q.Action == e.Action) && (q.Outcome == "" || q.Outcome == e.Outcome)
+		return (q.Target == "" || q.Target == e.Target) && (q.Organization == "" || q.Organization == e.Organization) && (q.Actor == "" || q.Actor == e.Actor.User) && (q.Action == "" || q.Action == e.Action) && (q.Outcome == "" || q.Outcome == e.Outcome)
 	}
 	found, err := collect(db, ctx, scanEvent, query+"id < ? AND id >= ? AND occurred_at >= ? AND occurred_at < ? ORDER BY id DESC LIMIT ?", append(args, to, from, since, until, rows)...)
 	var page authcore.EventPage

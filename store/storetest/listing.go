@@ -165,6 +165,9 @@ func listEvents(w *world) {
 		if i == 7 || i == 20 {
 			e.Outcome = authcore.Failure
 		}
+		if i%4 == 0 {
+			e.Organization = "acme"
+		}
 		all = append(all, e)
 	}
 	w.must(w.db().InsertEvents(w.Context(), all, true))
@@ -173,11 +176,16 @@ func listEvents(w *world) {
 		query authcore.EventQuery
 		keep  func(e *authcore.Event) bool
 	}{
-		"all":     {authcore.EventQuery{}, func(*authcore.Event) bool { return true }},
-		"action":  {authcore.EventQuery{Action: authcore.UserLogout}, func(e *authcore.Event) bool { return e.Action == authcore.UserLogout }},
-		"actor":   {authcore.EventQuery{Actor: "other"}, func(e *authcore.Event) bool { return e.Actor.User == "other" }},
-		"target":  {authcore.EventQuery{Target: "user:b"}, func(e *authcore.Event) bool { return e.Target == "user:b" }},
-		"outcome": {authcore.EventQuery{Outcome: authcore.Failure}, func(e *authcore.Event) bool { return e.Outcome == authcore.Failure }},
+		"all":          {authcore.EventQuery{}, func(*authcore.Event) bool { return true }},
+		"action":       {authcore.EventQuery{Action: authcore.UserLogout}, func(e *authcore.Event) bool { return e.Action == authcore.UserLogout }},
+		"actor":        {authcore.EventQuery{Actor: "other"}, func(e *authcore.Event) bool { return e.Actor.User == "other" }},
+		"target":       {authcore.EventQuery{Target: "user:b"}, func(e *authcore.Event) bool { return e.Target == "user:b" }},
+		"organization": {authcore.EventQuery{Organization: "acme"}, func(e *authcore.Event) bool { return e.Organization == "acme" }},
+		"of an organization, by one": {authcore.EventQuery{Organization: "acme", Actor: "other"}, func(e *authcore.Event) bool {
+			return e.Organization == "acme" && e.Actor.User == "other"
+		}},
+		"another organization": {authcore.EventQuery{Organization: "beta", Target: "user:b"}, func(e *authcore.Event) bool { return false }},
+		"outcome":              {authcore.EventQuery{Outcome: authcore.Failure}, func(e *authcore.Event) bool { return e.Outcome == authcore.Failure }},
 		"time": {authcore.EventQuery{Since: w.now.Add(2 * time.Minute), Until: w.now.Add(5 * time.Minute)}, func(e *authcore.Event) bool {
 			return !e.Time.Before(w.now.Add(2*time.Minute)) && e.Time.Before(w.now.Add(5*time.Minute))
 		}},
