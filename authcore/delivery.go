@@ -95,7 +95,11 @@ func (d *Delivery) Body() (body []byte, ok bool, err error) {
 	m := message{Type: d.Type, Timestamp: d.CreatedAt.UTC()}
 	switch {
 	case d.Event != nil:
-		m.Timestamp, m.Data = d.Event.Time.UTC(), DataOf(d.Event, d.Slug)
+		data := DataOf(d.Event, d.Slug)
+		if d.Event.Organization != "" { // which is not told whence people of the platform act
+			data.Address = ""
+		}
+		m.Timestamp, m.Data = d.Event.Time.UTC(), data
 	case d.EventID == "":
 		m.Data = map[string]string{"webhook": string(d.Webhook)}
 	default:

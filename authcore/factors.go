@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"encoding/base32"
 	"errors"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -184,8 +183,8 @@ func (a *Accounts) factorUse(user UserID, f Factors, typed string) (FactorUse, e
 		hash := recoveryHash(user, typed)
 		return FactorUse{Code: &hash}, nil
 	}
-	text, err := a.FactorSealer.Open(f.TOTP.Sealed, math.MaxInt64)
-	if err != nil && !errors.Is(err, ErrSealOld) {
+	text, err := a.FactorSealer.OpenKept(f.TOTP.Sealed)
+	if err != nil {
 		return FactorUse{}, err
 	}
 	base, ours := strings.CutPrefix(string(text), string(user))

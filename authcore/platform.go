@@ -67,14 +67,19 @@ func (a *Accounts) Events(ctx context.Context, actor Actor, q EventQuery) (Event
 }
 
 // OrganizationEvents reads a page of what the audit log has about an organization, whatever
-// organization the query names.
+// organization the query names: without sessions, addresses and browsers, which may be
+// those of people who run the installation.
 func (a *Accounts) OrganizationEvents(ctx context.Context, actor Actor, slug string, q EventQuery) (EventPage, error) {
 	o, err := a.authorize(ctx, actor, slug, AuditView)
 	if err != nil {
 		return EventPage{}, err
 	}
 	q.Organization = o.ID
-	return a.Store.FindEvents(ctx, q)
+	page, err := a.Store.FindEvents(ctx, q)
+	for i := range page.Events {
+		page.Events[i].Actor.Session, page.Events[i].Actor.Client = "", Client{}
+	}
+	return page, err
 }
 
 // Organizations reads a page of the organizations: of those in which the actor has a place

@@ -3,7 +3,6 @@ package authcore
 import (
 	"encoding/json"
 	"errors"
-	"math"
 	"time"
 )
 
@@ -47,8 +46,8 @@ func (a *Accounts) OpenTokens(i *Identity) (*ProviderTokens, error) {
 	if i.Tokens == "" {
 		return new(ProviderTokens), nil
 	}
-	text, err := a.TokenSealer.Open(i.Tokens, math.MaxInt64)
-	if err != nil && !errors.Is(err, ErrSealOld) { // which it looks like after a clock was set back
+	text, err := a.TokenSealer.OpenKept(i.Tokens)
+	if err != nil {
 		return nil, err
 	}
 	var kept keptTokens

@@ -10,7 +10,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -196,8 +195,8 @@ func (k *Keys) open(key SigningKey) (Signer, error) {
 			return known.signers[i], nil
 		}
 	}
-	raw, err := k.sealer.Open(key.Sealed, math.MaxInt64)
-	if err != nil && !errors.Is(err, ErrSealOld) { // which it looks like after a clock was set back
+	raw, err := k.sealer.OpenKept(key.Sealed)
+	if err != nil {
 		return Signer{}, err
 	}
 	parsed, err := x509.ParsePKCS8PrivateKey(raw)

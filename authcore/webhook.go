@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"math"
 	"net/url"
 	"slices"
 	"strings"
@@ -113,7 +112,7 @@ func SealWebhookSecrets(sealer *Sealer, id WebhookID, s WebhookSecrets) (string,
 
 // OpenWebhookSecrets gives the secrets of a webhook.
 func OpenWebhookSecrets(sealer *Sealer, w *Webhook) (WebhookSecrets, error) {
-	text, err := sealer.Open(w.Sealed, math.MaxInt64)
+	text, err := sealer.OpenKept(w.Sealed)
 	var s sealedSecrets
 	if err == nil {
 		err = json.Unmarshal(text, &s)

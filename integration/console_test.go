@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -16,6 +17,9 @@ const consoleGate = `{
 		}
 		second_factor {
 			owners off
+		}
+		webhooks {
+			allow 127.0.0.0/8
 		}
 		limits {
 			address off
@@ -33,10 +37,12 @@ https://app.example.com:{{.HTTPS}} {
 `
 
 // The pages for organizations and for the installation, in Chromium: registered, approved,
-// an admin invited, who makes a service; what is on every page is looked at.
+// an admin invited, who makes a service and a webhook; what happens then is delivered, and
+// verified by the library of Standard Webhooks. What is on every page is looked at.
 func TestConsole(t *testing.T) {
 	everyDatabase(t, func(t *testing.T, c *cluster) {
 		s := start(t, consoleGate, c.gate)
+		r := startReceiver(t)
 		owner, ann, bob := someone("owner"), someone("ann"), someone("bob")
 		s.addUser(t, owner, "--owner")
 		s.addUser(t, ann)
@@ -82,6 +88,7 @@ func TestConsole(t *testing.T) {
 		w.says("At a glance", "1 of 3")
 		w.look("console-overview")
 		w.press("Members")
+		eval[bool](w, `(e => { e.value = "admin"; return true })(document.querySelector("form:has([value=invite]) select"))`)
 		w.press("Invite")
 		w.says("Link to hand on")
 		w.look("console-invited")
@@ -93,6 +100,16 @@ func TestConsole(t *testing.T) {
 		guest.look("console-invitation")
 		guest.press("Accept")
 		guest.at(portal + "/.gate/org/acme?done=joined")
+		guest.says("admin")
+		guest.press("Webhooks")
+		guest.look("console-webhooks")
+		guest.fill("input[name=url]", r.Issuer+"/acme")
+		guest.click("member.*")
+		guest.click("service.*")
+		guest.press("Make the webhook")
+		guest.says("Secret of the webhook")
+		guest.look("console-webhook-made")
+		r.knows(t, "acme", strings.TrimSpace(eval[string](guest, `document.querySelector(".paste").textContent`)))
 		w.open(portal + "/.gate/org/acme/members")
 		w.says("bob")
 		w.look("console-members")
@@ -105,9 +122,22 @@ func TestConsole(t *testing.T) {
 		w.press("Make the service")
 		w.says("Secret of Shop")
 		w.look("console-service-made")
+		eventually(t, "the delivery of the service", func() bool { return slices.Contains(r.types(t, "acme"), "service.create") })
 		w.press("Shop")
 		w.look("console-service")
-		for _, page := range []string{"users", "providers", "settings"} {
+		guest.open(portal + "/.gate/org/acme/webhooks")
+		guest.press("127.0.0.1")
+		eventually(t, "the delivery in the log", func() bool {
+			guest.open(guest.address())
+			return strings.Contains(guest.text(), "delivered")
+		})
+		guest.look("console-webhook")
+		guest.press("Send a test")
+		guest.says("A test is on its way")
+		eventually(t, "the test", func() bool { return slices.Contains(r.types(t, "acme"), "webhook.test") })
+		w.open(portal + "/.gate/org/acme/services")
+		w.press("Shop")
+		for _, page := range []string{"users", "providers", "settings", "audit"} {
 			w.open(portal + "/.gate/org/acme/" + page)
 			w.look("console-" + page)
 		}

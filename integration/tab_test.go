@@ -274,7 +274,7 @@ func (w *tab) click(name string) {
 // clickOn is a click on the button or link of this name, as a screen reader would
 // say it.
 func clickOn(name string) tabStep {
-	const all = `[...document.querySelectorAll("button, a, summary")].filter(e => e.checkVisibility())`
+	const all = `[...document.querySelectorAll("button, a, summary, .check label")].filter(e => e.checkVisibility())`
 	const nameOf = `e.textContent.trim().replace(/\s+/g, " ")`
 	return func(ctx context.Context, t *chromedp.Target) (chromedp.Void, error) {
 		names, err := chromedp.Evaluate[[]string](all+`.map(e => `+nameOf+`)`)(ctx, t)

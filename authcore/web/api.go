@@ -109,15 +109,11 @@ func (h *Handler) apiSession(r *http.Request, p Place, rt *api.Route) (authcore.
 	if err != nil {
 		return authcore.Actor{}, err
 	}
-	second := ProofOf(&live.Session, h.Accounts.Now()).SecondFactor
-	actor := actorOf(live, p)
-	actor.Ordinary = !second && !h.OwnersFree
+	actor, lacks := h.governs(live, p, rt.Realm == api.Platform)
 	switch {
-	case live.User().NeedsFactor() && !second:
-		return actor, errStepUp
 	case rt.Realm == api.Platform && !live.User().Owner:
 		return actor, authcore.ErrNotOwner
-	case rt.Realm == api.Platform && actor.Ordinary:
+	case lacks:
 		return actor, errStepUp
 	case (rt.Realm == api.Account && rt.Changes() || rt.Owners) && !h.fresh(p, live):
 		return actor, errProofFirst

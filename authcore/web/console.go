@@ -10,6 +10,16 @@ import (
 	"github.com/gatehouse-auth/gatehouse/authcore/web/console"
 )
 
+// governs gives the user of a session as somebody who runs organizations, or the
+// installation, and tells whether a second factor is lacking for that. Without the one that
+// administration asks for, a platform owner is a user like any other.
+func (h *Handler) governs(live *authcore.Live, p Place, platform bool) (actor authcore.Actor, lacks bool) {
+	second := ProofOf(&live.Session, h.Accounts.Now()).SecondFactor
+	actor = actorOf(live, p)
+	actor.Ordinary = !second && !h.OwnersFree
+	return actor, !second && live.User().NeedsFactor() || platform && live.User().Owner && actor.Ordinary
+}
+
 // consoleRoute finds a page on which organizations or the installation are run.
 func (h *Handler) consoleRoute(path string) (route, bool) {
 	known, platform := console.Known(path)
@@ -19,7 +29,7 @@ func (h *Handler) consoleRoute(path string) (route, bool) {
 	serve := func(w http.ResponseWriter, r *http.Request, p Place) error {
 		return h.console(w, r, p, path, platform)
 	}
-	return route{get: serve, post: serve, modes: onPortal}, true
+	return route{get: serve, post: serve, modes: onPortal, lists: console.Lists}, true
 }
 
 // console answers a request for such a page, or a form of it.
@@ -32,16 +42,16 @@ func (h *Handler) console(w http.ResponseWriter, r *http.Request, p Place, path 
 	if err != nil {
 		return err
 	}
-	proven := h.OwnersFree || ProofOf(&live.Session, h.Accounts.Now()).SecondFactor
-	if platform && live.User().Owner && !proven {
+	actor, lacks := h.governs(live, p, platform)
+	if lacks {
 		h.RequireStepUp(w, r, p, r.URL, live, access.Need{SecondFactor: true})
 		return nil
 	}
-	if live.User().NeedsFactor() && !ProofOf(&live.Session, h.Accounts.Now()).SecondFactor {
-		h.RequireStepUp(w, r, p, r.URL, live, access.Need{SecondFactor: true})
+	if r.Method == http.MethodPost && console.NeedsProof(path, r.PostForm.Get("do")) && !h.fresh(p, live) {
+		h.RequireStepUp(w, r, p, r.URL, live, access.Need{Within: freshFor})
 		return nil
 	}
-	v := console.Visit{Accounts: h.Accounts, Actor: actorOf(live, p), User: live.User(), Origin: p.Origin, Path: path, Query: r.URL.Query(), Now: h.Accounts.Now(), Ready: h.Ready}
+	v := console.Visit{Accounts: h.Accounts, Actor: actor, User: live.User(), Origin: p.Origin, Path: path, Query: r.URL.Query(), Now: h.Accounts.Now(), Ready: h.Ready}
 	if r.Method == http.MethodPost {
 		v.Form = r.PostForm
 	}

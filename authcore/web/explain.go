@@ -79,7 +79,7 @@ func (h *Handler) explainPage(w http.ResponseWriter, r *http.Request, p Place) e
 		h.Fail(w, r, p, live, errRefused)
 		return nil
 	}
-	if !h.OwnersFree && !ProofOf(&live.Session, h.Accounts.Now()).SecondFactor {
+	if _, lacks := h.governs(live, p, true); lacks {
 		h.RequireStepUp(w, r, p, r.URL, live, access.Need{SecondFactor: true})
 		return nil
 	}

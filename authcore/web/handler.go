@@ -9,6 +9,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -53,6 +54,8 @@ type route struct {
 	// foreign says that another site may POST here, because a standard has it so. The
 	// endpoint believes no cookie then.
 	foreign bool
+	// lists are the fields of its forms that may be there several times.
+	lists []string
 }
 
 const (
@@ -217,7 +220,7 @@ func (h *Handler) change(w http.ResponseWriter, r *http.Request, p Place, rt rou
 	if err := h.crossOrigin.Check(r); err != nil && !rt.foreign {
 		return errCrossSite
 	}
-	if err := parseBody(w, r); err != nil {
+	if err := parseBody(w, r, rt.lists...); err != nil {
 		return err
 	}
 	return rt.post(w, r, p)
@@ -241,7 +244,7 @@ func allowed(rt route) string {
 const maxBody = 64 << 10
 
 // parseBody reads a form, or a flat JSON object as if it were one, into r.PostForm.
-func parseBody(w http.ResponseWriter, r *http.Request) error {
+func parseBody(w http.ResponseWriter, r *http.Request, lists ...string) error {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
 		if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
@@ -267,8 +270,8 @@ func parseBody(w http.ResponseWriter, r *http.Request) error {
 	default:
 		return errContentType
 	}
-	for _, values := range r.PostForm {
-		if len(values) > 1 {
+	for name, values := range r.PostForm {
+		if len(values) > 1 && !slices.Contains(lists, name) {
 			return errBadBody // which one counts would be a guess
 		}
 	}

@@ -55,7 +55,7 @@ func eventTable(ctx context.Context, v *Visit, found authcore.EventPage, outcome
 		{Name: "actor", Label: "Id of the user who did it", Value: v.Query.Get("actor"), Optional: true},
 		choice("outcome", "Outcome", string(outcome), "", "success", "failure", "refused"),
 		{Name: "since", Label: "From", Kind: Date, Value: v.Query.Get("since"), Optional: true}, {Name: "until", Label: "To", Kind: Date, Value: v.Query.Get("until"), Optional: true}}},
-		Columns: columns("Time", "Action", "Outcome", "Who", "To what", "Details"), Empty: "Nothing like that."}
+		Columns: []string{"Time", "Action", "Outcome", "Who", "To what", "Details"}, Empty: "Nothing like that."}
 	if v.Query.Get("after") != "" {
 		t.First = v.here()
 	}

@@ -18,7 +18,7 @@ func showEndUsers(ctx context.Context, v *Visit) (Page, error) {
 	if q.Search != "" || q.Service != "" {
 		empty = "Nobody like that."
 	}
-	t := paged(v, &Table{Search: &Search{Label: "Username or email begins with", Value: q.Search}, Columns: columns("Username", "Name", "Email", "First", "Last"), Empty: empty}, all,
+	t := paged(v, &Table{Search: &Search{Label: "Username or email begins with", Value: q.Search}, Columns: []string{"Username", "Name", "Email", "First", "Last"}, Empty: empty}, all,
 		func(u authcore.EndUser) string { return authcore.UsernameKey(u.Username) },
 		func(u authcore.EndUser) Row {
 			row := Row{Cells: []Cell{{Text: u.Username, URL: Base + "org/" + v.slug + "/users/" + string(u.User)}, {Text: u.Name}, {Text: u.Email}, {Time: u.FirstAt}, {Time: u.LastAt}}}
@@ -48,7 +48,7 @@ func addBarred(ctx context.Context, v *Visit, p *Page) error {
 	if err != nil || len(all) == 0 {
 		return err
 	}
-	t := &Table{Columns: columns("Username", "Why", "Since")}
+	t := &Table{Columns: []string{"Username", "Why", "Since"}}
 	for _, b := range all {
 		row := Row{Cells: []Cell{{Text: b.Username}, {Text: b.Reason}, {Time: b.CreatedAt}}}
 		if v.changes(authcore.EndUsersManage) {
@@ -79,7 +79,7 @@ func showEndUser(ctx context.Context, v *Visit) (Page, error) {
 	p.Title = u.Username
 	p.Parts = append(p.Parts, Part{ID: "user", Title: "At a glance", Facts: []Fact{{"Name", Cell{Text: u.Name}}, {"Email", Cell{Text: u.Email}}}})
 	manage := v.changes(authcore.EndUsersManage)
-	t := &Table{Columns: columns("Device", "Address", "Since", "Ends"), Empty: "None at present."}
+	t := &Table{Columns: []string{"Device", "Address", "Since", "Ends"}, Empty: "None at present."}
 	for _, s := range sessions {
 		row := Row{Cells: []Cell{{Text: authcore.AgentName(s.Agent)}, {Text: s.Address, Code: true}, {Time: s.CreatedAt}, {Time: s.ExpiresAt}}}
 		if manage {
@@ -115,7 +115,7 @@ func showClients(ctx context.Context, v *Visit) (Page, error) {
 	if err != nil {
 		return p, err
 	}
-	t := &Table{Columns: columns("Provider", "Client id", "Changed"), Empty: "None. The platform's clients are used."}
+	t := &Table{Columns: []string{"Provider", "Client id", "Changed"}, Empty: "None. The platform's clients are used."}
 	for _, c := range all {
 		t.Rows = append(t.Rows, Row{Cells: []Cell{{Text: c.Name}, {Text: c.ClientID, Code: true}, {Time: c.UpdatedAt}},
 			Forms: []Form{{Do: "delete", Button: "Remove", Of: c.Name, Folded: "Remove…", Danger: true, Hidden: []Field{{Name: "provider", Value: c.Name}}, Hint: "The platform's client is used then."}}})

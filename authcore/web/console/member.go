@@ -19,7 +19,7 @@ func showMembers(ctx context.Context, v *Visit) (Page, error) {
 		return p, err
 	}
 	manage := v.changes(authcore.MembersManage)
-	t := paged(v, &Table{Search: &Search{Label: "Username begins with", Value: v.Query.Get("q")}, Columns: columns("Username", "Name", "Role", "Since"), Empty: "Nobody like that."}, members,
+	t := paged(v, &Table{Search: &Search{Label: "Username begins with", Value: v.Query.Get("q")}, Columns: []string{"Username", "Name", "Role", "Since"}, Empty: "Nobody like that."}, members,
 		func(m authcore.Member) string { return authcore.UsernameKey(m.Username) },
 		func(m authcore.Member) Row {
 			row := Row{Cells: []Cell{{Text: m.Username}, {Text: m.Name}, {Text: roleName(roles, m.Role)}, {Time: m.CreatedAt}}}
@@ -66,7 +66,7 @@ func addInvitations(ctx context.Context, v *Visit, p *Page, roles []authcore.Rol
 	if err != nil {
 		return err
 	}
-	t := &Table{Caption: "Invitations that wait", Columns: columns("For", "Role", "Good until"), Empty: "None waits."}
+	t := &Table{Caption: "Invitations that wait", Columns: []string{"For", "Role", "Good until"}, Empty: "None waits."}
 	for _, i := range waiting {
 		who := i.Email
 		if who == "" {
@@ -123,7 +123,7 @@ func showInvitation(ctx context.Context, v *Visit) (Page, error) {
 	}
 	hidden := []Field{{Name: "token", Value: token.Reveal()}}
 	p.Parts = []Part{{ID: "offer", Title: "Your answer", About: "You are signed in as " + v.User.Username + ".", Forms: []Form{
-		{Do: "accept", Button: "Accept", Hidden: hidden}, {Do: "decline", Button: "Decline", Hidden: hidden, Folded: "Decline…", Hint: "It is not good any more then."}}}}
+		{Do: "accept", Button: "Accept", Hidden: hidden}, {Do: "decline", Button: "Decline", Hidden: hidden, Folded: "Decline…", Hint: "The link stops working."}}}}
 	return p, nil
 }
 
@@ -143,7 +143,7 @@ func showRoles(ctx context.Context, v *Visit) (Page, error) {
 	if err != nil {
 		return p, err
 	}
-	t := &Table{Columns: columns("Role", "Short name", "May")}
+	t := &Table{Columns: []string{"Role", "Short name", "May"}}
 	for _, r := range roles {
 		name := Cell{Text: roleName(roles, r.Slug)}
 		if !r.BuiltIn {

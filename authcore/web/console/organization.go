@@ -10,28 +10,6 @@ import (
 	"github.com/gatehouse-auth/gatehouse/authcore"
 )
 
-// places are all pages there are.
-var places []place
-
-// They are listed when the program starts, because pages lead to each other.
-func init() {
-	places = append([]place{
-		{pattern: "org", show: showOrganizations, deeds: map[string]deed{"register": registerOrganization}},
-		{pattern: "org/{slug}", show: showOrganization, deeds: map[string]deed{"leave": leaveOrganization}},
-		{pattern: "org/{slug}/settings", show: showSettings, deeds: map[string]deed{"rename": renameOrganization, "factor": requireFactor, "transfer": transferOwnership, "delete": deleteOrganization}},
-		{pattern: "org/{slug}/members", show: showMembers, deeds: map[string]deed{"role": setRole, "remove": removeMember, "invite": inviteMember, "revoke": revokeInvitation}},
-		{pattern: "org/{slug}/roles", show: showRoles, deeds: map[string]deed{"create": createRole}},
-		{pattern: "org/{slug}/roles/{id}", show: showRole, deeds: map[string]deed{"change": changeRole, "delete": deleteRole}},
-		{pattern: "org/{slug}/services", show: showServices, deeds: map[string]deed{"create": createService}},
-		{pattern: "org/{slug}/services/{id}", show: showService, deeds: map[string]deed{"change": changeService, "rotate": rotateSecret, "delete": deleteService,
-			"grant": grantService, "withdraw": withdrawService, "key": createKey, "unkey": revokeKey, "trust": trustService}},
-		{pattern: "org/{slug}/users", show: showEndUsers, deeds: map[string]deed{"unbar": unbarEndUser}},
-		{pattern: "org/{slug}/users/{id}", show: showEndUser, deeds: map[string]deed{"end": endServiceSessions, "bar": barEndUser}},
-		{pattern: "org/{slug}/providers", show: showClients, deeds: map[string]deed{"set": setClient, "delete": deleteClient}},
-		{pattern: "invitation", show: showInvitation, deeds: map[string]deed{"accept": acceptInvitation, "decline": declineInvitation}},
-	}, places...)
-}
-
 // organizationPages are those of an organization in their order, with what somebody must be
 // able to do there.
 var organizationPages = []struct {
@@ -79,7 +57,7 @@ func (v *Visit) changes(need authcore.Capability) bool { return v.stands.May(nee
 // showOrganizations lists the organizations of who asks, and lets a new one be registered.
 func showOrganizations(ctx context.Context, v *Visit) (Page, error) {
 	p := Page{Title: "Organizations", Lead: "Those in which you have a place.", Above: &Link{Text: "Your account", URL: Base + "account"}}
-	t := &Table{Columns: columns("Organization", "Status", "Your role"), Empty: "None yet. Somebody can invite you, or you register one."}
+	t := &Table{Columns: []string{"Organization", "Status", "Your role"}, Empty: "None yet. Somebody can invite you, or you register one."}
 	places, err := v.Accounts.Store.Memberships(ctx, v.Actor.User)
 	if err != nil {
 		return p, err
@@ -179,7 +157,7 @@ func showSettings(ctx context.Context, v *Visit) (Page, error) {
 
 func factorForm(required bool) Form {
 	if required {
-		return Form{Do: "factor", Button: "Require it no more", Hidden: []Field{{Name: "required", Value: "no"}}, Hint: "It is required of every member now."}
+		return Form{Do: "factor", Button: "Stop requiring it", Hidden: []Field{{Name: "required", Value: "no"}}, Hint: "It is required of every member now."}
 	}
 	return Form{Do: "factor", Button: "Require a second factor", Hidden: []Field{{Name: "required", Value: "yes"}}, Hint: "Members without one are asked to set it up with their next click."}
 }
@@ -223,13 +201,4 @@ func (v *Visit) user(ctx context.Context, field string) (authcore.UserID, error)
 		return "", err
 	}
 	return u.ID, nil
-}
-
-// columns are those of a table by their titles.
-func columns(titles ...string) []Column {
-	all := make([]Column, len(titles))
-	for i, t := range titles {
-		all[i].Title = t
-	}
-	return all
 }

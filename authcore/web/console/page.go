@@ -66,18 +66,11 @@ type PlotKey struct{ Class, Text string }
 type Table struct {
 	Caption string // for who does not see the heading above it
 	Search  *Search
-	Columns []Column
+	Columns []string
 	Rows    []Row
 	Empty   string // what to do where there is nothing
 	First   string // address of the first page, where this is another one
 	Next    string // address of the next page; empty after the last
-}
-
-// Column is one of a table; where the list can be sorted by it, Sort leads to that.
-type Column struct {
-	Title string
-	Sort  string // address
-	By    string // ascending or descending, where the list is sorted by it
 }
 
 // Row is one line of a table, with what can be done to it.

@@ -8,19 +8,6 @@ import (
 	"github.com/gatehouse-auth/gatehouse/authcore"
 )
 
-func init() {
-	places = append(places, []place{
-		{pattern: "admin", platform: true, show: showPlatform},
-		{pattern: "admin/organizations", platform: true, show: showAllOrganizations, deeds: map[string]deed{"create": createOrganization}},
-		{pattern: "admin/organizations/{slug}", platform: true, show: showOneOrganization, deeds: map[string]deed{"approve": step, "reject": step, "suspend": step, "activate": step, "tier": setTier, "limits": setLimits, "delete": deleteAnyOrganization}},
-		{pattern: "admin/users", platform: true, show: showUsers},
-		{pattern: "admin/users/{id}", platform: true, show: showUser, deeds: map[string]deed{"enable": setStatus, "disable": setStatus, "owner": setOwner, "factor": resetFactor, "require": requireOfUser, "out": signOutUser, "end": endSession, "delete": deleteUser}},
-		{pattern: "admin/sessions", platform: true, show: showSessions, deeds: map[string]deed{"end": endSession}},
-		{pattern: "admin/audit", platform: true, show: showAudit},
-		{pattern: "admin/tiers", platform: true, show: showTiers, deeds: map[string]deed{"set": setTierLimits}},
-	}...)
-}
-
 // platformPages are those for who runs the installation.
 var platformPages = []Link{{Text: "Overview", URL: "admin"}, {Text: "Organizations", URL: "admin/organizations"}, {Text: "Users", URL: "admin/users"}, {Text: "Sessions", URL: "admin/sessions"},
 	{Text: "Audit log", URL: "admin/audit"}, {Text: "Webhooks", URL: "admin/webhooks"}, {Text: "Tiers", URL: "admin/tiers"}, {Text: "Who may pass?", URL: "admin/explain"}}
@@ -45,7 +32,7 @@ func showPlatform(ctx context.Context, v *Visit) (Page, error) {
 	if err != nil {
 		return p, err
 	}
-	t := &Table{Columns: columns("Organization", "Name", "Since"), Empty: "No organization waits for your approval."}
+	t := &Table{Columns: []string{"Organization", "Name", "Since"}, Empty: "No organization waits for your approval."}
 	for _, o := range waiting {
 		t.Rows = append(t.Rows, Row{Cells: []Cell{{Text: o.Slug, URL: Base + "admin/organizations/" + o.Slug}, {Text: o.Name}, {Time: o.CreatedAt}}})
 	}
@@ -65,7 +52,7 @@ func addStatistics(ctx context.Context, v *Visit, p *Page) error {
 	p.Parts = append(p.Parts, Part{ID: "signins", Title: "Sign-ins", About: "Of the last two weeks.", Plot: signInPlot(s.SignIns, v.Now)},
 		Part{ID: "counts", Title: "How many", Facts: []Fact{{"Users", Cell{Text: strconv.Itoa(s.Users), URL: Base + "admin/users"}}, {"Owners of this site", Cell{Text: strconv.Itoa(s.Owners), URL: Base + "admin/users?owners=yes"}},
 			{"Sessions", Cell{Text: strconv.Itoa(s.Sessions), URL: Base + "admin/sessions"}}, {"Organizations", Cell{Text: strconv.Itoa(s.Organizations), URL: Base + "admin/organizations"}}}})
-	t := &Table{Columns: columns("Organization", "Members", "Users of its services"), Empty: "There is none yet."}
+	t := &Table{Columns: []string{"Organization", "Members", "Users of its services"}, Empty: "There is none yet."}
 	for _, o := range s.Top {
 		t.Rows = append(t.Rows, Row{Cells: []Cell{{Text: o.Slug, URL: Base + "admin/organizations/" + o.Slug}, {Text: strconv.Itoa(o.Members)}, {Text: strconv.Itoa(o.EndUsers)}}})
 	}
@@ -86,7 +73,7 @@ func showAllOrganizations(ctx context.Context, v *Visit) (Page, error) {
 		return p, err
 	}
 	t := paged(v, &Table{Search: &Search{Label: "Short name begins with", Value: q.Prefix, Fields: []Field{choice("status", "Status", string(q.Status), "", "pending", "active", "suspended", "rejected")}},
-		Columns: columns("Organization", "Name", "Status", "Tier", "Since"), Empty: "None like that."}, all,
+		Columns: []string{"Organization", "Name", "Status", "Tier", "Since"}, Empty: "None like that."}, all,
 		func(o authcore.Organization) string { return o.Slug },
 		func(o authcore.Organization) Row {
 			return Row{Cells: []Cell{{Text: o.Slug, URL: Base + "admin/organizations/" + o.Slug}, {Text: o.Name}, status(string(o.Status)), {Text: string(o.Tier)}, {Time: o.CreatedAt}}}
@@ -229,7 +216,7 @@ func showTiers(ctx context.Context, v *Visit) (Page, error) {
 	if err != nil {
 		return p, err
 	}
-	t := &Table{Columns: columns("Tier", "Members", "Services", "Features")}
+	t := &Table{Columns: []string{"Tier", "Members", "Services", "Features"}}
 	for _, one := range all {
 		t.Rows = append(t.Rows, Row{Cells: []Cell{{Text: string(one.Tier)}, {Text: bound(one.Members)}, {Text: bound(one.Services)}, {Text: strings.Join(one.Features, " ")}},
 			Forms: []Form{{Do: "set", Button: "Save", Of: string(one.Tier), Folded: "Change…", Hidden: []Field{{Name: "tier", Value: string(one.Tier)}}, Hint: "0 is no limit.", Fields: []Field{

@@ -22,7 +22,7 @@ func showServices(ctx context.Context, v *Visit) (Page, error) {
 	if err != nil {
 		return p, err
 	}
-	t := paged(v, &Table{Search: &Search{Label: "Name has in it", Value: v.Query.Get("q")}, Columns: columns("Service", "Type", "Status", "Since"), Empty: "None yet. The first one is made below."}, all,
+	t := paged(v, &Table{Search: &Search{Label: "Name contains", Value: v.Query.Get("q")}, Columns: []string{"Service", "Type", "Status", "Since"}, Empty: "None yet. The first one is made below."}, all,
 		func(s authcore.Service) string { return string(s.ID) + " " + s.Name },
 		func(s authcore.Service) Row {
 			return Row{Cells: []Cell{{Text: s.Name, URL: Base + "org/" + v.slug + "/services/" + string(s.ID)}, {Text: typeWords[s.Type]}, status(string(s.Status)), {Time: s.CreatedAt}}}
@@ -70,7 +70,7 @@ func showService(ctx context.Context, v *Visit) (Page, error) {
 		facts = append(facts, Fact{"Consent", Cell{Text: "nobody is asked: it is the platform's own"}})
 	}
 	if s.OldUntil.After(v.Now) {
-		facts = append(facts, Fact{"Secret of before", Cell{Text: "good until " + s.OldUntil.UTC().Format("2 January 2006 15:04 UTC")}})
+		facts = append(facts, Fact{"Old secret", Cell{Text: "good until " + s.OldUntil.UTC().Format("2 January 2006 15:04 UTC")}})
 	}
 	p.Parts = append(p.Parts, Part{ID: "service", Title: "At a glance", Facts: facts, Secret: v.secret})
 	if !v.changes(authcore.ServicesManage) {
@@ -83,7 +83,7 @@ func showService(ctx context.Context, v *Visit) (Page, error) {
 		}
 	}
 	if s.Type.Confidential() {
-		p.Parts = append(p.Parts, Part{ID: "secret", Title: "Another secret", About: "The one of before stays good for as long as you say, so that nothing stands still.", Forms: []Form{{Do: "rotate", Button: "Make another secret", Folded: "Make another…",
+		p.Parts = append(p.Parts, Part{ID: "secret", Title: "Another secret", About: "The old secret keeps working for as long as you choose.", Forms: []Form{{Do: "rotate", Button: "Make another secret", Folded: "Make another…",
 			Fields: []Field{{Name: "overlap", Label: "The old one is good for", Kind: Choice, Options: []Option{{"0", "no longer: it ends now", false}, {"1", "an hour", false}, {"24", "a day", true}, {"168", "a week", false}}}}}}})
 	}
 	if v.stands.Platform {
@@ -177,7 +177,7 @@ func addGrantees(ctx context.Context, v *Visit, p *Page, s authcore.Service) err
 	if err != nil {
 		return err
 	}
-	t := paged(v, &Table{Columns: columns("Username", "Name", "Since"), Empty: "Nobody yet: nobody can use the service."}, all,
+	t := paged(v, &Table{Columns: []string{"Username", "Name", "Since"}, Empty: "Nobody yet: nobody can use the service."}, all,
 		func(g authcore.Grantee) string { return authcore.UsernameKey(g.Username) },
 		func(g authcore.Grantee) Row {
 			return Row{Cells: []Cell{{Text: g.Username}, {Text: g.Name}, {Time: g.CreatedAt}}, Forms: []Form{{Do: "withdraw", Button: "Take away", Of: "the access of " + g.Username, Hidden: []Field{{Name: "user", Value: string(g.User)}}}}}
@@ -208,7 +208,7 @@ func addKeys(ctx context.Context, v *Visit, p *Page, s authcore.Service) error {
 	if err != nil {
 		return err
 	}
-	t := &Table{Columns: columns("For", "May", "Last used", "Ends"), Empty: "None yet."}
+	t := &Table{Columns: []string{"For", "May", "Last used", "Ends"}, Empty: "None yet."}
 	for _, k := range all {
 		var may []string
 		for _, scope := range k.Scopes {

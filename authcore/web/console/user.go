@@ -16,7 +16,7 @@ func showUsers(ctx context.Context, v *Visit) (Page, error) {
 	}
 	t := &Table{Search: &Search{Label: "Username or email begins with", Value: q.Prefix, Fields: []Field{choice("status", "Status", string(q.Status), "", "active", "disabled"),
 		{Name: "owners", Label: "Owners of this site only", Kind: Check, Options: []Option{{"yes", "", q.Owners}}}}},
-		Columns: columns("Username", "Name", "Email", "Status", "Since"), Empty: "Nobody like that."}
+		Columns: []string{"Username", "Name", "Email", "Status", "Since"}, Empty: "Nobody like that."}
 	if q.After != "" {
 		t.First = v.here()
 	}
@@ -89,7 +89,7 @@ func userFactorForms(u *authcore.User, f authcore.Factors) []Form {
 		forms = append(forms, Form{Do: "factor", Button: "Take the app away", Folded: "Reset…", Danger: true, Confirm: u.Username, Hint: "App and recovery codes are gone then, and the sessions end. Passkeys stay."})
 	}
 	if u.FactorRequired {
-		return append(forms, Form{Do: "require", Button: "Require it no more", Hidden: []Field{{Name: "required", Value: "no"}}})
+		return append(forms, Form{Do: "require", Button: "Stop requiring it", Hidden: []Field{{Name: "required", Value: "no"}}})
 	}
 	return append(forms, Form{Do: "require", Button: "Require a second factor", Hidden: []Field{{Name: "required", Value: "yes"}}, Hint: "For everything, whatever the policies say."})
 }
@@ -102,7 +102,7 @@ func userForms(u *authcore.User) []Form {
 		forms = append(forms, Form{Do: "enable", Button: "Enable"})
 	}
 	if u.Owner {
-		forms = append(forms, Form{Do: "owner", Button: "Take ownership away", Folded: "Owner no more…", Danger: true, Hidden: []Field{{Name: "owner", Value: "no"}}})
+		forms = append(forms, Form{Do: "owner", Button: "Remove as owner", Folded: "Remove as owner…", Danger: true, Hidden: []Field{{Name: "owner", Value: "no"}}})
 	} else {
 		forms = append(forms, Form{Do: "owner", Button: "Make an owner of this site", Folded: "Make an owner…", Danger: true, Confirm: u.Username, Hidden: []Field{{Name: "owner", Value: "yes"}}, Hint: "Owners may do everything on these pages."})
 	}
@@ -114,7 +114,7 @@ func addUserSessions(ctx context.Context, v *Visit, p *Page, user authcore.UserI
 	if err != nil {
 		return err
 	}
-	t := &Table{Columns: columns("Device", "Address", "Since", "Last seen"), Empty: "Signed in nowhere."}
+	t := &Table{Columns: []string{"Device", "Address", "Since", "Last seen"}, Empty: "Signed in nowhere."}
 	for _, s := range all {
 		if !s.IsRoot() {
 			continue
@@ -189,7 +189,7 @@ func showSessions(ctx context.Context, v *Visit) (Page, error) {
 	if err != nil {
 		return p, err
 	}
-	t := paged(v, &Table{Columns: columns("User", "Device", "Address", "Since", "Last seen"), Empty: "Nobody is signed in."}, all,
+	t := paged(v, &Table{Columns: []string{"User", "Device", "Address", "Since", "Last seen"}, Empty: "Nobody is signed in."}, all,
 		func(s authcore.UserSession) string { return string(s.ID) },
 		func(s authcore.UserSession) Row {
 			return Row{Cells: []Cell{{Text: s.Username, URL: Base + "admin/users/" + string(s.UserID)}, {Text: authcore.AgentName(s.Agent)}, {Text: s.Address, Code: true}, {Time: s.CreatedAt}, {Time: s.LastSeen}},

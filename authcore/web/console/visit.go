@@ -44,51 +44,11 @@ type Result struct {
 // secret was made, the page is shown at once, and again it is lost.
 type deed func(ctx context.Context, v *Visit) (done string, err error)
 
-// place is a page and its forms.
-type place struct {
-	pattern  string // of the path: {slug} is an organization, {id} anything
-	platform bool   // for those who run the installation
-	show     func(ctx context.Context, v *Visit) (Page, error)
-	deeds    map[string]deed
-}
-
 // errUnknownDeed is for a form that no page of ours has.
 var errUnknownDeed = &authcore.Error{Kind: authcore.Invalid, Code: "form_invalid", Message: "This form is not known. Load the page again."}
 
 // errConfirm is for somebody who has not typed what was asked for.
 var errConfirm = &authcore.Error{Kind: authcore.Invalid, Code: "not_confirmed", Field: "confirm", Message: "Type the name to confirm."}
-
-// find gives the place of a path, and what its pattern names.
-func find(path string) (p *place, slug, id string) {
-	parts := strings.Split(path, "/")
-next:
-	for i := range places {
-		want := strings.Split(places[i].pattern, "/")
-		if len(want) != len(parts) {
-			continue
-		}
-		slug, id := "", ""
-		for j, w := range want {
-			switch {
-			case w == "{slug}" && parts[j] != "":
-				slug = parts[j]
-			case w == "{id}" && parts[j] != "":
-				id = parts[j]
-			case w != parts[j]:
-				continue next
-			}
-		}
-		return &places[i], slug, id
-	}
-	return nil, "", ""
-}
-
-// Known tells whether there is a page at a path, and whether it is for those who run the
-// installation.
-func Known(path string) (known, platform bool) {
-	p, _, _ := find(path)
-	return p != nil, p != nil && p.platform
-}
 
 // Serve makes a page, or does what a form says. The errors are those of the services; one
 // of a form is in the result, where the page can still be shown.
@@ -125,19 +85,19 @@ func (v *Visit) Serve(ctx context.Context) (Result, error) {
 			}
 		}
 	}
-	page, err := p.show(ctx, v)
+	made, err := p.show(ctx, v)
 	if err != nil {
 		if v.failed != nil { // the form's says more
 			err = v.failed
 		}
 		return Result{}, err
 	}
-	v.point(&page)
-	return Result{Page: &page, Error: v.failed}, nil
+	v.point(&made)
+	return Result{Page: &made, Error: v.failed}, nil
 }
 
 // do carries out the deed of a form, and gives where to go on to.
-func (v *Visit) do(ctx context.Context, p *place) (to string, err error) {
+func (v *Visit) do(ctx context.Context, p *page) (to string, err error) {
 	f, ok := p.deeds[v.Form.Get("do")]
 	if !ok {
 		return "", errUnknownDeed
@@ -154,7 +114,7 @@ func (v *Visit) do(ctx context.Context, p *place) (to string, err error) {
 
 // point puts the message of a form's error under the field that it is about, and what was
 // typed back into the form.
-func (v *Visit) point(page *Page) {
+func (v *Visit) point(p *Page) {
 	var e *authcore.Error
 	errors.As(v.failed, &e)
 	if e == nil {
@@ -169,14 +129,14 @@ func (v *Visit) point(page *Page) {
 				f := &all[i].Fields[j]
 				f.keep(v.Form)
 				if f.Name == e.Field {
-					f.Error, page.Pointed = e.Message, true
+					f.Error, p.Pointed = e.Message, true
 				}
 			}
 		}
 	}
-	for i := range page.Parts {
-		forms(page.Parts[i].Forms)
-		if t := page.Parts[i].Table; t != nil {
+	for i := range p.Parts {
+		forms(p.Parts[i].Forms)
+		if t := p.Parts[i].Table; t != nil {
 			for j := range t.Rows {
 				forms(t.Rows[j].Forms)
 			}

@@ -10,17 +10,6 @@ import (
 	"github.com/gatehouse-auth/gatehouse/authcore"
 )
 
-func init() {
-	hook := map[string]deed{"change": changeWebhook, "rotate": rotateWebhook, "test": testWebhook, "resend": resendDelivery, "delete": deleteWebhook}
-	places = append(places, []place{
-		{pattern: "org/{slug}/webhooks", show: showWebhooks, deeds: map[string]deed{"create": createWebhook}},
-		{pattern: "org/{slug}/webhooks/{id}", show: showWebhook, deeds: hook},
-		{pattern: "org/{slug}/audit", show: showOrganizationAudit},
-		{pattern: "admin/webhooks", platform: true, show: showWebhooks, deeds: map[string]deed{"create": createWebhook}},
-		{pattern: "admin/webhooks/{id}", platform: true, show: showWebhook, deeds: hook},
-	}...)
-}
-
 // around is the page of an organization, or of the installation.
 func (v *Visit) around(title string) Page {
 	if v.slug == "" {
@@ -53,7 +42,7 @@ func showWebhooks(ctx context.Context, v *Visit) (Page, error) {
 	if err != nil {
 		return p, err
 	}
-	t := paged(v, &Table{Columns: columns("Webhook", "Address", "Events", "Status"), Empty: "None yet. The first one is made below."}, all,
+	t := paged(v, &Table{Columns: []string{"Webhook", "Address", "Events", "Status"}, Empty: "None yet. The first one is made below."}, all,
 		func(w authcore.Webhook) string { return string(w.ID) },
 		func(w authcore.Webhook) Row {
 			return Row{Cells: []Cell{{Text: w.Name, URL: v.webhooksAt() + "/" + string(w.ID)}, {Text: w.URL, Code: true}, {Text: strings.Join(w.Events, " "), Code: true}, webhookStatus(w)}}
@@ -156,7 +145,7 @@ func addDeliveries(ctx context.Context, v *Visit, p *Page, w authcore.Webhook) e
 	if err != nil {
 		return err
 	}
-	t := paged(v, &Table{Columns: columns("Time", "Event", "Status", "Answer", "Took"), Empty: "Nothing was sent yet."}, all,
+	t := paged(v, &Table{Columns: []string{"Time", "Event", "Status", "Answer", "Took"}, Empty: "Nothing was sent yet."}, all,
 		func(d authcore.Delivery) string { return string(d.ID) },
 		func(d authcore.Delivery) Row {
 			row := Row{Cells: []Cell{{Time: d.CreatedAt}, {Text: d.Type, Code: true}, {Text: deliveryWords(d), Tag: deliveryTags[d.Status]}, {Text: answerWords(d)}, {Text: fmt.Sprintf("%d ms", d.Took.Milliseconds())}}}
