@@ -443,6 +443,9 @@ var deeds = []deed{
 		return err2(a.BarredUsers(ctx, by, "acme", "", 10))
 	}},
 
+	{"OrganizationEvents", authcore.AuditView, managers, platformToo, false, func(a *authcore.Accounts, ctx context.Context, by authcore.Actor, _ things) error {
+		return err2(a.OrganizationEvents(ctx, by, "acme", authcore.EventQuery{Limit: 10}))
+	}},
 	{"Webhooks", authcore.WebhooksManage, managers, platformToo, false, func(a *authcore.Accounts, ctx context.Context, by authcore.Actor, _ things) error {
 		return err2(a.Webhooks(ctx, by, "acme", "", 10))
 	}},

@@ -116,7 +116,7 @@ func TestConsole(t *testing.T) {
 		w.fill("input[name=name]", "Bad")
 		w.fill("textarea[name=redirect_uris]", "http://shop.example.com/callback")
 		w.press("Make the service")
-		w.says("https")
+		w.says("good on the loopback only")
 		w.look("console-error")
 		if got := eval[string](w, `document.querySelector("input[name=name]").value`); got != "Bad" {
 			t.Errorf("what was typed is %q now", got)

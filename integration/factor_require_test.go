@@ -127,3 +127,54 @@ func TestShortPasswordNeedsFactor(t *testing.T) {
 		t.Errorf("removed beside a long password: %s\n%s", got.Status, got.Body)
 	}
 }
+
+// An owner takes somebody's app away on the page of the user: the name has to be typed, the
+// user is told, and the audit log has it. Nobody but an owner with two factors gets there.
+func TestOwnerResetsFactor(t *testing.T) {
+	t.Parallel()
+	m := startMailed(t)
+	owner, yan := someone("boss"), someone("yan")
+	m.addUser(t, owner, "--owner")
+	m.addUser(t, yan)
+	b := m.Client(t)
+	b.signIn(m.portal, yan)
+	b.enrol(m.portal)
+	m.box.next(t, yan.Email, 1)
+	var id string
+	must(t, m.database(t).QueryRow("SELECT id FROM users WHERE username = 'yan'").Scan(&id))
+	page := m.portal + "/.gate/admin/users/" + id
+	form := url.Values{"do": {"factor"}, "confirm": {"yan"}}
+	if got := b.post(page, form); got.StatusCode != http.StatusForbidden {
+		t.Errorf("by the user: %s", got.Status)
+	}
+	o := m.Client(t)
+	o.signIn(m.portal, owner)
+	if got := o.get(page); got.StatusCode == http.StatusOK {
+		t.Error("the page opens to an owner with one factor")
+	}
+	if got := o.post(page, form); got.StatusCode == http.StatusSeeOther && strings.Contains(got.location(), "done=factor") {
+		t.Error("an owner with one factor resets one")
+	}
+	o.enrol(m.portal)
+	if got := o.open(page); got.StatusCode != http.StatusOK || !strings.Contains(got.Body, "an app") {
+		t.Fatalf("the page of the user: %s\n%s", got.Status, got.Body)
+	}
+	if got := o.post(page, url.Values{"do": {"factor"}, "confirm": {"jan"}}); got.StatusCode != http.StatusBadRequest || !strings.Contains(got.Body, "Type the name") {
+		t.Errorf("another name: %s", got.Status)
+	}
+	if got := o.post(page, form); got.StatusCode != http.StatusSeeOther || !strings.HasSuffix(got.location(), "done=factor") {
+		t.Fatalf("reset: %s\n%s", got.Status, got.Body)
+	}
+	if told := m.box.next(t, yan.Email, 2); told.Subject != "Your second factor was removed" {
+		t.Errorf("%+v", told)
+	}
+	if said := m.must(t, "", "audit", "--action", "factor.remove", "--json"); !strings.Contains(said, `"success"`) || !strings.Contains(said, id) {
+		t.Errorf("the audit log: %s", said)
+	}
+	if got := b.open(m.portal + "/.gate/account"); !strings.Contains(got.Request.URL.Path, "login") {
+		t.Error("a session that was proven with it goes on")
+	}
+	if got := m.Client(t).login(m.portal, yan); got.StatusCode != http.StatusSeeOther {
+		t.Errorf("the password alone again: %s", got.Status)
+	}
+}

@@ -102,15 +102,6 @@ func (db *DB) SealedBatches(ctx context.Context, after int64, events int) ([]aut
 	return batches, nil
 }
 
-// EventsIn reads the events of an organization, newest first, before one of them; all where
-// before is empty.
-func (db *DB) EventsIn(ctx context.Context, id authcore.OrganizationID, before string, limit int) ([]authcore.SealedEvent, error) {
-	if before == "" {
-		before = "~" // behind every id
-	}
-	return collect(db, ctx, scanEvent, "SELECT "+eventColumns+" FROM events WHERE organization_id = ? AND id < ? ORDER BY id DESC LIMIT ?", id, before, limit)
-}
-
 // BatchAt gives the number of the last batch that was sealed before a time, or 0.
 func (db *DB) BatchAt(ctx context.Context, at time.Time) (int64, error) {
 	var number sql.NullInt64

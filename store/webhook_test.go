@@ -126,7 +126,8 @@ func TestWebhooksAreOfTheirOrganization(t *testing.T) {
 	}
 	acme, err := w.db.OrganizationBySlug(ctx, "acme")
 	must(t, err)
-	events, err := w.db.EventsIn(ctx, acme.ID, "", 100)
+	page, err := w.db.FindEvents(ctx, authcore.EventQuery{Organization: acme.ID, Limit: 100})
+	events := page.Events
 	must(t, err)
 	var got []string
 	for _, e := range events {

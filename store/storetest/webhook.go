@@ -23,7 +23,6 @@ type WebhookStore interface {
 	SealedBatches(ctx context.Context, after int64, events int) ([]authcore.EventBatch, error)
 	SlugsOf(ctx context.Context, ids []authcore.OrganizationID) (map[authcore.OrganizationID]string, error)
 	SealEvents(ctx context.Context, all bool) error
-	EventsIn(ctx context.Context, id authcore.OrganizationID, before string, limit int) ([]authcore.SealedEvent, error)
 }
 
 var webhookTests = map[string]func(*world){
@@ -294,12 +293,14 @@ func eventsIn(w *world) {
 	w.record(o.ID, authcore.MemberSet)
 	w.record("", authcore.UserLogin)
 	w.record(o.ID, authcore.MemberRemove)
-	all, err := w.db().EventsIn(w.Context(), o.ID, "", 10)
+	page, err := w.db().FindEvents(w.Context(), authcore.EventQuery{Organization: o.ID, Limit: 10})
+	all := page.Events
 	w.must(err)
 	w.same("how many", 2, len(all))
 	w.same("newest first", []authcore.Action{authcore.MemberRemove, authcore.MemberSet}, []authcore.Action{all[0].Action, all[1].Action})
 	w.same("of which", o.ID, all[0].Organization)
-	all, err = w.db().EventsIn(w.Context(), o.ID, all[0].ID, 10)
+	page, err = w.db().FindEvents(w.Context(), authcore.EventQuery{Organization: o.ID, Before: all[0].ID, Limit: 10})
+	all = page.Events
 	w.must(err)
 	w.same("before one", 1, len(all))
 }

@@ -2,13 +2,24 @@ package console
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
 )
 
 func showAudit(ctx context.Context, v *Visit) (Page, error) {
-	p := v.onPlatform("Audit log")
+	return v.audit(ctx, v.onPlatform("Audit log"), func(q authcore.EventQuery) (authcore.EventPage, error) { return v.Accounts.Events(ctx, v.Actor, q) })
+}
+
+func showOrganizationAudit(ctx context.Context, v *Visit) (Page, error) {
+	return v.audit(ctx, v.inOrganization("Audit log"), func(q authcore.EventQuery) (authcore.EventPage, error) {
+		return v.Accounts.OrganizationEvents(ctx, v.Actor, v.slug, q)
+	})
+}
+
+// audit completes a page of an audit log.
+func (v *Visit) audit(ctx context.Context, p Page, find func(authcore.EventQuery) (authcore.EventPage, error)) (Page, error) {
 	q := authcore.EventQuery{Action: authcore.Action(v.Query.Get("action")), Outcome: authcore.Outcome(v.Query.Get("outcome")), Actor: authcore.UserID(v.Query.Get("actor")), Before: v.Query.Get("after"), Limit: PerPage}
 	var err error
 	if q.Since, err = day(v.Query.Get("since"), 0); err == nil {
@@ -17,11 +28,11 @@ func showAudit(ctx context.Context, v *Visit) (Page, error) {
 	if err != nil {
 		return p, err
 	}
-	found, err := v.Accounts.Events(ctx, v.Actor, q)
+	found, err := find(q)
 	if err != nil {
 		return p, err
 	}
-	p.Parts = append(p.Parts, Part{ID: "events", Title: "Events", About: "The newest first. Times are UTC.", Table: eventTable(v, found, q.Outcome)})
+	p.Parts = append(p.Parts, Part{ID: "events", Title: "Events", About: "The newest first. Times are UTC.", Table: eventTable(ctx, v, found, q.Outcome)})
 	return p, nil
 }
 
@@ -38,7 +49,7 @@ func day(text string, later int) (time.Time, error) {
 }
 
 // eventTable is a page of the audit log.
-func eventTable(v *Visit, found authcore.EventPage, outcome authcore.Outcome) *Table {
+func eventTable(ctx context.Context, v *Visit, found authcore.EventPage, outcome authcore.Outcome) *Table {
 	t := &Table{Search: &Search{Fields: []Field{
 		{Name: "action", Label: "Action", Value: v.Query.Get("action"), Optional: true, Hint: "user.login, member.set, …"},
 		{Name: "actor", Label: "Id of the user who did it", Value: v.Query.Get("actor"), Optional: true},
@@ -52,14 +63,36 @@ func eventTable(v *Visit, found authcore.EventPage, outcome authcore.Outcome) *T
 		t.Next = v.here("after", found.Next)
 	}
 	for _, e := range found.Events {
-		who := string(e.Actor.Kind)
+		who := Cell{Text: string(e.Actor.Kind)}
 		if e.Actor.User != "" {
-			who += " " + string(e.Actor.User)
+			who.Text = v.nameOf(ctx, e.Actor.User)
 		}
 		if e.Actor.Client.Address != "" {
-			who += ", " + e.Actor.Client.Address
+			who.Text += ", " + e.Actor.Client.Address
 		}
-		t.Rows = append(t.Rows, Row{Cells: []Cell{{Time: e.Time}, {Text: string(e.Action), Code: true}, status(string(e.Outcome)), {Text: who}, {Text: e.Target}, {Text: e.Details}}})
+		to := e.Target
+		if id, ok := strings.CutPrefix(to, "user:"); ok {
+			to = v.nameOf(ctx, authcore.UserID(id))
+		} else if to == authcore.TargetOrganization(v.stands.Organization.ID) {
+			to = v.slug
+		}
+		t.Rows = append(t.Rows, Row{Cells: []Cell{{Time: e.Time}, {Text: string(e.Action), Code: true}, status(string(e.Outcome)), who, {Text: to}, {Text: e.Details}}})
 	}
 	return t
+}
+
+// nameOf is what a user is called; the id where there is no such user any more.
+func (v *Visit) nameOf(ctx context.Context, id authcore.UserID) string {
+	if name, ok := v.names[id]; ok {
+		return name
+	}
+	name := string(id)
+	if u, _, err := v.Accounts.Store.UserByID(ctx, id); err == nil {
+		name = u.Username
+	}
+	if v.names == nil {
+		v.names = make(map[authcore.UserID]string)
+	}
+	v.names[id] = name
+	return name
 }

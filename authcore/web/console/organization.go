@@ -44,6 +44,8 @@ var organizationPages = []struct {
 	{"/services", "Services", authcore.ServicesView},
 	{"/users", "Users", authcore.EndUsersView},
 	{"/providers", "Providers", authcore.IntegrationsManage},
+	{"/webhooks", "Webhooks", authcore.WebhooksManage},
+	{"/audit", "Audit log", authcore.AuditView},
 	{"/settings", "Settings", authcore.SettingsManage},
 }
 
@@ -52,7 +54,7 @@ func (v *Visit) inOrganization(title string) Page {
 	p := Page{Title: title}
 	base := Base + "org/" + v.slug
 	for _, one := range organizationPages {
-		if one.need == "" || v.can(one.need) {
+		if one.need == "" || v.changes(one.need) {
 			to := base + one.path
 			p.Nav = append(p.Nav, Link{one.text, to, to == Base+v.Path || one.path != "" && strings.HasPrefix(Base+v.Path, to+"/")})
 		}
@@ -121,14 +123,16 @@ func showOrganization(ctx context.Context, v *Visit) (Page, error) {
 	if v.stands.Role != "" {
 		facts = append(facts, Fact{"Your role", Cell{Text: string(v.stands.Role)}})
 	}
-	allowance, err := v.Accounts.AllowanceOf(ctx, v.Actor, v.slug)
-	if err != nil {
-		return p, err
-	}
-	facts = append(facts, Fact{"Tier", Cell{Text: string(o.Tier)}}, Fact{"Members", Cell{Text: of(allowance.UsedMembers, allowance.Members)}},
-		Fact{"Services", Cell{Text: of(allowance.UsedServices, allowance.Services)}})
-	if len(allowance.Features) > 0 {
-		facts = append(facts, Fact{"Features", Cell{Text: strings.Join(allowance.Features, ", ")}})
+	facts = append(facts, Fact{"Tier", Cell{Text: string(o.Tier)}})
+	if v.changes(authcore.MembersView) {
+		a, err := v.Accounts.AllowanceOf(ctx, v.Actor, v.slug)
+		if err != nil {
+			return p, err
+		}
+		facts = append(facts, Fact{"Members", Cell{Text: of(a.UsedMembers, a.Members)}}, Fact{"Services", Cell{Text: of(a.UsedServices, a.Services)}})
+		if len(a.Features) > 0 {
+			facts = append(facts, Fact{"Features", Cell{Text: strings.Join(a.Features, ", ")}})
+		}
 	}
 	p.Parts = append(p.Parts, Part{ID: "overview", Title: "At a glance", Facts: facts})
 	if v.stands.Role != "" {

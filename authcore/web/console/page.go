@@ -13,6 +13,8 @@ type Page struct {
 	Tag   *Cell  // a status beside the title; nil for none
 	Nav   []Link // the pages of the organization, or of the installation
 	Parts []Part
+	// Pointed says that the error of a form stands beside the field that it is about.
+	Pointed bool
 }
 
 // Link leads to another page.
@@ -81,6 +83,7 @@ type Column struct {
 // Row is one line of a table, with what can be done to it.
 type Row struct {
 	Cells []Cell
+	More  []Fact // shown when asked for
 	Forms []Form
 }
 

@@ -23,7 +23,7 @@ func init() {
 
 // platformPages are those for who runs the installation.
 var platformPages = []Link{{Text: "Overview", URL: "admin"}, {Text: "Organizations", URL: "admin/organizations"}, {Text: "Users", URL: "admin/users"}, {Text: "Sessions", URL: "admin/sessions"},
-	{Text: "Audit log", URL: "admin/audit"}, {Text: "Tiers", URL: "admin/tiers"}, {Text: "Who may pass?", URL: "admin/explain"}}
+	{Text: "Audit log", URL: "admin/audit"}, {Text: "Webhooks", URL: "admin/webhooks"}, {Text: "Tiers", URL: "admin/tiers"}, {Text: "Who may pass?", URL: "admin/explain"}}
 
 func (v *Visit) onPlatform(title string) Page {
 	p := Page{Title: title, Above: &Link{Text: "This site", URL: Base + "admin"}}
@@ -74,7 +74,7 @@ func addStatistics(ctx context.Context, v *Visit, p *Page) error {
 	if err := v.Ready(ctx); err != nil {
 		health = []Fact{{"Database", Cell{Text: "does not answer", Tag: "bad"}}}
 	}
-	p.Parts = append(p.Parts, Part{ID: "health", Title: "Health", Facts: append(health, Fact{"Time", Cell{Time: v.Now}}), About: "More is in the metrics, and says `caddy gate doctor`."})
+	p.Parts = append(p.Parts, Part{ID: "health", Title: "Health", Facts: append(health, Fact{"Time", Cell{Time: v.Now}}), About: "The metrics say more, and so does the command caddy gate doctor."})
 	return nil
 }
 

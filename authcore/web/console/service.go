@@ -18,11 +18,11 @@ func serviceAfter(text string) authcore.ServiceAfter {
 func showServices(ctx context.Context, v *Visit) (Page, error) {
 	p := v.inOrganization("Services")
 	p.Lead = "Applications that people sign in to with their accounts here, by OpenID Connect or OAuth 2.0."
-	all, err := v.Accounts.Services(ctx, v.Actor, v.slug, authcore.ServiceQuery{After: serviceAfter(v.Query.Get("after")), Limit: PerPage + 1})
+	all, err := v.Accounts.Services(ctx, v.Actor, v.slug, authcore.ServiceQuery{Search: v.Query.Get("q"), After: serviceAfter(v.Query.Get("after")), Limit: PerPage + 1})
 	if err != nil {
 		return p, err
 	}
-	t := paged(v, &Table{Columns: columns("Service", "Type", "Status", "Since"), Empty: "None yet. The first one is made below."}, all,
+	t := paged(v, &Table{Search: &Search{Label: "Name has in it", Value: v.Query.Get("q")}, Columns: columns("Service", "Type", "Status", "Since"), Empty: "None yet. The first one is made below."}, all,
 		func(s authcore.Service) string { return string(s.ID) + " " + s.Name },
 		func(s authcore.Service) Row {
 			return Row{Cells: []Cell{{Text: s.Name, URL: Base + "org/" + v.slug + "/services/" + string(s.ID)}, {Text: typeWords[s.Type]}, status(string(s.Status)), {Time: s.CreatedAt}}}

@@ -30,6 +30,7 @@ type Visit struct {
 	stands authcore.Standing // there
 	secret *Secret           // made by the form
 	failed error             // of the form
+	names  map[authcore.UserID]string
 }
 
 // A Result is what comes of a visit: a page, or where to go on to.
@@ -168,7 +169,7 @@ func (v *Visit) point(page *Page) {
 				f := &all[i].Fields[j]
 				f.keep(v.Form)
 				if f.Name == e.Field {
-					f.Error = e.Message
+					f.Error, page.Pointed = e.Message, true
 				}
 			}
 		}

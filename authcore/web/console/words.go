@@ -63,5 +63,6 @@ var Notices = map[string]string{
 	"factor":          "App and recovery codes are gone, and the user was told. The next sign-in that needs a second factor has one set up.",
 	"required":        "Saved. It counts from the next request on.",
 	"owner":           "Saved.",
-	"sent":            "It was sent again.",
+	"sent":            "It is sent again.",
+	"tested":          "A test is on its way. Load the page again to see how it ended.",
 }
