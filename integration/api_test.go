@@ -684,7 +684,8 @@ func TestAPIGovernance(t *testing.T) {
 		if got := is(boss, "GET", acme+"/audit?action=provider.delete&limit=1", "", 200, `"details":"google"`); strings.Contains(got.Body, "127.0.0.1") {
 			t.Errorf("an address is told: %s", got.Body)
 		}
-		is(boss, "GET", acme+"/audit?actor="+rival.id, "", 200, `"items":[]`)
+		is(boss, "GET", acme+"/audit?actor="+rival.id, "", 200, `"action":"invitation.decline"`)
+		is(boss, "GET", acme+"/audit?actor="+customer, "", 200, `"items":[]`)
 		is(boss, "GET", acme+"/audit?target=user:"+customer, "", 200, `"items":[]`)
 		is(rival, "GET", "/organizations/other/audit?action=provider.delete", "", 200, `"items":[]`)
 		is(rival, "GET", "/organizations/other/audit?organization="+rival.id, "", 400, "parameter_unknown")
