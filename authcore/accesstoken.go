@@ -23,6 +23,9 @@ type AccessToken struct {
 	CreatedAt time.Time
 	LastUsed  time.Time // right to within the activity interval; zero: never
 	ExpiresAt time.Time
+	// SecondFactor says that its user had shown two factors when it was made, or that an
+	// operator made it: it governs what asks for them.
+	SecondFactor bool
 }
 
 // The bounds of access tokens.
@@ -129,9 +132,10 @@ func (s *Sessions) readAccess(ctx context.Context, hash TokenHash) (Session, Use
 
 // NewAccessToken is what an access token is made of.
 type NewAccessToken struct {
-	Name  string
-	Grant access.Grant
-	Life  time.Duration // at most MaxAccessTokenLife
+	Name         string
+	Grant        access.Grant
+	Life         time.Duration // at most MaxAccessTokenLife
+	SecondFactor bool          // its user has shown two factors
 }
 
 func (n *NewAccessToken) validate() error {
@@ -164,7 +168,7 @@ func (a *Accounts) CreateAccessToken(ctx context.Context, actor Actor, user User
 	}
 	text, hash := MakeAccessToken()
 	now := a.Now()
-	t := AccessToken{ID: NewSessionID(), UserID: user, Name: n.Name, Grant: n.Grant, CreatedAt: now, ExpiresAt: now.Add(n.Life)}
+	t := AccessToken{ID: NewSessionID(), UserID: user, Name: n.Name, Grant: n.Grant, CreatedAt: now, ExpiresAt: now.Add(n.Life), SecondFactor: n.SecondFactor || actor.Kind == ActorCommand}
 	if err := a.Store.CreateAccessToken(ctx, t, hash, a.event(actor, TokenCreate, TargetToken(t.ID), Success, t.Name)); err != nil {
 		return "", AccessToken{}, err
 	}

@@ -146,10 +146,24 @@ func (a *Accounts) ResendDelivery(ctx context.Context, actor Actor, slug string,
 	case w.Status != WebhookActive:
 		return ErrWebhookOff
 	}
-	if err = a.Store.ResendDelivery(ctx, id, a.Now()); err == nil {
+	if err = a.mayTry(o); err == nil {
+		err = a.Store.ResendDelivery(ctx, id, a.Now())
+	}
+	if err == nil {
 		a.Webhooking.Wake()
 	}
 	return err
+}
+
+// mayTry bounds what somebody has sent by hand: each is a request to another server.
+func (a *Accounts) mayTry(o OrganizationID) error {
+	if a.Webhooking.Tries == nil {
+		return nil
+	}
+	if ok, after := a.Webhooking.Tries.Take(string(o)); !ok {
+		return ErrTooManyAttempts.After(after)
+	}
+	return nil
 }
 
 // TestWebhook sends a webhook an event of the type WebhookTest.
@@ -162,7 +176,10 @@ func (a *Accounts) TestWebhook(ctx context.Context, actor Actor, slug string, id
 		return "", ErrWebhookOff
 	}
 	d := NewDelivery(w.ID, "", WebhookTest, a.Now())
-	if err = a.Store.CreateDelivery(ctx, d); err == nil {
+	if err = a.mayTry(w.Organization); err == nil {
+		err = a.Store.CreateDelivery(ctx, d)
+	}
+	if err == nil {
 		a.Webhooking.Wake()
 	}
 	return d.ID, err

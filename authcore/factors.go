@@ -221,6 +221,7 @@ func (a *Accounts) admitFactor(actor Actor, user UserID, typed string, known boo
 		return nil, ErrTooManyAttempts.After(after)
 	}
 	if ok, after := a.ByFactor.Take(factor); !ok {
+		a.ByAddress.GiveBack(address) // it has tried nothing
 		a.Tally.limited(byAccount)
 		if noticed, _ := a.Notices.Take(factor); noticed {
 			a.Audit.Record(a.event(actor, FactorAlarm, TargetUser(user), Refused, "many wrong codes: somebody who knows the first factor guesses the second"))

@@ -63,7 +63,7 @@ type OrganizationStore interface {
 // The errors of organizations.
 var (
 	ErrOrganizationNotFound = &Error{Kind: NotFound, Code: "organization_not_found", Message: "There is no such organization."}
-	ErrSlugTaken            = &Error{Kind: Conflict, Code: "slug_taken", Field: "slug", Message: "Another organization has this short name."}
+	ErrSlugTaken            = &Error{Kind: Conflict, Code: "slug_taken", Field: "slug", Message: "Another organization has this short name, or had it."}
 	ErrSlugInvalid          = &Error{Kind: Invalid, Code: "slug_invalid", Field: "slug", Message: "A short name has 2 to 40 lower-case letters, digits, - and _, and begins with a letter or a digit."}
 	ErrOrganizationState    = &Error{Kind: Conflict, Code: "organization_state", Message: "That cannot be done with the organization as it is now."}
 	ErrReasonRequired       = &Error{Kind: Invalid, Code: "reason_required", Field: "reason", Message: "Please give a reason: the organization is told it."}

@@ -113,6 +113,7 @@ func (a *Accounts) take(count *Tally, address, account string) (giveBack func(),
 		return nil, after
 	}
 	if ok, after := a.ByAccount.Take(account); !ok {
+		a.ByAddress.GiveBack(address) // it has tried nothing
 		count.limited(byAccount)
 		return nil, after
 	}

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/gatehouse-auth/gatehouse/authcore/limit"
 )
 
 // WebhookID is a UUIDv7 in its text form.
@@ -177,6 +179,9 @@ type Webhooking struct {
 	CheckURL func(*url.URL) error
 	// Wake is called when something is due.
 	Wake func()
+	// Tries bounds the tests and the deliveries that are sent again, by organization; nil for
+	// no bound.
+	Tries *limit.Limiter
 }
 
 // checkWebhookURL refuses what no webhook can be at.

@@ -53,6 +53,7 @@ type core struct {
 	tally     authcore.Tally
 	mailbox   *limit.Limiter // messages that strangers cause
 	mailCode  *limit.Limiter // wrong codes from mails
+	tries     *limit.Limiter // deliveries by hand
 	mails     mailTally
 	told      webhook.Tally
 	bell      webhook.Bell    // rings when events were sealed
@@ -78,6 +79,8 @@ var (
 	mailCodePace = limit.Pace{Burst: 5, First: 10 * time.Minute, Longest: time.Hour}
 	// mailboxPace is that of messages to one address that strangers cause.
 	mailboxPace = limit.Pace{Burst: 3, First: 10 * time.Minute}
+	// triesPace is that of what one organization has sent to webhooks by hand.
+	triesPace = limit.Pace{Burst: 10, First: 10 * time.Second, Longest: time.Minute}
 	// noticePace is that of events about what one address was refused.
 	noticePace = limit.Pace{Burst: 5, First: time.Minute}
 )
@@ -142,6 +145,7 @@ func (c *core) open(ctx context.Context, v values) error {
 	c.factor = limit.New(factorPace, time.Now)
 	c.mailbox = limit.New(mailboxPace, time.Now)
 	c.mailCode = limit.New(mailCodePace, time.Now)
+	c.tries = limit.New(triesPace, time.Now)
 	c.later = authcore.NewLater(func(err error) { c.log().Error("what was to be done after an answer failed", zap.Error(err)) })
 	c.account = limit.New(v.account, time.Now)
 	c.apply(v)
@@ -230,7 +234,7 @@ func (c *core) accounts(v values) (*authcore.Accounts, error) {
 	}
 	accounts := &authcore.Accounts{Store: c.db, Sessions: c.sessions, Passwords: hasher, Rules: rules,
 		Register: v.register, OrganizationsOpen: v.organizationsOpen, Invites: v.invites(), PasswordOff: v.passwordOff, PasskeysOff: v.passkeys.Off, TokenSealer: c.key.NewSealer("provider tokens", time.Now), FactorSealer: c.key.NewSealer("second factor", time.Now), ClientSealer: c.key.NewSealer("organization provider", time.Now), Lifetime: v.lifetime, TrustFor: v.trustFor, DeleteAfter: v.deleteAfter, KeepAccounts: v.keepUsers, Audit: c.audit, ByAddress: c.address, ByAccount: c.account, ByFactor: c.factor, Spread: c.spread, Notices: c.notices, Tally: &c.tally, Now: time.Now}
-	accounts.Webhooking = authcore.Webhooking{Sealer: c.webhookSealer(), CheckURL: v.webhooks.CheckURL, Wake: c.bell.Ring}
+	accounts.Webhooking = authcore.Webhooking{Sealer: c.webhookSealer(), CheckURL: v.webhooks.CheckURL, Wake: c.bell.Ring, Tries: c.tries}
 	if v.mail != nil {
 		accounts.Mail = &authcore.Mailing{Sealer: c.mailSealer(), ByMailbox: c.mailbox, ByCode: c.mailCode, NoSignIn: v.mail.noSignIn, Later: c.later, Origin: v.portalText()}
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/authcore"
 )
 
-const accessColumns = "t.id, t.user_id, t.name, t.hosts, t.paths, t.scopes, t.created_at, t.last_seen_at, t.expires_at"
+const accessColumns = "t.id, t.user_id, t.name, t.hosts, t.paths, t.scopes, t.created_at, t.last_seen_at, t.expires_at, t.second_factor"
 
 // accessByHash gives one row for each group of the user.
 const accessByHash = "SELECT " + accessColumns + ", " + liveColumns + ", g.name FROM access_tokens t" +
@@ -19,16 +19,18 @@ type accessRow struct {
 	t                      authcore.AccessToken
 	hosts, paths, scopes   string
 	created, seen, expires int64
+	second                 int64
 }
 
 func (r *accessRow) fields(more ...any) []any {
-	return append([]any{(*string)(&r.t.ID), (*string)(&r.t.UserID), &r.t.Name, &r.hosts, &r.paths, &r.scopes, &r.created, &r.seen, &r.expires}, more...)
+	return append([]any{(*string)(&r.t.ID), (*string)(&r.t.UserID), &r.t.Name, &r.hosts, &r.paths, &r.scopes, &r.created, &r.seen, &r.expires, &r.second}, more...)
 }
 
 func (r *accessRow) token() authcore.AccessToken {
 	t := r.t
 	t.Grant.Hosts, t.Grant.Paths, t.Grant.Scopes = fields(r.hosts), fields(r.paths), fields(r.scopes)
 	t.CreatedAt, t.ExpiresAt = fromMicros(r.created), fromMicros(r.expires)
+	t.SecondFactor = r.second != 0
 	if r.seen != 0 {
 		t.LastUsed = fromMicros(r.seen)
 	}
@@ -75,9 +77,9 @@ func (db *DB) CreateAccessToken(ctx context.Context, t authcore.AccessToken, has
 			return authcore.ErrTooManyTokens
 		}
 		list := func(all []string) string { return strings.Join(all, " ") }
-		_, err := tx.exec("INSERT INTO access_tokens (id, user_id, name, token_hash, hosts, paths, scopes, created_at, last_seen_at, expires_at)"+
-			" VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?)", t.ID, t.UserID, t.Name, hash.Hex(), list(t.Grant.Hosts), list(t.Grant.Paths), list(t.Grant.Scopes),
-			micros(t.CreatedAt), micros(t.ExpiresAt))
+		_, err := tx.exec("INSERT INTO access_tokens (id, user_id, name, token_hash, hosts, paths, scopes, created_at, last_seen_at, expires_at, second_factor)"+
+			" VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?)", t.ID, t.UserID, t.Name, hash.Hex(), list(t.Grant.Hosts), list(t.Grant.Paths), list(t.Grant.Scopes),
+			micros(t.CreatedAt), micros(t.ExpiresAt), flag(t.SecondFactor))
 		if err != nil {
 			return err
 		}

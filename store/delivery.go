@@ -215,7 +215,7 @@ func (t *tx) batchesFrom(at cursor) (last int64, full bool, err error) {
 }
 
 func (t *tx) activeWebhooks() ([]authcore.Webhook, error) {
-	rows, err := t.query("SELECT "+webhookColumns+" FROM webhooks WHERE status = ?", authcore.WebhookActive)
+	rows, err := t.query("SELECT "+webhookColumns+" FROM webhooks WHERE "+told, authcore.WebhookActive)
 	if err != nil {
 		return nil, err
 	}

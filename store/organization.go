@@ -27,6 +27,13 @@ func (db *DB) CreateOrganization(ctx context.Context, o authcore.Organization, o
 		if err := db.lockPerson(tx, owner); err != nil {
 			return err
 		}
+		var one int
+		switch err := tx.scan("SELECT 1 FROM retired_slugs WHERE slug = ?", []any{o.Slug}, &one); {
+		case err == nil: // policies may still name the one that had it
+			return authcore.ErrSlugTaken
+		case !errors.Is(err, sql.ErrNoRows):
+			return err
+		}
 		_, err := tx.exec("INSERT INTO organizations ("+organizationColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", o.ID, o.Slug, o.Name, o.Status, o.Reason, o.Tier, flag(o.FactorRequired), micros(o.CreatedAt), micros(o.UpdatedAt))
 		if db.dialect.violated(err) != "" {
 			return authcore.ErrSlugTaken.With(err)
@@ -121,6 +128,9 @@ func (db *DB) DeleteOrganization(ctx context.Context, id authcore.OrganizationID
 	}
 	err = db.command(ctx, durable, func(tx *tx) error {
 		if _, err := db.lockOrganization(tx, id); err != nil {
+			return err
+		}
+		if _, err := tx.exec("INSERT INTO retired_slugs (slug, retired_at) SELECT slug, ? FROM organizations WHERE id = ?", micros(ev.Time), id); err != nil {
 			return err
 		}
 		for _, q := range ofOrganization {

@@ -140,9 +140,13 @@ func (db *DB) Webhooks(ctx context.Context, o authcore.OrganizationID, after aut
 	return collect(db, ctx, scanWebhook, "SELECT "+webhookColumns+" FROM webhooks WHERE organization_id = ? AND id > ? ORDER BY id LIMIT ?", o, after, limit)
 }
 
+// told is the condition that a webhook is told of events: it is active, and so is its
+// organization.
+const told = "status = ? AND (organization_id = '' OR EXISTS (SELECT 1 FROM organizations o WHERE o.id = webhooks.organization_id AND o.status = 'active'))"
+
 // ActiveWebhooks lists all that are told of events.
 func (db *DB) ActiveWebhooks(ctx context.Context) ([]authcore.Webhook, error) {
-	return collect(db, ctx, scanWebhook, "SELECT "+webhookColumns+" FROM webhooks WHERE status = ? ORDER BY id", authcore.WebhookActive)
+	return collect(db, ctx, scanWebhook, "SELECT "+webhookColumns+" FROM webhooks WHERE "+told+" ORDER BY id", authcore.WebhookActive)
 }
 
 // HasWebhooks tells whether there are any.

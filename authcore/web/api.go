@@ -96,7 +96,13 @@ func (h *Handler) apiToken(r *http.Request, p Place, rt *api.Route, token string
 	case !grant.Has([]string{rt.NeedsScope()}):
 		return authcore.Actor{}, &tokenRefusal{errTokenScope}
 	}
-	ordinary := rt.Realm != api.Platform && !grant.Has([]string{api.ScopeOrganizationsManage})
+	// Without the two factors that its user had to show, a token governs no more than a
+	// session without them.
+	lacks := !live.Session.Access.SecondFactor
+	if lacks && (live.User().NeedsFactor() || rt.Realm == api.Platform && !h.OwnersFree) {
+		return authcore.Actor{}, errStepUp
+	}
+	ordinary := rt.Realm != api.Platform && !grant.Has([]string{api.ScopeOrganizationsManage}) || lacks && !h.OwnersFree
 	return authcore.Actor{Kind: authcore.ActorToken, User: live.Session.UserID, Session: live.Session.ID, Client: p.Client, Ordinary: ordinary},
 		h.Check.Sessions.Touch(r.Context(), live, h.Accounts.Now())
 }

@@ -82,7 +82,8 @@ func (h *Handler) createToken(w http.ResponseWriter, r *http.Request, p Place) e
 		if err != nil {
 			return nil, err
 		}
-		if live.User().NeedsFactor() && !ProofOf(&live.Session, h.Accounts.Now()).SecondFactor {
+		n.SecondFactor = ProofOf(&live.Session, h.Accounts.Now()).SecondFactor
+		if live.User().NeedsFactor() && !n.SecondFactor {
 			return nil, errFactorFirst // the token would do without for good
 		}
 		text, t, err := h.Accounts.CreateAccessToken(r.Context(), actor, actor.User, n)

@@ -2,7 +2,6 @@ package console
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -174,7 +173,7 @@ func transferOwnership(ctx context.Context, v *Visit) (string, error) {
 	if err := v.confirmed(v.slug); err != nil {
 		return "", err
 	}
-	u, err := v.user(ctx, "user")
+	u, err := v.member(ctx, "user")
 	if err == nil {
 		err = v.Accounts.TransferOwnership(ctx, v.Actor, v.slug, u)
 	}
@@ -188,17 +187,18 @@ func deleteOrganization(ctx context.Context, v *Visit) (string, error) {
 	return Base + "org?done=deleted", v.Accounts.DeleteOrganization(ctx, v.Actor, v.slug)
 }
 
-// user finds the user whose name was typed. Whoever may not know that there is none learns
-// only that it is no member.
-func (v *Visit) user(ctx context.Context, field string) (authcore.UserID, error) {
-	u, err := v.Accounts.FindUser(ctx, v.text(field))
+// member finds the member whose username was typed, for who may see members: nobody learns
+// here who else has an account.
+func (v *Visit) member(ctx context.Context, field string) (authcore.UserID, error) {
+	key := authcore.UsernameKey(v.text(field))
+	found, err := v.Accounts.Members(ctx, v.Actor, v.slug, authcore.MemberQuery{Prefix: key, Limit: 1})
 	if err != nil {
-		e := *authcore.ErrMemberNotFound
-		e.Field = field
-		if known := new(authcore.Error); errors.As(err, &known) && known.Kind == authcore.NotFound {
-			return "", &e
-		}
 		return "", err
 	}
-	return u.ID, nil
+	if key == "" || len(found) == 0 || authcore.UsernameKey(found[0].Username) != key {
+		e := *authcore.ErrMemberNotFound
+		e.Field = field
+		return "", &e
+	}
+	return found[0].User, nil
 }

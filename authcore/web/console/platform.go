@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"strings"
 
@@ -97,11 +98,16 @@ func choice(name, label, chosen string, options ...string) Field {
 }
 
 func createOrganization(ctx context.Context, v *Visit) (string, error) {
-	u, err := v.user(ctx, "username")
+	u, err := v.Accounts.FindUser(ctx, v.text("username"))
+	if known := new(authcore.Error); errors.As(err, &known) && known.Kind == authcore.NotFound {
+		e := *known
+		e.Field = "username"
+		err = &e
+	}
 	if err != nil {
 		return "", err
 	}
-	_, err = v.Accounts.RegisterOrganization(ctx, v.Actor, v.text("slug"), v.text("name"), u, true)
+	_, err = v.Accounts.RegisterOrganization(ctx, v.Actor, v.text("slug"), v.text("name"), u.ID, true)
 	return "created", err
 }
 

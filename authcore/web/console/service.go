@@ -187,7 +187,7 @@ func addGrantees(ctx context.Context, v *Visit, p *Page, s authcore.Service) err
 }
 
 func grantService(ctx context.Context, v *Visit) (string, error) {
-	u, err := v.user(ctx, "username")
+	u, err := v.member(ctx, "username")
 	if err == nil {
 		err = v.Accounts.GrantService(ctx, v.Actor, v.slug, authcore.ServiceID(v.id), u)
 	}

@@ -26,7 +26,7 @@ var capabilityNames = map[authcore.Capability]string{
 	authcore.ServicesManage:     "Change and delete services, their secrets and keys",
 	authcore.EndUsersView:       "See who uses the services",
 	authcore.EndUsersManage:     "Sign users of the services out, and bar them",
-	authcore.WebhooksManage:     "Manage webhooks",
+	authcore.WebhooksManage:     "Manage webhooks, which are told what happens",
 	authcore.IntegrationsManage: "Manage sign-in providers of the organization's own",
 	authcore.AuditView:          "See the audit log",
 	authcore.RiskView:           "See alarms",

@@ -1,0 +1,5 @@
+ALTER TABLE access_tokens ADD COLUMN second_factor BIGINT NOT NULL DEFAULT 0;
+CREATE TABLE retired_slugs (
+	slug VARCHAR(40) NOT NULL PRIMARY KEY,
+	retired_at BIGINT NOT NULL
+);
