@@ -91,7 +91,7 @@ func webhookLife(w *world) {
 	any, err := w.db().HasWebhooks(w.Context())
 	w.must(err)
 	w.same("none", false, any)
-	o := w.organization("acme", w.add("alice", nil))
+	o := w.active("acme", w.add("alice", nil))
 	h := w.hook(o.ID, "member.*", "organization.tier")
 	w.is("an organization that is not there", w.db().CreateWebhook(w.Context(), w.newHook("nowhere", "*"), 20, w.event(authcore.WebhookCreate, "")), authcore.ErrOrganizationNotFound)
 	w.is("too many", w.db().CreateWebhook(w.Context(), w.newHook(o.ID, "*"), 1, w.event(authcore.WebhookCreate, "")), authcore.ErrWebhookLimit)
@@ -128,7 +128,7 @@ func webhookLife(w *world) {
 }
 
 func webhookDeliveries(w *world) {
-	a, b := w.organization("acme", w.add("alice", nil)), w.organization("beta", w.add("bob", nil))
+	a, b := w.active("acme", w.add("alice", nil)), w.organization("beta", w.add("bob", nil))
 	w.record(a.ID, authcore.MemberSet) // before there is any
 	w.must(w.db().SealEvents(w.Context(), true))
 	ofA, platform := w.hook(a.ID, "member.*"), w.hook("", "member.set", "user.login")
@@ -230,7 +230,7 @@ func one2(w *world, id authcore.DeliveryID) authcore.Delivery {
 }
 
 func webhookDeletion(w *world) {
-	o := w.organization("acme", w.add("alice", nil))
+	o := w.active("acme", w.add("alice", nil))
 	a, b := w.hook(o.ID, "*"), w.hook("", "*")
 	w.record(o.ID, authcore.MemberSet, authcore.MemberSet)
 	w.follow()
@@ -289,7 +289,7 @@ func followed(w *world) {
 }
 
 func eventsIn(w *world) {
-	o := w.organization("acme", w.add("alice", nil))
+	o := w.active("acme", w.add("alice", nil))
 	w.record(o.ID, authcore.MemberSet)
 	w.record("", authcore.UserLogin)
 	w.record(o.ID, authcore.MemberRemove)
@@ -326,7 +326,7 @@ func raceToFollow(w *world) {
 
 // raceForWebhook: of many who make the last one at once, one does.
 func raceForWebhook(w *world) {
-	o := w.organization("acme", w.add("alice", nil))
+	o := w.active("acme", w.add("alice", nil))
 	w.hook(o.ID, "*")
 	w.oneWon(w.atOnce(6, func(_ int, db Store) error {
 		return db.CreateWebhook(w.Context(), w.newHook(o.ID, "*"), 2, w.event(authcore.WebhookCreate, ""))
