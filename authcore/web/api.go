@@ -113,6 +113,8 @@ func (h *Handler) apiSession(r *http.Request, p Place, rt *api.Route) (authcore.
 	actor := actorOf(live, p)
 	actor.Ordinary = !second && !h.OwnersFree
 	switch {
+	case live.Session.Act != "" && (rt.Realm == api.Platform || rt.Realm == api.Account && rt.Changes()):
+		return actor, authcore.ErrImpersonating
 	case live.User().NeedsFactor() && !second:
 		return actor, errStepUp
 	case rt.Realm == api.Platform && !live.User().Owner:

@@ -32,6 +32,11 @@ func (h *Handler) console(w http.ResponseWriter, r *http.Request, p Place, path 
 	if err != nil {
 		return err
 	}
+	if platform {
+		if err := live.Session.InPerson(); err != nil {
+			return err
+		}
+	}
 	proven := h.OwnersFree || ProofOf(&live.Session, h.Accounts.Now()).SecondFactor
 	if platform && live.User().Owner && !proven {
 		h.RequireStepUp(w, r, p, r.URL, live, access.Need{SecondFactor: true})
@@ -41,13 +46,16 @@ func (h *Handler) console(w http.ResponseWriter, r *http.Request, p Place, path 
 		h.RequireStepUp(w, r, p, r.URL, live, access.Need{SecondFactor: true})
 		return nil
 	}
-	v := console.Visit{Accounts: h.Accounts, Actor: actorOf(live, p), User: live.User(), Origin: p.Origin, Path: path, Query: r.URL.Query(), Now: h.Accounts.Now(), Ready: h.Ready}
+	v := console.Visit{Accounts: h.Accounts, Actor: actorOf(live, p), User: live.User(), Host: p.Host, Origin: p.Origin, Path: path, Query: r.URL.Query(), Now: h.Accounts.Now(), Ready: h.Ready}
 	if r.Method == http.MethodPost {
 		v.Form = r.PostForm
 	}
 	got, err := v.Serve(r.Context())
 	if err != nil {
 		return err
+	}
+	if got.Session != nil { // in place of the owner's own, which stays in force until it ends
+		setCookie(w, p, sessionCookie, got.Token.Reveal(), got.Session.ExpiresAt.Sub(h.Accounts.Now()))
 	}
 	if got.Redirect != "" {
 		redirect(w, got.Redirect)
