@@ -162,6 +162,9 @@ func sentence(text string) string { return strings.ToUpper(text[:1]) + text[1:] 
 // CreateAccessToken makes an access token of a user and gives its text, which
 // nothing can show again.
 func (a *Accounts) CreateAccessToken(ctx context.Context, actor Actor, user UserID, n NewAccessToken) (Secret, AccessToken, error) {
+	if err := actor.inPerson(); err != nil {
+		return "", AccessToken{}, err
+	}
 	n.Name = strings.TrimSpace(n.Name)
 	if err := n.validate(); err != nil {
 		return "", AccessToken{}, err
@@ -191,6 +194,9 @@ func (a *Accounts) AccessTokens(ctx context.Context, user UserID, after SessionI
 // RevokeAccessToken ends an access token. A user can end only their own; the command
 // line any.
 func (a *Accounts) RevokeAccessToken(ctx context.Context, actor Actor, id SessionID) error {
+	if err := actor.inPerson(); err != nil {
+		return err
+	}
 	if !id.plausible() {
 		return ErrTokenNotFound
 	}
@@ -203,6 +209,9 @@ func (a *Accounts) RevokeAccessToken(ctx context.Context, actor Actor, id Sessio
 
 // RevokeAccessTokens ends all access tokens of a user and tells how many.
 func (a *Accounts) RevokeAccessTokens(ctx context.Context, actor Actor, user UserID) (int, error) {
+	if err := actor.inPerson(); err != nil {
+		return 0, err
+	}
 	all, err := a.Store.AccessTokens(ctx, user, "", MaxAccessTokens)
 	n := 0
 	for _, t := range all {

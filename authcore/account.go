@@ -8,6 +8,9 @@ import (
 // UpdateProfile changes a user's own name and email address. A new address is
 // unverified until somebody proves it.
 func (a *Accounts) UpdateProfile(ctx context.Context, actor Actor, name, email string) error {
+	if err := actor.inPerson(); err != nil {
+		return err
+	}
 	name, email = strings.TrimSpace(name), strings.TrimSpace(email)
 	if err := CheckName(name); err != nil {
 		return err
@@ -165,6 +168,8 @@ func (a *Accounts) Revoke(ctx context.Context, actor Actor, root SessionID) erro
 	action := SessionRevoke
 	if root == actor.Session {
 		action = UserLogout
+	} else if err := actor.inPerson(); err != nil {
+		return err
 	}
 	err := a.Store.RevokeSession(ctx, root, actor.User, a.event(actor, action, TargetSession(root), Success, ""))
 	if err == nil || ErrSessionNotFound.is(err) { // what the database has not, memory must not honour

@@ -118,6 +118,7 @@ type Store interface {
 	PasskeyStore
 	DeviceStore
 	DeletionStore
+	ImpersonationStore
 	OrganizationStore
 	ListingStore
 	ClaimStore
@@ -170,6 +171,7 @@ type Accounts struct {
 	ClientSealer *Sealer // for the secrets of organizations' clients at providers
 	Lifetime     Lifetime
 	Mail         *Mailing // nil where none is sent
+	ActUntold    bool     // users are not told by mail that an owner acts as them
 	Webhooking   Webhooking
 	Audit        Recorder
 	ByAddress    *limit.Limiter // failed proofs per client address

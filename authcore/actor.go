@@ -23,6 +23,8 @@ type Actor struct {
 	// Ordinary says that a platform owner acts as any other user: in a session without the
 	// second factor that administration asks for, or by a token without the scope.
 	Ordinary bool
+	// Act is the platform owner who acts as User; empty where that is nobody.
+	Act UserID
 }
 
 // Anonymous is somebody who has not signed in.

@@ -82,7 +82,7 @@ func (s *Standing) covers(all []Capability) error {
 // in it gets ErrOrganizationNotFound, as if there was none.
 func (a *Accounts) Standing(ctx context.Context, actor Actor, slug string) (Standing, error) {
 	platform := a.platform(ctx, actor)
-	if platform != nil && !ErrNotOwner.is(platform) {
+	if platform != nil && !ErrNotOwner.is(platform) && !ErrImpersonating.is(platform) {
 		return Standing{}, platform
 	}
 	o, err := a.Store.OrganizationBySlug(ctx, slug)
@@ -147,7 +147,12 @@ func (a *Accounts) authorized(ctx context.Context, actor Actor, slug string, nee
 
 // platform returns ErrNotOwner unless the actor runs the installation: an active platform
 // owner, or the operator at the command line.
+//
+// Whoever acts as a user has left that behind: ErrImpersonating.
 func (a *Accounts) platform(ctx context.Context, actor Actor) error {
+	if err := actor.inPerson(); err != nil {
+		return err
+	}
 	switch actor.Kind {
 	case ActorCommand, ActorSystem:
 		return nil
@@ -165,8 +170,11 @@ func (a *Accounts) platform(ctx context.Context, actor Actor) error {
 }
 
 // over returns ErrNotOwner unless the actor acts on their own account, or runs the
-// installation.
+// installation; and ErrImpersonating for who acts as the user.
 func (a *Accounts) over(ctx context.Context, actor Actor, user UserID) error {
+	if err := actor.inPerson(); err != nil {
+		return err
+	}
 	if user != "" && actor.User == user {
 		return nil
 	}

@@ -120,8 +120,11 @@ func (c *Chain) Leaf(e *Event, blinding string) string {
 		putNumber(c.mac, e.Time.UnixMicro())
 		put(c.mac, string(e.Actor.Kind), string(e.Actor.User), string(e.Actor.Session), string(e.Action), e.Target, string(e.Outcome),
 			commitment(e, blinding))
-		if e.Organization != "" { // which events had not, once
+		if e.Organization != "" || e.Actor.Act != "" { // which events had not, once
 			put(c.mac, string(e.Organization))
+		}
+		if e.Actor.Act != "" { // the same
+			put(c.mac, string(e.Actor.Act))
 		}
 	})
 }

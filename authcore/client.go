@@ -60,6 +60,9 @@ type sealedClient struct {
 // SetOrganizationProvider gives an organization a client of its own at a provider, or
 // changes it.
 func (a *Accounts) SetOrganizationProvider(ctx context.Context, actor Actor, slug, name, clientID string, secret Secret) error {
+	if err := actor.inPerson(); err != nil {
+		return err
+	}
 	o, err := a.authorize(ctx, actor, slug, IntegrationsManage)
 	if err != nil {
 		return err

@@ -126,6 +126,9 @@ const maxExported = 100_000
 
 // Export gathers what is kept of a user.
 func (a *Accounts) Export(ctx context.Context, actor Actor) (e Export, err error) {
+	if err := actor.inPerson(); err != nil {
+		return Export{}, err
+	}
 	id := actor.User
 	if e.User, _, err = a.Store.UserByID(ctx, id); err != nil {
 		return e, err

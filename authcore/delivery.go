@@ -64,6 +64,7 @@ type EventData struct {
 	Actor struct {
 		Kind ActorKind `json:"kind"`
 		User UserID    `json:"user_id,omitempty"`
+		Act  UserID    `json:"act,omitempty"` // the platform owner who acts as the user
 	} `json:"actor"`
 	Target       string             `json:"target"`
 	Organization *EventOrganization `json:"organization"`
@@ -82,7 +83,7 @@ type EventOrganization struct {
 // DataOf makes what is told of an event.
 func DataOf(e *Event, slug string) EventData {
 	d := EventData{ID: e.ID, Target: e.Target, Outcome: e.Outcome, Details: e.Details, Address: e.Actor.Client.Address}
-	d.Actor.Kind, d.Actor.User = e.Actor.Kind, e.Actor.User
+	d.Actor.Kind, d.Actor.User, d.Actor.Act = e.Actor.Kind, e.Actor.User, e.Actor.Act
 	if e.Organization != "" {
 		d.Organization = &EventOrganization{e.Organization, slug}
 	}

@@ -115,6 +115,9 @@ func (a *Accounts) NoteEndUser(ctx context.Context, s Service, user UserID) erro
 // BeginServiceSession is NoteEndUser for a sign-in that brings tokens: it gives the session
 // to which they belong.
 func (a *Accounts) BeginServiceSession(ctx context.Context, s Service, of Session, c Client) (ServiceSession, error) {
+	if err := of.InPerson(); err != nil {
+		return ServiceSession{}, err
+	}
 	now := a.Now()
 	session := ServiceSession{ID: NewSessionID(), Organization: s.Organization, Service: s.ID, User: of.UserID, Root: of.Root, Address: c.Address, Agent: c.Agent,
 		CreatedAt: now, ExpiresAt: now.Add(max(s.RefreshLife, s.AccessLife))}

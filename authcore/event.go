@@ -21,7 +21,8 @@ const (
 	UserDisable          Action = "user.disable"
 	UserEnable           Action = "user.enable"
 	UserDelete           Action = "user.delete"
-	UserExport           Action = "user.export" // what is kept of a user, to that user
+	UserImpersonate      Action = "user.impersonate" // a platform owner acts as the user from now on
+	UserExport           Action = "user.export"      // what is kept of a user, to that user
 	UserGroups           Action = "user.groups"
 	UserOwner            Action = "user.owner"
 	PasswordChange       Action = "password.change"

@@ -32,6 +32,9 @@ func (a *Accounts) NewTOTP() totp.Secret { return totp.NewSecret() }
 // Where there is a second factor already, old must be a code of it: ErrFactorWrong with
 // the field old_code; unless the session was proven by a passkey just now. All other sessions of the user end.
 func (a *Accounts) EnrolTOTP(ctx context.Context, actor Actor, amr []string, secret totp.Secret, code, old string, byPasskey bool) ([]Secret, error) {
+	if err := actor.inPerson(); err != nil {
+		return nil, err
+	}
 	giveBack, err := a.admitFactor(actor, actor.User, code, false)
 	if err != nil {
 		return nil, err
@@ -77,6 +80,9 @@ func (a *Accounts) EnrolTOTP(ctx context.Context, actor Actor, amr []string, sec
 
 // CheckFactor takes a second factor of the user who acts, for a change of second factors.
 func (a *Accounts) CheckFactor(ctx context.Context, actor Actor, typed string) error {
+	if err := actor.inPerson(); err != nil {
+		return err
+	}
 	return a.spendFactor(ctx, actor, typed, func(use FactorUse, ev Event) error { return a.Store.UseFactor(ctx, actor.User, use, ev) })
 }
 
@@ -108,6 +114,9 @@ func (a *Accounts) spendFactor(ctx context.Context, actor Actor, typed string, s
 // RenewRecoveryCodes replaces the recovery codes of the user who acts, and gives the new
 // ones.
 func (a *Accounts) RenewRecoveryCodes(ctx context.Context, actor Actor) ([]Secret, error) {
+	if err := actor.inPerson(); err != nil {
+		return nil, err
+	}
 	texts, hashes := newRecoveryCodes(actor.User)
 	return texts, a.Store.ReplaceRecoveryCodes(ctx, actor.User, hashes, a.event(actor, FactorCodes, TargetUser(actor.User), Success, ""))
 }
@@ -325,6 +334,9 @@ func withFactor(amr []string) []string {
 // ProveFactor takes the second factor of the user of a session, which counts for all
 // sessions of its root from then on.
 func (a *Accounts) ProveFactor(ctx context.Context, actor Actor, amr []string, typed string) error {
+	if err := actor.inPerson(); err != nil {
+		return err
+	}
 	err := a.spendFactor(ctx, actor, typed, func(use FactorUse, ev Event) error {
 		return a.Store.ProveFactor(ctx, actor.Session, actor.User, withFactor(amr), use, ev)
 	})

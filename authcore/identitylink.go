@@ -8,6 +8,9 @@ import (
 // Link links an account at a provider to the user who acts. It is no error where it
 // is linked already; ErrIdentityTaken where it is somebody else's.
 func (a *Accounts) Link(ctx context.Context, actor Actor, w Vouched, once Code) error {
+	if err := actor.inPerson(); err != nil {
+		return err
+	}
 	err := a.link(ctx, actor, w, once)
 	if err != nil {
 		a.ProviderFailed(actor, w.Provider, err)
@@ -80,6 +83,9 @@ func (a *Accounts) HolderOf(ctx context.Context, email string) (Holder, error) {
 // Unlink takes an identity from a user: ErrLastWayIn where there would be no way in any
 // more. The sessions that began with it end, but for that of the actor.
 func (a *Accounts) Unlink(ctx context.Context, actor Actor, user UserID, id IdentityID) error {
+	if err := actor.inPerson(); err != nil {
+		return err
+	}
 	if !id.plausible() {
 		return ErrIdentityNotFound
 	}

@@ -312,6 +312,9 @@ func (a *Accounts) AdmitProvider(actor Actor) (giveBack func(), err error) {
 // ConfirmWith makes the word of a provider count as a new proof for all sessions of the
 // root that the actor acts in. ErrWrongPerson where it is not the actor's identity.
 func (a *Accounts) ConfirmWith(ctx context.Context, actor Actor, w Vouched, once Code) error {
+	if err := actor.inPerson(); err != nil {
+		return err
+	}
 	err := a.confirmWith(ctx, actor, w, once)
 	if err != nil {
 		a.ProviderFailed(actor, w.Provider, err)

@@ -86,6 +86,9 @@ type NewInvitation struct {
 // than the actor's is not theirs to give: ErrBeyondOwn. ErrInviteMailOff, ErrTooManyMails,
 // ErrTooManyInvitations.
 func (a *Accounts) InviteMember(ctx context.Context, actor Actor, slug string, n NewInvitation) (link Secret, i Invitation, err error) {
+	if err := actor.inPerson(); err != nil {
+		return "", Invitation{}, err
+	}
 	s, err := a.authorized(ctx, actor, slug, MembersManage)
 	if err != nil {
 		return "", i, err
@@ -205,6 +208,9 @@ func (a *Accounts) InvitationBy(ctx context.Context, token Secret) (Offer, error
 // AcceptInvitation makes the signed-in user who acts a member. ErrNoSession,
 // ErrInvitationInvalid, ErrInvitationAddress, ErrAlreadyMember, ErrBarred, ErrMemberLimit.
 func (a *Accounts) AcceptInvitation(ctx context.Context, actor Actor, token Secret) (Offer, error) {
+	if err := actor.inPerson(); err != nil {
+		return Offer{}, err
+	}
 	o, err := a.offered(ctx, actor, token)
 	if err != nil {
 		return o, err
@@ -219,6 +225,9 @@ func (a *Accounts) AcceptInvitation(ctx context.Context, actor Actor, token Secr
 // DeclineInvitation deletes an invitation by the word of whom it is for.
 // ErrNoSession, ErrInvitationInvalid, ErrInvitationAddress.
 func (a *Accounts) DeclineInvitation(ctx context.Context, actor Actor, token Secret) error {
+	if err := actor.inPerson(); err != nil {
+		return err
+	}
 	o, err := a.offered(ctx, actor, token)
 	if err != nil {
 		return err

@@ -36,12 +36,13 @@ const (
 	MailPasskeySet   MailKind = "passkey"
 	MailPasskeyGone  MailKind = "unpasskey"
 	MailPasswordGone MailKind = "unpassword"
-	MailWebhook      MailKind = "webhook" // it was disabled
+	MailWebhook      MailKind = "webhook"  // it was disabled
+	MailActedAs      MailKind = "acted-as" // a platform owner acts as the user
 )
 
 // MailKinds are all of them.
 var MailKinds = []MailKind{MailTest, MailRecover, MailPassword, MailVerify, MailCodes, MailAddressAsked, MailAddress, MailLinked, MailUnlinked, MailInvite, MailOrganization, MailFactorSet, MailFactorGone,
-	MailDeleting, MailDeleted, MailNewDevice, MailPasskeySet, MailPasskeyGone, MailPasswordGone, MailWebhook}
+	MailDeleting, MailDeleted, MailNewDevice, MailPasskeySet, MailPasskeyGone, MailPasswordGone, MailWebhook, MailActedAs}
 
 // MailLife is how long a message is tried to be sent.
 const MailLife = 48 * time.Hour
@@ -70,7 +71,10 @@ func (a *Accounts) tell(ctx context.Context, u User, l Letter) ([]Post, error) {
 	}
 	l.To, l.Username, l.Origin = u.Email, u.Username, a.Mail.Origin
 	var code *Code
-	if l.Kind != MailAddress && l.Kind != MailAddressAsked { // those go to an address that the user gives up
+	switch l.Kind {
+	case MailAddress, MailAddressAsked: // those go to an address that the user gives up
+	case MailActedAs: // "it wasn't me" is known already
+	default:
 		var err error
 		if code, err = a.disown(ctx, u, &l); err != nil {
 			return nil, err

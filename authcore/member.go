@@ -121,6 +121,11 @@ func (a *Accounts) SetMember(ctx context.Context, actor Actor, slug string, user
 	if err != nil {
 		return err
 	}
+	if role == RoleOwner { // with which the organization would be given away
+		if err := actor.inPerson(); err != nil {
+			return err
+		}
+	}
 	was, err := a.Store.RoleOf(ctx, s.Organization.ID, user)
 	switch {
 	case err != nil:
@@ -177,6 +182,9 @@ func (a *Accounts) removeMember(ctx context.Context, actor Actor, o Organization
 // LeaveOrganization takes the user who acts out of an organization, whatever its status.
 // The last active owner stays: ErrLastOrganizationOwner.
 func (a *Accounts) LeaveOrganization(ctx context.Context, actor Actor, slug string) error {
+	if err := actor.inPerson(); err != nil {
+		return err
+	}
 	s, err := a.Standing(ctx, actor, slug)
 	if err != nil {
 		return err
@@ -190,6 +198,9 @@ func (a *Accounts) LeaveOrganization(ctx context.Context, actor Actor, slug stri
 // TransferOwnership makes another member the owner in the place of the owner who acts, and
 // who becomes an admin. ErrMemberNotFound, ErrMemberDisabled.
 func (a *Accounts) TransferOwnership(ctx context.Context, actor Actor, slug string, to UserID) error {
+	if err := actor.inPerson(); err != nil {
+		return err
+	}
 	s, err := a.authorized(ctx, actor, slug, MembersManage)
 	if err != nil {
 		return err

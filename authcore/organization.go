@@ -233,6 +233,9 @@ func (a *Accounts) RenameOrganization(ctx context.Context, actor Actor, slug, na
 // DeleteOrganization deletes an organization with all that is its; its members stay users.
 // Its owners may, whatever its status, and those who run the installation.
 func (a *Accounts) DeleteOrganization(ctx context.Context, actor Actor, slug string) error {
+	if err := actor.inPerson(); err != nil {
+		return err
+	}
 	s, err := a.Standing(ctx, actor, slug)
 	if err != nil {
 		return err

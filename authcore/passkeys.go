@@ -14,6 +14,9 @@ func (a *Accounts) Passkeys(ctx context.Context, user UserID) ([]Passkey, error)
 
 // AddPasskey gives a verified passkey to the user who acts. Its name may be empty.
 func (a *Accounts) AddPasskey(ctx context.Context, actor Actor, p Passkey, name string, once Code) error {
+	if err := actor.inPerson(); err != nil {
+		return err
+	}
 	var err error
 	if p.User != actor.User {
 		return ErrPasskeyRefused
@@ -42,6 +45,9 @@ func passkeyName(name string) (string, error) {
 
 // RenamePasskey changes what a passkey of the user who acts is called.
 func (a *Accounts) RenamePasskey(ctx context.Context, actor Actor, id PasskeyID, name string) error {
+	if err := actor.inPerson(); err != nil {
+		return err
+	}
 	name, err := passkeyName(name)
 	if err != nil {
 		return err
@@ -52,6 +58,9 @@ func (a *Accounts) RenamePasskey(ctx context.Context, actor Actor, id PasskeyID,
 // RemovePasskey takes a passkey from the user who acts, and ends all other sessions:
 // ErrLastWayIn where there would be no way in any more.
 func (a *Accounts) RemovePasskey(ctx context.Context, actor Actor, id PasskeyID) error {
+	if err := actor.inPerson(); err != nil {
+		return err
+	}
 	post, err := a.tellOf(ctx, actor.User, Letter{Kind: MailPasskeyGone})
 	if err == nil {
 		err = a.Store.RemovePasskey(ctx, id, actor.User, actor.Session, a.ways(), a.event(actor, PasskeyRemove, TargetUser(actor.User), Success, ""), post...)
@@ -65,6 +74,9 @@ func (a *Accounts) RemovePasskey(ctx context.Context, actor Actor, id PasskeyID)
 // RemovePassword takes the password from the user who acts, who has just proven by a
 // passkey that there is another way in, and ends all other sessions.
 func (a *Accounts) RemovePassword(ctx context.Context, actor Actor) error {
+	if err := actor.inPerson(); err != nil {
+		return err
+	}
 	post, err := a.tellOf(ctx, actor.User, Letter{Kind: MailPasswordGone})
 	if err == nil {
 		err = a.Store.RemovePassword(ctx, actor.User, actor.Session, a.event(actor, PasswordRemove, TargetUser(actor.User), Success, ""), post...)
@@ -175,6 +187,9 @@ var errOtherPerson = errors.New("a passkey of another user")
 // ProveByPasskey takes a passkey of the user of a session, who is proven by it from then
 // on, in all sessions of the root.
 func (a *Accounts) ProveByPasskey(ctx context.Context, actor Actor, amr []string, verify VerifyPasskey) error {
+	if err := actor.inPerson(); err != nil {
+		return err
+	}
 	use, giveBack, err := a.verifyPasskey(ctx, actor, actor.User, verify)
 	if err == nil {
 		ev := a.event(actor, UserConfirm, TargetUser(actor.User), Success, "passkey")

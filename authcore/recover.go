@@ -153,6 +153,9 @@ func (a *Accounts) recoveryCode(ctx context.Context, u User) (Secret, Code, erro
 // RecoverUser makes a link with which a user can choose a new password, for an operator
 // who vouches for whoever gets it.
 func (a *Accounts) RecoverUser(ctx context.Context, actor Actor, id UserID, origin string) (link Secret, until time.Time, err error) {
+	if err := actor.inPerson(); err != nil {
+		return "", until, err
+	}
 	if a.PasswordOff {
 		return "", until, ErrPasswordOff
 	}

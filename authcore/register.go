@@ -233,6 +233,9 @@ func (a *Accounts) MayRegister(ctx context.Context, invite Secret, byPasskey boo
 
 // Invite makes a link's code with which one person may register.
 func (a *Accounts) Invite(ctx context.Context, actor Actor, valid time.Duration) (Secret, error) {
+	if err := actor.inPerson(); err != nil {
+		return "", err
+	}
 	if !a.Invites {
 		return "", ErrNoInvites
 	}
@@ -248,6 +251,9 @@ const InvitePath = "/.gate/register"
 // InviteByMail sends an invitation to an address, which counts as verified if it is the
 // one that whoever was invited registers with: nobody else has the link.
 func (a *Accounts) InviteByMail(ctx context.Context, actor Actor, email, origin string, valid time.Duration) error {
+	if err := actor.inPerson(); err != nil {
+		return err
+	}
 	switch {
 	case a.Mail == nil:
 		return ErrInviteMailOff

@@ -236,6 +236,9 @@ func (n *ServiceSettings) defaults() {
 // CreateService makes a service of an organization, with its client id and, for one that
 // keeps it, its secret, which nothing can show again. ErrServiceLimit.
 func (a *Accounts) CreateService(ctx context.Context, actor Actor, slug string, t ServiceType, n ServiceSettings) (Secret, Service, error) {
+	if err := actor.inPerson(); err != nil {
+		return "", Service{}, err
+	}
 	o, err := a.authorize(ctx, actor, slug, ServicesCreate)
 	if err != nil {
 		return "", Service{}, err
@@ -323,6 +326,9 @@ func (a *Accounts) SetServiceTrust(ctx context.Context, actor Actor, slug string
 // RotateServiceSecret gives a service another secret, which nothing can show again. The one
 // before is good for some time more, MaxSecretOverlap at most. ErrServicePublic.
 func (a *Accounts) RotateServiceSecret(ctx context.Context, actor Actor, slug string, id ServiceID, overlap time.Duration) (Secret, error) {
+	if err := actor.inPerson(); err != nil {
+		return "", err
+	}
 	o, s, err := a.serviceFor(ctx, actor, slug, id, ServicesManage)
 	switch {
 	case err != nil:

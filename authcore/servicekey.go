@@ -130,6 +130,9 @@ func (n *NewServiceKey) check(now time.Time) error {
 // again. A scope that allows more than the actor's role is not theirs to give:
 // ErrBeyondOwn.
 func (a *Accounts) CreateServiceKey(ctx context.Context, actor Actor, slug string, id ServiceID, n NewServiceKey) (Secret, ServiceKey, error) {
+	if err := actor.inPerson(); err != nil {
+		return "", ServiceKey{}, err
+	}
 	s, err := a.authorized(ctx, actor, slug, ServicesManage)
 	if err != nil {
 		return "", ServiceKey{}, err

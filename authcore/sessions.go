@@ -49,7 +49,8 @@ type Sessions struct {
 	mu    sync.Mutex
 	roots map[SessionID]*sharedRoot
 	users map[UserID]*sharedUser
-	gen   atomic.Uint64 // grows with every change, so that a read that overlaps one is not kept
+	acts  map[SessionID]UserID // who acts in roots that are not the user's own: few
+	gen   atomic.Uint64        // grows with every change, so that a read that overlaps one is not kept
 }
 
 const (
@@ -115,7 +116,7 @@ func (l *Live) LastSeen() time.Time { return time.UnixMicro(l.root.lastSeen.Load
 // finds ready-made what would otherwise be made each time.
 func NewSessions(reader SessionReader, now func() time.Time, prepare func(*User) any) *Sessions {
 	s := &Sessions{reader: reader, now: now, prepare: prepare,
-		roots: make(map[SessionID]*sharedRoot), users: make(map[UserID]*sharedUser)}
+		roots: make(map[SessionID]*sharedRoot), users: make(map[UserID]*sharedUser), acts: make(map[SessionID]UserID)}
 	for i := range s.shards {
 		s.shards[i].m = make(map[TokenHash]*Live)
 	}
@@ -206,7 +207,7 @@ func (s *Sessions) load(ctx context.Context, hash TokenHash, now time.Time, idle
 		}
 		return nil, err
 	}
-	if user.Status != Active || !now.Before(session.ExpiresAt) || !s.honours(session.Provider) {
+	if user.Status != Active || !now.Before(session.ExpiresAt) || !s.honours(session.Provider) || session.Act != "" && user.Owner {
 		s.forget(hash)
 		return nil, ErrNoSession
 	}
@@ -278,6 +279,9 @@ func (s *Sessions) keep(hash TokenHash, session Session, user User, gen uint64) 
 	root.refs++
 	shared.refs++
 	s.roots[session.Root], s.users[user.ID] = root, shared
+	if session.Act != "" {
+		s.acts[session.Root] = session.Act
+	}
 	if old != nil {
 		s.release(old)
 	}
@@ -302,6 +306,7 @@ func (s *Sessions) forget(hash TokenHash) {
 func (s *Sessions) release(l *Live) {
 	if l.root.refs--; l.root.refs == 0 && s.roots[l.root.id] == l.root {
 		delete(s.roots, l.root.id)
+		delete(s.acts, l.root.id)
 	}
 	if l.user.refs--; l.user.refs == 0 && s.users[l.user.user.ID] == l.user {
 		delete(s.users, l.user.user.ID)
@@ -322,6 +327,11 @@ func (s *Sessions) Apply(c Change) {
 	case ChangeUser:
 		if user := s.users[UserID(c.Subject)]; user != nil {
 			user.stale.Store(true)
+		}
+		for root, act := range s.acts {
+			if act == UserID(c.Subject) {
+				s.roots[root].stale.Store(true)
+			}
 		}
 	case ChangeOrganization:
 		for _, user := range s.users {

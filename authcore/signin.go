@@ -237,6 +237,9 @@ func (a *Accounts) startSession(ctx context.Context, actor Actor, user User, pro
 // as a sign-in. It returns ErrProofRequired where there is none and
 // ErrProofWrong for a wrong one.
 func (a *Accounts) Confirm(ctx context.Context, actor Actor, pw Secret) error {
+	if err := actor.inPerson(); err != nil {
+		return err
+	}
 	_, err := a.confirm(ctx, actor, pw)
 	return err
 }
@@ -254,6 +257,9 @@ type StepUp struct {
 // root: their AuthTime is now where the password was proven, and they have a second
 // factor where that was. The errors are those of Confirm and ProveFactor.
 func (a *Accounts) StepUp(ctx context.Context, actor Actor, in StepUp) error {
+	if err := actor.inPerson(); err != nil {
+		return err
+	}
 	var proven password.Hash
 	var err error
 	if !in.NoPassword {

@@ -40,6 +40,9 @@ var ErrDeviceNotFound = &Error{Kind: NotFound, Code: "device_not_found", Message
 // It gives what the browser is to keep: another mark each time, so that none that was
 // taken away counts again.
 func (a *Accounts) TrustDevice(ctx context.Context, actor Actor) (Secret, error) {
+	if err := actor.inPerson(); err != nil {
+		return "", err
+	}
 	if a.TrustFor <= 0 {
 		return "", nil
 	}
@@ -58,6 +61,9 @@ func (a *Accounts) TrustedDevices(ctx context.Context, user UserID) ([]TrustedDe
 // DistrustDevice takes a device away from the user who acts, and ends sessions that were
 // begun on such devices.
 func (a *Accounts) DistrustDevice(ctx context.Context, actor Actor, id DeviceID) error {
+	if err := actor.inPerson(); err != nil {
+		return err
+	}
 	err := a.Store.DistrustDevice(ctx, id, actor.User, actor.Session, a.event(actor, DeviceRemove, TargetUser(actor.User), Success, string(id)))
 	if err == nil {
 		a.changed(ChangeUser, string(actor.User))

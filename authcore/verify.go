@@ -37,6 +37,9 @@ func (a *Accounts) verification(u User, email, origin string) (Post, error) {
 // CancelEmail takes back another address that the user who acts has given, and that was
 // not verified yet.
 func (a *Accounts) CancelEmail(ctx context.Context, actor Actor) error {
+	if err := actor.inPerson(); err != nil {
+		return err
+	}
 	return a.Store.CancelEmail(ctx, actor.User, a.event(actor, UserUpdate, TargetUser(actor.User), Success, "another address was taken back"))
 }
 
@@ -44,6 +47,9 @@ func (a *Accounts) CancelEmail(ctx context.Context, actor Actor) error {
 // that verifies it, and one that is verified stays in force until then, and is told.
 // asked says that a link is on its way. origin is that of the pages.
 func (a *Accounts) ChangeProfile(ctx context.Context, actor Actor, name, email, origin string) (asked bool, err error) {
+	if err := actor.inPerson(); err != nil {
+		return false, err
+	}
 	name, email = strings.TrimSpace(name), strings.TrimSpace(email)
 	if a.Mail == nil {
 		return false, a.UpdateProfile(ctx, actor, name, email)
@@ -113,6 +119,9 @@ func (a *Accounts) PendingEmail(ctx context.Context, u User) (string, error) {
 // AskVerification sends the link to verify an address again: to the one that waits, or
 // to the user's own where that is not verified.
 func (a *Accounts) AskVerification(ctx context.Context, actor Actor, origin string) error {
+	if err := actor.inPerson(); err != nil {
+		return err
+	}
 	if a.Mail == nil {
 		return ErrVerifyOff
 	}
@@ -153,6 +162,9 @@ func (a *Accounts) CheckVerification(ctx context.Context, token Secret) (email s
 // only to hope that this person opens it. ErrOtherAccount where it is another user's,
 // ErrEmailTaken where somebody else has verified the address.
 func (a *Accounts) VerifyEmail(ctx context.Context, actor Actor, token Secret) error {
+	if err := actor.inPerson(); err != nil {
+		return err
+	}
 	email, user, err := a.CheckVerification(ctx, token)
 	if err != nil {
 		return err

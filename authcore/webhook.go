@@ -238,6 +238,9 @@ type NewWebhook struct {
 // CreateWebhook makes a webhook of the organization with a slug, or of the platform for "".
 // The secret is shown this once.
 func (a *Accounts) CreateWebhook(ctx context.Context, actor Actor, slug string, n NewWebhook) (Webhook, Secret, error) {
+	if err := actor.inPerson(); err != nil {
+		return Webhook{}, "", err
+	}
 	o, err := a.webhookPlace(ctx, actor, slug)
 	if err != nil {
 		return Webhook{}, "", err
@@ -320,6 +323,9 @@ func (a *Accounts) writeWebhook(ctx context.Context, w *Webhook, ev Event, mail 
 // RotateWebhookSecret gives a webhook a new secret, which is shown this once. Deliveries are
 // signed with both for WebhookOverlap.
 func (a *Accounts) RotateWebhookSecret(ctx context.Context, actor Actor, slug string, id WebhookID) (Secret, error) {
+	if err := actor.inPerson(); err != nil {
+		return "", err
+	}
 	w, err := a.webhookAt(ctx, actor, slug, id)
 	if err != nil {
 		return "", err

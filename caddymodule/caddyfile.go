@@ -79,6 +79,9 @@ var options = words{
 	"organizations": block(words{
 		"register": one(func(s *Settings) *string { return &s.Organizations.Register }),
 	}),
+	"impersonation": block(words{
+		"tell": one(func(s *Settings) *string { return &s.Impersonation.Tell }),
+	}),
 	"policy":   parsePolicy,
 	"mail":     parseMail,
 	"webhooks": block(webhookWords),

@@ -139,7 +139,11 @@ func (e *eventLine) columns() []string {
 	if e.Agent != "" {
 		device = authcore.AgentName(e.Agent)
 	}
-	return []string{e.Time.Local().Format(time.DateTime), cmp.Or(e.Actor, string(e.ActorID), string(e.ActorKind)), string(e.Action), target,
+	who := cmp.Or(e.Actor, string(e.ActorID), string(e.ActorKind))
+	if e.ActID != "" {
+		who += ", by " + cmp.Or(e.Act, string(e.ActID))
+	}
+	return []string{e.Time.Local().Format(time.DateTime), who, string(e.Action), target,
 		string(e.Outcome), e.Details, e.Address, device}
 }
 

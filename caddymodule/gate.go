@@ -182,7 +182,7 @@ func (g *Gate) pass(rt *instance, s *state, w http.ResponseWriter, r *http.Reque
 	}
 	known := v.Live.Prepared().(*web.Known)
 	var made web.PerRequest
-	if g.PassToken.Provider != "" {
+	if g.PassToken.Provider != "" && v.Live.Session.Act == "" { // it is the user's alone
 		var err error
 		if made.Token, err = known.ProviderToken(r.Context(), rt.broker, v.Live.Session.UserID, g.PassToken.Provider, time.Now()); err != nil {
 			s.answer(r)
@@ -193,7 +193,7 @@ func (g *Gate) pass(rt *instance, s *state, w http.ResponseWriter, r *http.Reque
 	if g.preset.Signed {
 		p := rt.place(r, false)
 		var err error
-		if made.Assertion, err = known.Assertion(rt.core.keys, p, time.Now()); err != nil {
+		if made.Assertion, err = known.Assertion(rt.core.keys, p, v.Live.Session.Act, time.Now()); err != nil {
 			s.answer(r)
 			rt.pages.Fail(w, r, p, nil, err)
 			return nil
@@ -236,7 +236,7 @@ func (rt *instance) stop(w http.ResponseWriter, r *http.Request, p web.Place, u 
 func (rt *instance) denied(p web.Place, v web.Verdict, u *url.URL, observed bool) {
 	actor, message := authcore.Anonymous(p.Client), "access denied"
 	if v.Live != nil {
-		actor = authcore.Actor{Kind: authcore.ActorUser, User: v.Live.Session.UserID, Session: v.Live.Session.Root, Client: p.Client}
+		actor = authcore.Actor{Kind: authcore.ActorUser, User: v.Live.Session.UserID, Session: v.Live.Session.Root, Client: p.Client, Act: v.Live.Session.Act}
 		if v.Live.Session.Access != nil {
 			actor.Kind = authcore.ActorToken
 		}

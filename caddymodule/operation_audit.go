@@ -36,7 +36,9 @@ type eventLine struct {
 	Time      time.Time          `json:"time"`
 	ActorKind authcore.ActorKind `json:"actor_kind"`
 	ActorID   authcore.UserID    `json:"actor_id,omitempty"`
-	Actor     string             `json:"actor,omitempty"` // the username now
+	Actor     string             `json:"actor,omitempty"`  // the username now
+	ActID     authcore.UserID    `json:"act_id,omitempty"` // the platform owner who acted as the user
+	Act       string             `json:"act,omitempty"`    // the username now
 	Session   authcore.SessionID `json:"session_id,omitempty"`
 	Action    authcore.Action    `json:"action"`
 	Target    string             `json:"target,omitempty"`
@@ -147,7 +149,7 @@ func (c *console) filter(ctx context.Context, a eventArgs) (*eventFilter, error)
 
 // wants tells whether an event is asked for.
 func (f *eventFilter) wants(e *authcore.Event) bool {
-	actor := f.Actor == "" || string(e.Actor.Kind) == f.Actor || string(e.Actor.User) == f.Actor || f.user != "" && e.Actor.User == f.user
+	actor := f.Actor == "" || string(e.Actor.Kind) == f.Actor || string(e.Actor.User) == f.Actor || f.user != "" && (e.Actor.User == f.user || e.Actor.Act == f.user) || e.Actor.Act != "" && string(e.Actor.Act) == f.Actor
 	target := f.Target == "" || e.Target == f.Target || f.about != "" && e.Target == f.about
 	action := f.Action == "" || string(e.Action) == f.Action || strings.HasSuffix(f.Action, ".*") && strings.HasPrefix(string(e.Action), strings.TrimSuffix(f.Action, "*"))
 	return actor && target && action && (f.Outcome == "" || string(e.Outcome) == f.Outcome) &&
@@ -155,7 +157,7 @@ func (f *eventFilter) wants(e *authcore.Event) bool {
 }
 
 func (f *eventFilter) line(ctx context.Context, e *authcore.SealedEvent) eventLine {
-	l := eventLine{Batch: e.Batch, ID: e.ID, Time: e.Time, ActorKind: e.Actor.Kind, ActorID: e.Actor.User, Actor: f.name(ctx, e.Actor.User),
+	l := eventLine{Batch: e.Batch, ID: e.ID, Time: e.Time, ActorKind: e.Actor.Kind, ActorID: e.Actor.User, Actor: f.name(ctx, e.Actor.User), ActID: e.Actor.Act, Act: f.name(ctx, e.Actor.Act),
 		Session: e.Actor.Session, Action: e.Action, Target: e.Target, Outcome: e.Outcome, Details: e.Details,
 		Address: e.Actor.Client.Address, Agent: e.Actor.Client.Agent, RequestID: e.Actor.Client.RequestID}
 	if id, ok := strings.CutPrefix(e.Target, "user:"); ok {

@@ -48,6 +48,8 @@ type Settings struct {
 	SecondFactor SecondFactorSettings `json:"second_factor,omitzero"`
 	// Who can register organizations.
 	Organizations OrganizationSettings `json:"organizations,omitzero"`
+	// How platform owners act as users.
+	Impersonation ImpersonationSettings `json:"impersonation,omitzero"`
 	// The outside providers to sign in with, in the order in which pages offer them.
 	Providers []ProviderSettings `json:"providers,omitempty"`
 	// How long a session lives.
@@ -129,6 +131,12 @@ type OrganizationSettings struct {
 	Register string `json:"register,omitempty"`
 }
 
+// ImpersonationSettings are about platform owners who act as users.
+type ImpersonationSettings struct {
+	// Whether a user is told by mail, where mail is sent: on (default) or off.
+	Tell string `json:"tell,omitempty"`
+}
+
 // SecondFactorSettings are about second factors.
 type SecondFactorSettings struct {
 	// Whether the pages for platform owners ask for one: on (default) or off.
@@ -186,6 +194,7 @@ type values struct {
 	secretKey         authcore.Secret
 	register          authcore.Registration
 	organizationsOpen bool // every user can register one
+	actUntold         bool // users are not told that an owner acts as them
 	passwordOff       bool
 	keepUsers         bool          // users cannot delete their accounts
 	deleteAfter       time.Duration // from when one asks for it
@@ -222,6 +231,7 @@ func (s *Settings) resolve(expand func(string) (string, error)) (values, error) 
 		secretKey:         authcore.Secret(r.text("secret_key", s.SecretKey)),
 		register:          r.registration(s.Register),
 		organizationsOpen: r.isOn("organizations register", s.Organizations.Register),
+		actUntold:         r.isOff("impersonation tell", s.Impersonation.Tell),
 		passwordOff:       r.isOff("password", s.Password),
 		rules:             r.passwordRules(s.PasswordRules),
 		breached:          r.text("password_rules breached", s.PasswordRules.Breached),

@@ -181,7 +181,7 @@ func (v *Verify) verify(rt *instance, w http.ResponseWriter, r *http.Request, d 
 		var values web.Values
 		var assertion string
 		if preset.Signed {
-			if assertion, err = known.Assertion(rt.core.keys, rt.place(asked(r, f), false), time.Now()); err != nil {
+			if assertion, err = known.Assertion(rt.core.keys, rt.place(asked(r, f), false), verdict.Live.Session.Act, time.Now()); err != nil {
 				return v.fail(rt, w, r, f, err)
 			}
 		}

@@ -153,5 +153,20 @@ func TestConsole(t *testing.T) {
 		}
 		guest.open(portal + "/.gate/admin")
 		guest.says("Only platform owners")
+
+		run.open(portal + "/.gate/admin/users?q=an")
+		run.press("ann")
+		run.press("Sign in as…")
+		run.fill("input[name=reason]", "ticket 12")
+		run.press("Sign in as ann")
+		run.at(portal + "/.gate/account")
+		run.says("You act as ann")
+		run.look("acting")
+		run.open(portal + "/.gate/org/acme")
+		run.look("acting-wide")
+		run.open(portal + "/.gate/admin")
+		run.says("You act as somebody else", "You act as ann")
+		run.press("Stop")
+		run.says("Signed out")
 	})
 }

@@ -61,7 +61,7 @@ func (db *DB) RedeemHandoff(ctx context.Context, h authcore.Handoff, s authcore.
 		if err := insertSession(tx, s, token); err != nil {
 			return err
 		}
-		ev.Actor.Kind, ev.Actor.User, ev.Actor.Session = authcore.ActorUser, s.UserID, s.Root
+		ev.Actor.Kind, ev.Actor.User, ev.Actor.Session, ev.Actor.Act = authcore.ActorUser, s.UserID, s.Root, s.Act
 		return insertEvents(tx, ev)
 	})
 	return s, code, err
@@ -72,9 +72,9 @@ func (db *DB) RedeemHandoff(ctx context.Context, h authcore.Handoff, s authcore.
 func (db *DB) fromRoot(tx *tx, root authcore.SessionID, s *authcore.Session, now time.Time) error {
 	var amr string
 	var auth, expires int64
-	err := tx.scan("SELECT r.user_id, r.amr, r.auth_time, r.expires_at, r.identity_id, r.provider FROM sessions r JOIN users u ON u.id = r.user_id"+
+	err := tx.scan("SELECT r.user_id, r.amr, r.auth_time, r.expires_at, r.identity_id, r.provider, r.act_id FROM sessions r JOIN users u ON u.id = r.user_id"+
 		" WHERE r.id = ? AND r.root_id = r.id AND r.expires_at > ? AND u.status = ?"+db.dialect.forUpdate(),
-		[]any{root, micros(now), authcore.Active}, &s.UserID, &amr, &auth, &expires, &s.Identity, &s.Provider)
+		[]any{root, micros(now), authcore.Active}, &s.UserID, &amr, &auth, &expires, &s.Identity, &s.Provider, &s.Act)
 	if err != nil {
 		return noCode(err)
 	}

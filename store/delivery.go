@@ -17,7 +17,7 @@ const (
 	insertDelivery  = "INSERT INTO deliveries (" + deliveryColumns + ") VALUES " + deliveryRow
 	// deliverySelect reads them with their events.
 	deliverySelect = "SELECT d.id, d.webhook_id, d.event_id, d.type, d.status, d.tries, d.created_at, d.due_at, d.tried_at, d.took, d.answer_status, d.answer, d.failure," +
-		" e.id, e.occurred_at, e.actor_kind, e.actor_id, e.action, e.target, e.outcome, e.details, e.address, e.organization_id, o.slug" +
+		" e.id, e.occurred_at, e.actor_kind, e.actor_id, e.action, e.target, e.outcome, e.details, e.address, e.organization_id, e.act_id, o.slug" +
 		" FROM deliveries d LEFT JOIN events e ON e.id = d.event_id LEFT JOIN organizations o ON o.id = e.organization_id WHERE "
 	// rowsAtOnce is how many rows one statement inserts.
 	rowsAtOnce = 50
@@ -27,15 +27,15 @@ var insertDeliveries = insertDelivery + strings.Repeat(", "+deliveryRow, rowsAtO
 
 func scanDelivery(row scanner, d *authcore.Delivery) error {
 	var created, due, tried, took int64
-	var id, kind, actor, action, target, outcome, details, address, organization, slug sql.NullString
+	var id, kind, actor, action, target, outcome, details, address, organization, act, slug sql.NullString
 	var at sql.NullInt64
 	err := row.Scan((*string)(&d.ID), (*string)(&d.Webhook), &d.EventID, &d.Type, (*string)(&d.Status), &d.Tries, &created, &due, &tried, &took, &d.AnswerStatus, &d.Answer, &d.Failure,
-		&id, &at, &kind, &actor, &action, &target, &outcome, &details, &address, &organization, &slug)
+		&id, &at, &kind, &actor, &action, &target, &outcome, &details, &address, &organization, &act, &slug)
 	d.CreatedAt, d.DueAt, d.TriedAt, d.Took = fromMicros(created), fromMicros(due), orZero(tried), time.Duration(took)*time.Microsecond
 	if id.Valid {
 		e := authcore.Event{ID: id.String, Time: fromMicros(at.Int64), Action: authcore.Action(action.String), Target: target.String, Outcome: authcore.Outcome(outcome.String),
 			Details: details.String, Organization: authcore.OrganizationID(organization.String)}
-		e.Actor.Kind, e.Actor.User, e.Actor.Client.Address = authcore.ActorKind(kind.String), authcore.UserID(actor.String), address.String
+		e.Actor.Kind, e.Actor.User, e.Actor.Act, e.Actor.Client.Address = authcore.ActorKind(kind.String), authcore.UserID(actor.String), authcore.UserID(act.String), address.String
 		d.Event, d.Slug = &e, slug.String
 	}
 	return err

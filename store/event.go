@@ -10,10 +10,10 @@ import (
 )
 
 const eventColumns = "id, occurred_at, actor_kind, actor_id, session_id, action, target, outcome, details, address, agent, request_id," +
-	" batch, place, blinding, leaf, organization_id"
+	" batch, place, blinding, leaf, organization_id, act_id"
 
 // eventRow is one row of placeholders for eventColumns.
-const eventRow = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+const eventRow = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 const insertEvent = "INSERT INTO events (" + eventColumns + ") VALUES " + eventRow
 
@@ -33,12 +33,12 @@ func writeEvents(tx *tx, rows []authcore.SealedEvent) error {
 	if len(rows) == 0 {
 		return nil
 	}
-	args := make([]any, 0, 17*len(rows))
+	args := make([]any, 0, 18*len(rows))
 	for i := range rows {
 		e := &rows[i]
 		args = append(args, e.ID, micros(e.Time), e.Actor.Kind, e.Actor.User, e.Actor.Session, e.Action, e.Target,
 			e.Outcome, e.Details, e.Actor.Client.Address, e.Actor.Client.Agent, e.Actor.Client.RequestID,
-			e.Batch, e.Position, e.Blinding, e.Leaf, e.Organization)
+			e.Batch, e.Position, e.Blinding, e.Leaf, e.Organization, e.Actor.Act)
 	}
 	if len(rows) == 1 {
 		_, err := tx.exec(insertEvent, args...)
@@ -52,7 +52,7 @@ func scanEvent(row scanner, e *authcore.SealedEvent) error {
 	var at int64
 	err := row.Scan(&e.ID, &at, &e.Actor.Kind, &e.Actor.User, &e.Actor.Session, &e.Action, &e.Target, &e.Outcome,
 		&e.Details, &e.Actor.Client.Address, &e.Actor.Client.Agent, &e.Actor.Client.RequestID,
-		&e.Batch, &e.Position, &e.Blinding, &e.Leaf, (*string)(&e.Organization))
+		&e.Batch, &e.Position, &e.Blinding, &e.Leaf, (*string)(&e.Organization), (*string)(&e.Actor.Act))
 	e.Time = fromMicros(at)
 	return err
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // The last-seen time is the root's: children share it.
-const sessionColumns = "s.id, s.root_id, s.user_id, s.host, s.amr, s.auth_time, s.created_at, r.last_seen_at, s.expires_at, s.address, s.agent, s.identity_id, s.provider, s.provider_session"
+const sessionColumns = "s.id, s.root_id, s.user_id, s.host, s.amr, s.auth_time, s.created_at, r.last_seen_at, s.expires_at, s.address, s.agent, s.identity_id, s.provider, s.provider_session, s.act_id"
 
 // sessionByToken gives one row for each group of the user.
 const sessionByToken = "SELECT " + sessionColumns + ", " + liveColumns + ", g.name FROM sessions s" +
@@ -30,7 +30,7 @@ type sessionRow struct {
 
 func (r *sessionRow) fields(more ...any) []any {
 	return append([]any{(*string)(&r.s.ID), (*string)(&r.s.Root), (*string)(&r.s.UserID), &r.s.Host, &r.amr, &r.auth, &r.created, &r.seen, &r.expires,
-		&r.s.Address, &r.s.Agent, (*string)(&r.s.Identity), &r.s.Provider, &r.s.ProviderSession}, more...)
+		&r.s.Address, &r.s.Agent, (*string)(&r.s.Identity), &r.s.Provider, &r.s.ProviderSession, (*string)(&r.s.Act)}, more...)
 }
 
 func (r *sessionRow) session() authcore.Session {
@@ -55,6 +55,9 @@ func (db *DB) SessionByToken(ctx context.Context, token authcore.TokenHash) (aut
 	u := of.user()
 	if u.Groups = groups; of.organizations > 0 {
 		u.Memberships, err = db.Memberships(ctx, u.ID)
+	}
+	if r.s.Act != "" && err == nil {
+		err = db.mayStillAct(ctx, r.s.Act)
 	}
 	return r.session(), u, err
 }
@@ -128,9 +131,9 @@ func beginSession(tx *tx, s authcore.Session, token authcore.TokenHash) error {
 }
 
 func insertSession(tx *tx, s authcore.Session, token authcore.TokenHash) error {
-	_, err := tx.exec("INSERT INTO sessions (id, root_id, user_id, token_hash, host, amr, auth_time, created_at, last_seen_at, expires_at, address, agent, identity_id, provider, provider_session)"+
-		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", s.ID, s.Root, s.UserID, token.Hex(), s.Host, strings.Join(s.AMR, " "),
-		micros(s.AuthTime), micros(s.CreatedAt), micros(s.LastSeen), micros(s.ExpiresAt), s.Address, s.Agent, s.Identity, s.Provider, s.ProviderSession)
+	_, err := tx.exec("INSERT INTO sessions (id, root_id, user_id, token_hash, host, amr, auth_time, created_at, last_seen_at, expires_at, address, agent, identity_id, provider, provider_session, act_id)"+
+		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", s.ID, s.Root, s.UserID, token.Hex(), s.Host, strings.Join(s.AMR, " "),
+		micros(s.AuthTime), micros(s.CreatedAt), micros(s.LastSeen), micros(s.ExpiresAt), s.Address, s.Agent, s.Identity, s.Provider, s.ProviderSession, s.Act)
 	return err
 }
 
@@ -206,6 +209,9 @@ func deleteSessions(tx *tx, user authcore.UserID, keep authcore.SessionID) (int,
 		return 0, err
 	}
 	if _, err := tx.exec("DELETE FROM sessions WHERE user_id = ? AND root_id <> ?", user, keep); err != nil {
+		return n, err
+	}
+	if err := endActs(tx, user); err != nil {
 		return n, err
 	}
 	_, err = tx.exec("DELETE FROM service_sessions WHERE user_id = ? AND (root_id <> ? OR root_id = '')", user, keep)

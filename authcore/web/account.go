@@ -166,7 +166,11 @@ func (h *Handler) sessions(r *http.Request, live *authcore.Live) ([]sessionView,
 		}
 		hosts := append([]string{s.Host}, sites[s.ID]...)
 		slices.Sort(hosts)
-		views = append(views, sessionView{ID: string(s.ID), Device: authcore.AgentName(s.Agent), Address: s.Address,
+		device, address := authcore.AgentName(s.Agent), s.Address
+		if s.Act != "" { // where others are is theirs
+			device, address = "Somebody who runs this site, acting as you", ""
+		}
+		views = append(views, sessionView{ID: string(s.ID), Device: device, Address: address,
 			Created: ago(now, s.CreatedAt), LastSeen: ago(now, s.LastSeen), Current: current, Sites: slices.Compact(hosts),
 			CreatedISO: s.CreatedAt.UTC().Format(time.RFC3339), LastSeenISO: s.LastSeen.UTC().Format(time.RFC3339)})
 	}

@@ -117,6 +117,8 @@ func (h *Handler) apiSession(r *http.Request, p Place, rt *api.Route) (authcore.
 	}
 	actor, lacks := h.governs(live, p, rt.Realm == api.Platform)
 	switch {
+	case live.Session.Act != "" && (rt.Realm == api.Platform || rt.Realm == api.Account && rt.Changes()):
+		return actor, authcore.ErrImpersonating
 	case rt.Realm == api.Platform && !live.User().Owner:
 		return actor, authcore.ErrNotOwner
 	case lacks:

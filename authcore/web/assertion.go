@@ -21,16 +21,23 @@ type claims struct {
 
 // signedClaims are all claims of an assertion (RFC 7519 section 4.1).
 type signedClaims struct {
-	Issuer   string `json:"iss"`
-	Audience string `json:"aud"`
-	IssuedAt int64  `json:"iat"` // seconds since 1970
-	Expires  int64  `json:"exp"`
+	Issuer   string      `json:"iss"`
+	Audience string      `json:"aud"`
+	IssuedAt int64       `json:"iat"` // seconds since 1970
+	Expires  int64       `json:"exp"`
+	Actor    *actorClaim `json:"act,omitempty"`
 	claims
+}
+
+// actorClaim says who acts as the subject (RFC 8693 section 4.1).
+type actorClaim struct {
+	Subject authcore.UserID `json:"sub"`
 }
 
 // assertion is one that was signed, for the requests that follow soon.
 type assertion struct {
 	issuer, audience string
+	act              authcore.UserID
 	signer           *authcore.Signer
 	from, until      time.Time
 	text             string
@@ -44,8 +51,8 @@ const (
 
 // Assertion tells who is there in a JWT for one host, signed by the key of now: the
 // issuer is the portal, or the host where it is its own, the audience the host's
-// name. The error says that there is no key.
-func (k *Known) Assertion(keys *authcore.Keys, p Place, now time.Time) (string, error) {
+// name. act is who acts as the user, or empty. The error says that there is no key.
+func (k *Known) Assertion(keys *authcore.Keys, p Place, act authcore.UserID, now time.Time) (string, error) {
 	by, err := keys.Signer(now)
 	if err != nil {
 		return "", err
@@ -53,12 +60,16 @@ func (k *Known) Assertion(keys *authcore.Keys, p Place, now time.Time) (string, 
 	if p.Portal == "" {
 		return "", ErrUnknownHost
 	}
-	if a := k.assertion.Load(); a != nil && a.signer.ID == by.ID && a.audience == p.Host && a.issuer == p.Portal && !now.Before(a.from) && now.Before(a.until) {
+	if a := k.assertion.Load(); a != nil && a.signer.ID == by.ID && a.audience == p.Host && a.issuer == p.Portal && a.act == act && !now.Before(a.from) && now.Before(a.until) {
 		return a.text, nil
 	}
-	text, err := by.Sign(signedClaims{Issuer: p.Portal, Audience: p.Host, IssuedAt: now.Unix(), Expires: now.Add(assertionLife).Unix(), claims: k.claims})
+	says := signedClaims{Issuer: p.Portal, Audience: p.Host, IssuedAt: now.Unix(), Expires: now.Add(assertionLife).Unix(), claims: k.claims}
+	if act != "" {
+		says.Actor = &actorClaim{act}
+	}
+	text, err := by.Sign(says)
 	if err == nil {
-		k.assertion.Store(&assertion{p.Portal, p.Host, by, now, now.Add(assertionReuse), text})
+		k.assertion.Store(&assertion{p.Portal, p.Host, act, by, now, now.Add(assertionReuse), text})
 	}
 	return text, err
 }

@@ -59,6 +59,9 @@ func (h *Handler) confirmPage(w http.ResponseWriter, r *http.Request, p Place) e
 		redirect(w, to)
 		return nil
 	}
+	if err := live.Session.InPerson(); err != nil { // who could prove nothing
+		return err
+	}
 	data, err := h.confirmData(w, r, p, live, q)
 	if err != nil {
 		return err
@@ -224,6 +227,9 @@ func (h *Handler) justByPasskey(live *authcore.Live, proof string) bool {
 // session is young enough, or by a proof at a provider, or by the password. Where
 // always is set, one who has a password has to give it.
 func (h *Handler) proven(r *http.Request, p Place, live *authcore.Live, always bool) error {
+	if err := live.Session.InPerson(); err != nil {
+		return err
+	}
 	if live.User().NeedsFactor() && !ProofOf(&live.Session, h.Accounts.Now()).SecondFactor {
 		if f, err := h.Accounts.Factors(r.Context(), live.Session.UserID); err != nil {
 			return err

@@ -42,6 +42,11 @@ func (h *Handler) console(w http.ResponseWriter, r *http.Request, p Place, path 
 	if err != nil {
 		return err
 	}
+	if platform {
+		if err := live.Session.InPerson(); err != nil {
+			return err
+		}
+	}
 	actor, lacks := h.governs(live, p, platform)
 	if lacks {
 		h.RequireStepUp(w, r, p, r.URL, live, access.Need{SecondFactor: true})
@@ -51,13 +56,16 @@ func (h *Handler) console(w http.ResponseWriter, r *http.Request, p Place, path 
 		h.RequireStepUp(w, r, p, r.URL, live, access.Need{Within: freshFor})
 		return nil
 	}
-	v := console.Visit{Accounts: h.Accounts, Actor: actor, User: live.User(), Origin: p.Origin, Path: path, Query: r.URL.Query(), Now: h.Accounts.Now(), Ready: h.Ready}
+	v := console.Visit{Accounts: h.Accounts, Actor: actor, User: live.User(), Host: p.Host, Origin: p.Origin, Path: path, Query: r.URL.Query(), Now: h.Accounts.Now(), Ready: h.Ready}
 	if r.Method == http.MethodPost {
 		v.Form = r.PostForm
 	}
 	got, err := v.Serve(r.Context())
 	if err != nil {
 		return err
+	}
+	if got.Session != nil { // in place of the owner's own, which stays in force until it ends
+		setCookie(w, p, sessionCookie, got.Token.Reveal(), got.Session.ExpiresAt.Sub(h.Accounts.Now()))
 	}
 	if got.Redirect != "" {
 		redirect(w, got.Redirect)

@@ -326,7 +326,7 @@ func (h *Handler) signedIn(r *http.Request, p Place) (*authcore.Live, error) {
 
 // actorOf is the user of a session, acting.
 func actorOf(live *authcore.Live, p Place) authcore.Actor {
-	return authcore.Actor{Kind: authcore.ActorUser, User: live.Session.UserID, Session: live.Session.Root, Client: p.Client}
+	return authcore.Actor{Kind: authcore.ActorUser, User: live.Session.UserID, Session: live.Session.Root, Client: p.Client, Act: live.Session.Act}
 }
 
 func secret(r *http.Request, field string) authcore.Secret {

@@ -65,7 +65,7 @@ func (h *Handler) logout(w http.ResponseWriter, r *http.Request, p Place) error 
 		if then := h.endAtProvider(r, p, live); then != "" {
 			to += "?then=" + h.SignOuts.Seal([]byte(then))
 		}
-		if r.PostForm.Get("everywhere") != "" {
+		if r.PostForm.Get("everywhere") != "" && live.Session.Act == "" {
 			_, err = h.Accounts.RevokeAll(r.Context(), actorOf(live, p), live.Session.UserID)
 		} else {
 			err = h.Accounts.Revoke(r.Context(), actorOf(live, p), live.Session.Root)

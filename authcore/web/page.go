@@ -30,7 +30,8 @@ type View struct {
 	Notice    string
 	Error     *ErrorView
 	RequestID string
-	Script    bool // the page has one
+	Script    bool   // the page has one
+	Acting    string // the user as whom somebody acts; empty where nobody does
 	Data      any
 }
 
@@ -123,6 +124,7 @@ func (h *Handler) show(w http.ResponseWriter, r *http.Request, p Place, status i
 		v.Host = p.Host
 	}
 	v.Script = scripted[name]
+	h.addActing(r, p, status, &v)
 	var page bytes.Buffer
 	if err := pages[name].ExecuteTemplate(&page, "page", v); err != nil {
 		return err
@@ -137,6 +139,18 @@ func (h *Handler) show(w http.ResponseWriter, r *http.Request, p Place, status i
 		_, _ = w.Write(page.Bytes()) // a lost client is all that can fail
 	}
 	return nil
+}
+
+// addActing adds who is acted as, whatever the page is about. A page that says that the
+// database is away does not ask it.
+func (h *Handler) addActing(r *http.Request, p Place, status int, v *View) {
+	token := SessionToken(r.Header, p.Secure)
+	if token == "" || status >= http.StatusInternalServerError || p.Origin == "" {
+		return
+	}
+	if live, err := h.Check.session(r.Context(), token, p.Host, h.Accounts.Now()); err == nil && live != nil && live.Session.Act != "" {
+		v.Acting = live.User().Username
+	}
 }
 
 const csp = "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"

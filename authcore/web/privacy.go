@@ -132,6 +132,9 @@ func exportOf(now time.Time, e authcore.Export) exported {
 		out.Identities = append(out.Identities, exportedIdentity{i.Provider, i.Issuer, i.Subject, i.Username, i.Email, i.CreatedAt, i.UsedAt})
 	}
 	for _, s := range e.Sessions {
+		if s.Act != "" {
+			s.Address, s.Agent = "", ""
+		}
 		out.Sessions = append(out.Sessions, exportedSession{s.ID, s.Host, s.AMR, s.Address, s.Agent, s.CreatedAt, s.LastSeen, s.ExpiresAt})
 	}
 	for _, t := range e.Tokens {
@@ -145,7 +148,7 @@ func exportOf(now time.Time, e authcore.Export) exported {
 	}
 	for _, ev := range e.Events {
 		x := exportedEvent{ev.Time, ev.Action, ev.Outcome, ev.Target, ev.Details, "", ""}
-		if ev.Actor.User == u.ID || ev.Actor.Kind == authcore.ActorAnonymous { // where others did it from is theirs
+		if ev.Actor.User == u.ID && ev.Actor.Act == "" || ev.Actor.Kind == authcore.ActorAnonymous { // where others did it from is theirs
 			x.Address, x.Agent = ev.Actor.Client.Address, ev.Actor.Client.Agent
 		}
 		out.Events = append(out.Events, x)

@@ -19,6 +19,7 @@ type Event struct {
 	OrganizationID authcore.OrganizationID `json:"organization_id" doc:"the organization that it is about; empty for none"`
 	ActorKind      authcore.ActorKind      `json:"actor_kind" enum:"anonymous user token service command system"`
 	ActorID        authcore.UserID         `json:"actor_id" doc:"the user; empty for nobody"`
+	ActID          authcore.UserID         `json:"act_id" doc:"the platform owner who acted as the user; empty for nobody"`
 	SessionID      authcore.SessionID      `json:"session_id" doc:"the session, the access token or the API key"`
 	Address        string                  `json:"address"`
 	Agent          string                  `json:"agent"`
@@ -26,7 +27,7 @@ type Event struct {
 }
 
 func eventOf(e *authcore.Event) Event {
-	return Event{ID: e.ID, Time: e.Time, Action: e.Action, Target: e.Target, Outcome: e.Outcome, Details: e.Details, OrganizationID: e.Organization, ActorKind: e.Actor.Kind, ActorID: e.Actor.User,
+	return Event{ID: e.ID, Time: e.Time, Action: e.Action, Target: e.Target, Outcome: e.Outcome, Details: e.Details, OrganizationID: e.Organization, ActorKind: e.Actor.Kind, ActorID: e.Actor.User, ActID: e.Actor.Act,
 		SessionID: e.Actor.Session, Address: e.Actor.Client.Address, Agent: e.Actor.Client.Agent, RequestID: e.Actor.Client.RequestID}
 }
 
@@ -41,10 +42,11 @@ type OrganizationEvent struct {
 	Details   string             `json:"details"`
 	ActorKind authcore.ActorKind `json:"actor_kind" enum:"anonymous user token service command system"`
 	ActorID   authcore.UserID    `json:"actor_id" doc:"the user; empty for nobody"`
+	ActID     authcore.UserID    `json:"act_id" doc:"the platform owner who acted as the user; empty for nobody"`
 }
 
 func organizationEventOf(e *authcore.Event) OrganizationEvent {
-	return OrganizationEvent{ID: e.ID, Time: e.Time, Action: e.Action, Target: e.Target, Outcome: e.Outcome, Details: e.Details, ActorKind: e.Actor.Kind, ActorID: e.Actor.User}
+	return OrganizationEvent{ID: e.ID, Time: e.Time, Action: e.Action, Target: e.Target, Outcome: e.Outcome, Details: e.Details, ActorKind: e.Actor.Kind, ActorID: e.Actor.User, ActID: e.Actor.Act}
 }
 
 // eventParams are the filters of audit events.

@@ -67,6 +67,9 @@ func eventTable(ctx context.Context, v *Visit, found authcore.EventPage, outcome
 		if e.Actor.User != "" {
 			who.Text = v.nameOf(ctx, e.Actor.User)
 		}
+		if e.Actor.Act != "" {
+			who.Text += ", by " + v.nameOf(ctx, e.Actor.Act)
+		}
 		if e.Actor.Client.Address != "" {
 			who.Text += ", " + e.Actor.Client.Address
 		}

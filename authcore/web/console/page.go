@@ -110,6 +110,7 @@ type Field struct {
 	Optional           bool
 	Error              string
 	Complete           string // autocomplete
+	Max                int    // characters; 0: as many as one likes
 }
 
 // Kind is what is to be filled in.

@@ -18,6 +18,7 @@ type Visit struct {
 	Accounts *authcore.Accounts
 	Actor    authcore.Actor
 	User     *authcore.User
+	Host     string // of the pages
 	Origin   string // of the pages, for links in messages
 	Path     string // under Base
 	Query    url.Values
@@ -29,6 +30,7 @@ type Visit struct {
 	slug   string            // of the organization
 	stands authcore.Standing // there
 	secret *Secret           // made by the form
+	enter  *Result           // with the session that the form began
 	failed error             // of the form
 	names  map[authcore.UserID]string
 }
@@ -38,6 +40,10 @@ type Result struct {
 	Page     *Page
 	Redirect string
 	Error    error // of the form, to be said on the page
+
+	// Session is one that the browser is in from now on, and Token its token; nil for none.
+	Session *authcore.Session
+	Token   authcore.Secret
 }
 
 // deed is what a form does. It gives the name of what was done, for the notice; where a
@@ -73,6 +79,9 @@ func (v *Visit) Serve(ctx context.Context) (Result, error) {
 		to, err := v.do(ctx, p)
 		var known *authcore.Error
 		switch {
+		case err == nil && v.enter != nil:
+			v.enter.Redirect = to
+			return *v.enter, nil
 		case err == nil && v.secret == nil:
 			return Result{Redirect: to}, nil
 		case err != nil && (!errors.As(err, &known) || known.Kind == authcore.Unavailable || known.Kind == authcore.Internal || known.Kind == authcore.NotFound && known.Code == "organization_not_found"):
