@@ -26,6 +26,8 @@ type signedClaims struct {
 	IssuedAt int64  `json:"iat"` // seconds since 1970
 	Expires  int64  `json:"exp"`
 	claims
+	Organization string `json:"org,omitempty"` // slug of the one for which the user is there
+	Role         string `json:"org_role,omitempty"`
 }
 
 // assertion is one that was signed, for the requests that follow soon.
@@ -44,8 +46,9 @@ const (
 
 // Assertion tells who is there in a JWT for one host, signed by the key of now: the
 // issuer is the portal, or the host where it is its own, the audience the host's
-// name. The error says that there is no key.
-func (k *Known) Assertion(keys *authcore.Keys, p Place, now time.Time) (string, error) {
+// name. It is told of the user in one organization, see In, or in none. The error says
+// that there is no key.
+func (k *Known) Assertion(keys *authcore.Keys, active *Active, p Place, now time.Time) (string, error) {
 	by, err := keys.Signer(now)
 	if err != nil {
 		return "", err
@@ -53,12 +56,13 @@ func (k *Known) Assertion(keys *authcore.Keys, p Place, now time.Time) (string, 
 	if p.Portal == "" {
 		return "", ErrUnknownHost
 	}
-	if a := k.assertion.Load(); a != nil && a.signer.ID == by.ID && a.audience == p.Host && a.issuer == p.Portal && !now.Before(a.from) && now.Before(a.until) {
+	if a := active.assertion.Load(); a != nil && a.signer.ID == by.ID && a.audience == p.Host && a.issuer == p.Portal && !now.Before(a.from) && now.Before(a.until) {
 		return a.text, nil
 	}
-	text, err := by.Sign(signedClaims{Issuer: p.Portal, Audience: p.Host, IssuedAt: now.Unix(), Expires: now.Add(assertionLife).Unix(), claims: k.claims})
+	text, err := by.Sign(signedClaims{Issuer: p.Portal, Audience: p.Host, IssuedAt: now.Unix(), Expires: now.Add(assertionLife).Unix(), claims: k.claims,
+		Organization: active.Organization, Role: active.Role})
 	if err == nil {
-		k.assertion.Store(&assertion{p.Portal, p.Host, by, now, now.Add(assertionReuse), text})
+		active.assertion.Store(&assertion{p.Portal, p.Host, by, now, now.Add(assertionReuse), text})
 	}
 	return text, err
 }

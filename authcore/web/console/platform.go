@@ -14,7 +14,7 @@ func init() {
 		{pattern: "admin/organizations", platform: true, show: showAllOrganizations, deeds: map[string]deed{"create": createOrganization}},
 		{pattern: "admin/organizations/{slug}", platform: true, show: showOneOrganization, deeds: map[string]deed{"approve": step, "reject": step, "suspend": step, "activate": step, "tier": setTier, "limits": setLimits, "delete": deleteAnyOrganization}},
 		{pattern: "admin/users", platform: true, show: showUsers},
-		{pattern: "admin/users/{id}", platform: true, show: showUser, deeds: map[string]deed{"enable": setStatus, "disable": setStatus, "owner": setOwner, "factor": resetFactor, "require": requireOfUser, "out": signOutUser, "end": endSession, "delete": deleteUser}},
+		{pattern: "admin/users/{id}", platform: true, show: showUser, deeds: map[string]deed{"enable": setStatus, "disable": setStatus, "owner": setOwner, "factor": resetFactor, "require": requireOfUser, "admit": admitUser, "out": signOutUser, "end": endSession, "delete": deleteUser}},
 		{pattern: "admin/sessions", platform: true, show: showSessions, deeds: map[string]deed{"end": endSession}},
 		{pattern: "admin/audit", platform: true, show: showAudit},
 		{pattern: "admin/tiers", platform: true, show: showTiers, deeds: map[string]deed{"set": setTierLimits}},
