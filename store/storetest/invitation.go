@@ -115,7 +115,7 @@ func invitedOnly(w *world) {
 		return u
 	}
 	byForm := func(u authcore.User, invite *authcore.TokenHash) error {
-		return w.db().CreateUser(w.Context(), u, "hash", invite, w.event(authcore.UserCreate, ""))
+		return w.db().CreateUser(w.Context(), u, hashOf("old"), invite, w.event(authcore.UserCreate, ""))
 	}
 	byPasskey := func(u authcore.User, invite *authcore.TokenHash) error {
 		s, token := w.session(u)
