@@ -133,6 +133,23 @@ func (a *Accounts) SetFactorRequired(ctx context.Context, actor Actor, id UserID
 	return nil
 }
 
+// AdmitUser lets a user who belongs to organizations only into the installation, so that
+// every rule of a policy counts; with only it takes that back.
+func (a *Accounts) AdmitUser(ctx context.Context, actor Actor, id UserID, only bool) error {
+	if err := a.platform(ctx, actor); err != nil {
+		return err
+	}
+	details := "admitted"
+	if only {
+		details = "in organizations only"
+	}
+	if err := a.Store.SetOrganizationOnly(ctx, id, only, a.event(actor, UserAdmit, TargetUser(id), Success, details)); err != nil {
+		return err
+	}
+	a.changed(ChangeUser, string(id))
+	return nil
+}
+
 // SetOwner makes a user a platform owner, or takes that away.
 func (a *Accounts) SetOwner(ctx context.Context, actor Actor, id UserID, owner bool) error {
 	if err := a.platform(ctx, actor); err != nil {

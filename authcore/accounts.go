@@ -49,6 +49,8 @@ type UserStore interface {
 	// SetFactorRequired says whether a user needs a second factor for everything. Sessions
 	// without one end where it does.
 	SetFactorRequired(ctx context.Context, id UserID, required bool, ev Event) error
+	// SetOrganizationOnly says whether a user belongs to organizations only.
+	SetOrganizationOnly(ctx context.Context, id UserID, only bool, ev Event) error
 	// SetOwner makes a user a platform owner or takes that away; not from the
 	// last active one (ErrLastOwner).
 	SetOwner(ctx context.Context, id UserID, owner bool, ev Event) error

@@ -25,6 +25,7 @@ const (
 	UserExport           Action = "user.export"      // what is kept of a user, to that user
 	UserGroups           Action = "user.groups"
 	UserOwner            Action = "user.owner"
+	UserAdmit            Action = "user.admit" // from organizations only to the installation, or back
 	PasswordChange       Action = "password.change"
 	EmailVerify          Action = "email.verify"
 	PasswordRecover      Action = "password.recover" // a link to choose a new one was asked for

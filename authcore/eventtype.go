@@ -8,7 +8,7 @@ import (
 // Actions are all actions of the catalogue: what a webhook can be told of.
 var Actions = []Action{
 	UserLogin, LoginAlarm, UserLogout, UserConfirm, UserCreate, InvitationCreate, UserUpdate, UserDisable, UserEnable, UserDelete, UserImpersonate, UserExport,
-	UserGroups, UserOwner, PasswordChange, EmailVerify, PasswordRecover, MailAsk, SessionCreate, SessionRevoke, TokenCreate, TokenRevoke,
+	UserGroups, UserOwner, UserAdmit, PasswordChange, EmailVerify, PasswordRecover, MailAsk, SessionCreate, SessionRevoke, TokenCreate, TokenRevoke,
 	KeyCreate, FactorSet, FactorCodes, FactorRemove, PasskeyAdd, PasskeyRename, PasskeyRemove, PasswordRemove, FactorRequire, DeviceAdd,
 	DeviceRemove, FactorAlarm, IdentityLink, IdentityUnlink, IdentityExpel, AccessDenied, AccessObserved, MailLost, OrganizationCreate,
 	OrganizationApprove, OrganizationReject, OrganizationSuspend, OrganizationActivate, OrganizationTier, OrganizationDelete,

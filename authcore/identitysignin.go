@@ -216,6 +216,7 @@ func (a *Accounts) newcomer(ctx context.Context, in *ProviderSignIn, try int) (I
 	case in.Invite != "":
 		hash := HashToken(in.Invite.Reveal())
 		cmd.Invite = &hash
+		u.OrganizationOnly = in.NewUsers != NewUsersCreate && a.Register != RegisterOpen // who could not come without
 	case in.NewUsers == NewUsersInvite:
 		return cmd, ErrAccountUnknown
 	case in.NewUsers == NewUsersAsk:

@@ -188,6 +188,9 @@ var forTheUser = map[string]func(a *authcore.Accounts, ctx context.Context, by a
 	"SetOwner": func(a *authcore.Accounts, ctx context.Context, by authcore.Actor) error {
 		return a.SetOwner(ctx, by, by.User, true)
 	},
+	"AdmitUser": func(a *authcore.Accounts, ctx context.Context, by authcore.Actor) error {
+		return a.AdmitUser(ctx, by, by.User, false)
+	},
 	"SetFactorRequired": func(a *authcore.Accounts, ctx context.Context, by authcore.Actor) error {
 		return a.SetFactorRequired(ctx, by, by.User, true)
 	},

@@ -144,6 +144,7 @@ func (a *Accounts) RegisterUser(ctx context.Context, actor Actor, n NewUser, inv
 	if _, err = a.admit(actor, "register:"+actor.Client.Address); err != nil {
 		return "", Session{}, err
 	}
+	u.OrganizationOnly = code != nil // where it is that of an organization's invitation
 	var hash password.Hash
 	var first NewPasskeyUser
 	if n.Passkey != nil {

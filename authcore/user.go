@@ -50,13 +50,16 @@ type User struct {
 	EmailVerified  bool   // somebody proved or vouched for the address
 	Name           string // to show; may be empty
 	Status         Status
-	Owner          bool         // platform owner
-	FactorRequired bool         // nothing opens without a second factor, by an operator's word
-	DeleteAt       time.Time    // when the account will be deleted; zero for never
-	Groups         []string     // sorted
-	Memberships    []Membership // by slug; where a session is read, or FindUser was asked
-	CreatedAt      time.Time
-	UpdatedAt      time.Time
+	Owner          bool // platform owner
+	FactorRequired bool // nothing opens without a second factor, by an operator's word
+	// OrganizationOnly says that the user belongs to organizations, and not to the
+	// installation: an organization's invitation made the account possible.
+	OrganizationOnly bool
+	DeleteAt         time.Time    // when the account will be deleted; zero for never
+	Groups           []string     // sorted
+	Memberships      []Membership // by slug; where a session is read, or FindUser was asked
+	CreatedAt        time.Time
+	UpdatedAt        time.Time
 }
 
 // NeedsFactor tells whether nothing opens to a user without a second factor: by an
@@ -64,6 +67,10 @@ type User struct {
 func (u *User) NeedsFactor() bool {
 	return u.FactorRequired || slices.ContainsFunc(u.Memberships, func(m Membership) bool { return m.FactorRequired && m.Status == OrganizationActive })
 }
+
+// InOrganizationsOnly tells whether policies let the user in by an organization alone: it
+// is marked so, and not a platform owner.
+func (u *User) InOrganizationsOnly() bool { return u.OrganizationOnly && !u.Owner }
 
 // DisplayName is the name to show: the name, or the username where there is none.
 func (u *User) DisplayName() string {

@@ -21,7 +21,7 @@ import (
 
 func userCommand() *cobra.Command {
 	return parent(&cobra.Command{Use: "user", Short: "Adds, lists and changes users"},
-		userAdd(), userList(), userShow(), userUnlink(), userPassword(), userGroup(), userEmail(), userResetFactor(), userRequireFactor(), userDelete(), userOwner(), userInvite(), userRecover(),
+		userAdd(), userList(), userShow(), userUnlink(), userPassword(), userGroup(), userEmail(), userResetFactor(), userRequireFactor(), userAdmit(), userDelete(), userOwner(), userInvite(), userRecover(),
 		userStatus("disable", authcore.Disabled, "Disables a user and ends the sessions"),
 		userStatus("enable", authcore.Active, "Enables a user that was disabled"))
 }
@@ -108,8 +108,8 @@ func userList() *cobra.Command {
 		}
 		return page, err
 	}
-	return listing("Lists the users", "USERNAME\tEMAIL\tNAME\tSTATUS\tOWNER\tGROUPS", next, func(u userLine) []string {
-		return []string{u.Username, u.Email, u.Name, string(u.Status), yes(u.Owner), strings.Join(u.Groups, ",")}
+	return listing("Lists the users", "USERNAME\tEMAIL\tNAME\tSTATUS\tOWNER\tORG ONLY\tGROUPS", next, func(u userLine) []string {
+		return []string{u.Username, u.Email, u.Name, string(u.Status), yes(u.Owner), yes(u.OrgOnly), strings.Join(u.Groups, ",")}
 	})
 }
 
@@ -153,6 +153,7 @@ func (u userDetails) print(w io.Writer) error {
 	}
 	table := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
 	for _, row := range [][2]string{{"Username", u.Username}, {"Name", u.Name}, {"Email", email}, {"Status", status}, {"Owner", cmp.Or(yes(u.Owner), "no")},
+		{"Organization only", cmp.Or(yes(u.OrgOnly), "no")},
 		{"Groups", strings.Join(u.Groups, ", ")}, {"Since", u.Created.Format(time.DateOnly)}, {"Password", cmp.Or(yes(u.Password), "no")}, {"Passkeys", strconv.Itoa(u.Passkeys)}, {"Second factor", factor}} {
 		fmt.Fprintf(table, "%s:\t%s\n", row[0], cmp.Or(row[1], "-"))
 	}
@@ -283,6 +284,28 @@ func userRequireFactor() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&off, "off", false, "leave it to the policies again")
+	return cmd
+}
+
+func userAdmit() *cobra.Command {
+	var only bool
+	cmd := &cobra.Command{
+		Use:   "admit NAME",
+		Short: "Lets a user who belongs to an organization only into the installation; --organization-only takes that back",
+		Long: `Lets a user who came by the invitation of an organization into the installation: every
+rule of a policy counts for the user then, and a gate without a policy opens. With
+--organization-only, rules let the user in that name an organization of the user's, and no
+other ones.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			said := "User %s belongs to the installation now."
+			if only {
+				said = "User %s belongs to organizations only now."
+			}
+			return change(cmd, "user.admit", userArgs{User: args[0], OrgOnly: only}, said)
+		},
+	}
+	cmd.Flags().BoolVar(&only, "organization-only", false, "rules let the user in that name an organization of the user's only")
 	return cmd
 }
 

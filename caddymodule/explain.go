@@ -77,6 +77,9 @@ func (g *Gate) explain(q web.Question) web.Explanation {
 	if q.User != nil && d.Outcome == access.Deny && len(q.User.Groups) > 0 {
 		note("The user is in: %s.", strings.Join(q.User.Groups, ", "))
 	}
+	if d.Rule == access.RuleOrganizationOnly {
+		note("The user belongs to an organization only: allow rules let in that name one of the user's, by org: or role:, and no other ones. \"caddy gate user admit %s\" changes that.", q.User.Username)
+	}
 	if names := g.app.values.providerNames(); q.User != nil && d.Outcome == access.Deny && q.Proof.Provider == "" && len(names) > 0 {
 		note("This is for a sign-in without a provider; --provider NAME asks for one with: %s.", strings.Join(names, ", "))
 	}

@@ -181,6 +181,7 @@ func (g *Gate) pass(rt *instance, s *state, w http.ResponseWriter, r *http.Reque
 		return next.ServeHTTP(w, r)
 	}
 	known := v.Live.Prepared().(*web.Known)
+	active := known.In(v.Organization)
 	var made web.PerRequest
 	if g.PassToken.Provider != "" && v.Live.Session.Act == "" { // it is the user's alone
 		var err error
@@ -193,7 +194,7 @@ func (g *Gate) pass(rt *instance, s *state, w http.ResponseWriter, r *http.Reque
 	if g.preset.Signed {
 		p := rt.place(r, false)
 		var err error
-		if made.Assertion, err = known.Assertion(rt.core.keys, p, v.Live.Session.Act, time.Now()); err != nil {
+		if made.Assertion, err = known.Assertion(rt.core.keys, active, p, v.Live.Session.Act, time.Now()); err != nil {
 			s.answer(r)
 			rt.pages.Fail(w, r, p, nil, err)
 			return nil
@@ -201,11 +202,15 @@ func (g *Gate) pass(rt *instance, s *state, w http.ResponseWriter, r *http.Reque
 	}
 	if s.preset != nil {
 		web.Untell(r.Header, s.preset)
+		if repl != nil { // what another gate on the way has mapped goes before what is mapped now
+			repl.Set(web.PlaceholderOrganization, active.Organization)
+			repl.Set(web.PlaceholderOrganizationRole, active.Role)
+		}
 	}
-	known.Tell(r.Header, g.preset, &s.values, made)
+	known.Tell(r.Header, g.preset, active, &s.values, made)
 	s.preset, s.live = g.preset, v.Live
 	if repl != nil {
-		repl.Map(known.Placeholders)
+		repl.Map(active.Placeholders)
 	}
 	return next.ServeHTTP(w, r)
 }

@@ -169,7 +169,7 @@ func benchmarkCheck(b *testing.B, g *Gate, tokens []string) {
 		if err != nil || v.Outcome != access.Allow {
 			b.Fatal(v, err)
 		}
-		v.Live.Prepared().(*web.Known).Tell(r.Header, g.preset, &store, web.PerRequest{})
+		v.Live.Prepared().(*web.Known).Tell(r.Header, g.preset, v.Live.Prepared().(*web.Known).In(v.Organization), &store, web.PerRequest{})
 		if i++; i == n {
 			i = 0
 		}

@@ -14,7 +14,8 @@ import (
 type Headers struct {
 	// remote (default), oauth2-proxy, authentik, x-token, jwt or none.
 	Preset string `json:"preset,omitempty"`
-	// The names of headers by what they say: user, groups, name, email, id.
+	// The names of headers by what they say: user, groups, name, email, id,
+	// organization (the slug of the active one), role (in it).
 	Names map[string]string `json:"names,omitempty"`
 	// What stands between groups under a name of one's own: comma (default), space
 	// or pipe.
@@ -24,6 +25,7 @@ type Headers struct {
 // headerWords are what headers can say, under names of one's own.
 var headerWords = map[string]web.Field{
 	"user": web.FieldUsername, "groups": web.FieldGroups, "name": web.FieldName, "email": web.FieldEmail, "id": web.FieldID,
+	"organization": web.FieldOrganization, "role": web.FieldOrganizationRole,
 }
 
 // separators are what can stand between groups.

@@ -40,6 +40,7 @@ var operations = map[string]operation{
 	"user.groups":        with(setGroups),
 	"user.email":         with(setEmail),
 	"user.factor":        with(removeFactor),
+	"user.admit":         with(admitUser),
 	"user.require":       with(requireFactor),
 	"user.delete":        with(deleteUser),
 	"user.invite":        with(invite),
@@ -108,11 +109,12 @@ type userLine struct {
 	Created  time.Time       `json:"created_at"`
 	DeleteAt *time.Time      `json:"delete_at,omitempty"` // where the account is to be deleted
 	Required bool            `json:"second_factor_required"`
+	OrgOnly  bool            `json:"organization_only"`
 }
 
 func lineOf(u authcore.User) userLine {
 	l := userLine{ID: u.ID, Username: u.Username, Email: u.Email, Name: u.Name, Status: u.Status, Owner: u.Owner,
-		Groups: append([]string{}, u.Groups...), Created: u.CreatedAt, Required: u.FactorRequired}
+		Groups: append([]string{}, u.Groups...), Created: u.CreatedAt, Required: u.FactorRequired, OrgOnly: u.OrganizationOnly}
 	if !u.DeleteAt.IsZero() {
 		l.DeleteAt = &u.DeleteAt
 	}
@@ -210,6 +212,7 @@ type userArgs struct {
 	Status         authcore.Status
 	Owner          bool
 	Required       bool // a second factor
+	OrgOnly        bool // belongs to organizations only
 	After          time.Duration
 }
 
@@ -351,6 +354,17 @@ func requireFactor(ctx context.Context, c *console, a userArgs) (any, error) {
 	}
 	err = c.accounts.SetFactorRequired(ctx, authcore.CommandLine(), u.ID, a.Required)
 	u.FactorRequired = a.Required
+	return lineOf(u), err
+}
+
+// admitUser says whether a user belongs to organizations only.
+func admitUser(ctx context.Context, c *console, a userArgs) (any, error) {
+	u, err := c.accounts.FindUser(ctx, a.User)
+	if err != nil {
+		return nil, err
+	}
+	err = c.accounts.AdmitUser(ctx, authcore.CommandLine(), u.ID, a.OrgOnly)
+	u.OrganizationOnly = a.OrgOnly
 	return lineOf(u), err
 }
 

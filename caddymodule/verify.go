@@ -178,14 +178,15 @@ func (v *Verify) verify(rt *instance, w http.ResponseWriter, r *http.Request, d 
 	}
 	if verdict.Live != nil {
 		known, preset := verdict.Live.Prepared().(*web.Known), h.gate.preset.ToProxy()
+		active := known.In(verdict.Organization)
 		var values web.Values
 		var assertion string
 		if preset.Signed {
-			if assertion, err = known.Assertion(rt.core.keys, rt.place(asked(r, f), false), verdict.Live.Session.Act, time.Now()); err != nil {
+			if assertion, err = known.Assertion(rt.core.keys, active, rt.place(asked(r, f), false), verdict.Live.Session.Act, time.Now()); err != nil {
 				return v.fail(rt, w, r, f, err)
 			}
 		}
-		known.Tell(w.Header(), preset, &values, web.PerRequest{Assertion: assertion})
+		known.Tell(w.Header(), preset, active, &values, web.PerRequest{Assertion: assertion})
 	}
 	w.Header()["Cache-Control"] = noStore
 	w.WriteHeader(http.StatusOK)

@@ -16,7 +16,7 @@ import (
 
 // managedNames are the headers that upstreams are known to believe.
 var managedNames = []string{
-	"Remote-User", "Remote-Groups", "Remote-Name", "Remote-Email",
+	"Remote-User", "Remote-Groups", "Remote-Name", "Remote-Email", "Remote-Organization", "Remote-Organization-Role",
 	"X-Remote-User", "X-Remote-Groups", "X-Remote-Group", "X-Remote-Name", "X-Remote-Email",
 	"X-Forwarded-User", "X-Forwarded-Groups", "X-Forwarded-Email", "X-Forwarded-Preferred-Username",
 	"X-Auth-Request-User", "X-Auth-Request-Groups", "X-Auth-Request-Email", "X-Auth-Request-Preferred-Username",

@@ -312,7 +312,7 @@ const apiService = `"name":"Shop","status":"active","redirect_uris":["https://sh
 
 // apiBodies are bodies that are good, by the operation.
 var apiBodies = map[string]string{"changeOrganization": `{"name":"Changed"}`, "setMember": `{"role":"member"}`, "rejectOrganization": `{"reason":"walk"}`, "suspendOrganization": `{"reason":"walk"}`,
-	"setOrganizationTier": `{"tier":"pro"}`, "setUserOwner": `{"owner":false}`, "setUserFactorRequired": `{"required":false}`, "registerOrganization": `{"slug":"walk"}`,
+	"setOrganizationTier": `{"tier":"pro"}`, "setUserOwner": `{"owner":false}`, "setUserFactorRequired": `{"required":false}`, "setUserOrganizationOnly": `{"organization_only":false}`, "registerOrganization": `{"slug":"walk"}`,
 	"createRole": `{"slug":"walk","capabilities":[]}`, "changeRole": `{"name":"Walked","capabilities":[]}`, "createInvitation": `{"role":"member"}`, "setTier": `{"services":2,"members":3,"features":[]}`,
 	"setLimits": `{}`, "createService": `{"type":"api","name":"Walk"}`, "changeService": "{" + apiService + "}", "rotateServiceSecret": `{"overlap":60}`, "setServiceTrust": `{"first_party":false}`,
 	"createServiceKey": `{"name":"walk","scopes":["tokens.read"]}`, "barEndUser": `{"reason":"walk"}`, "barMyUser": `{}`, "setProvider": `{"client_id":"walk","secret":"walk"}`, "createUser": `{"username":"walk"}`}

@@ -26,7 +26,7 @@ import (
 )
 
 // verifying is a Caddy whose verifier answers for an app behind each proxy.
-var verifying = &sharing{ready: people, caddyfile: `{
+var verifying = &sharing{ready: withMember, caddyfile: `{
 	{{.Global}}
 	gate {
 		{{.Gate}}
@@ -66,6 +66,15 @@ http://:{{.HTTP}} {
 	}
 }
 `}
+
+// tess is a member of an organization, and of the group that the policy names.
+var tess = someone("tess")
+
+func withMember(t testing.TB, s *server) {
+	people(t, s)
+	s.addUser(t, tess, "--group", "staff")
+	s.must(t, "", "org", "add", "acme", "--owner", tess.Username)
+}
 
 // proxies are the real proxies, each with the files of the documents and how it is
 // run.
@@ -210,6 +219,13 @@ func TestProxies(t *testing.T) {
 			sameIdentity(t, kind, *in.echo(t), map[string]string{"Remote-User": "carol", "Remote-Name": "Carol", "Remote-Email": "carol@example.com", "Remote-Groups": "staff"})
 			spoofed := b.get(at+"/page", header{"Remote-User", "alice"}, header{"Remote_User", "alice"}, header{"remote-groups", "owners"})
 			sameIdentity(t, kind+", spoofed", *spoofed.echo(t), map[string]string{"Remote-User": "carol", "Remote-Name": "Carol", "Remote-Email": "carol@example.com", "Remote-Groups": "staff"})
+			member := s.Client(t)
+			passes(t, member.arrive(at+"/page", tess))
+			lied := []header{{"Remote-Organization", "evil"}, {"Remote_Organization", "evil"}, {"Remote_Organization_Role", "evil"}, {"Remote-Organization_Role", "evil"}, {"Remote-Organization-Role", "evil"}}
+			theirs := member.get(at+"/page", lied...)
+			sameIdentity(t, kind+", a member", *theirs.echo(t), map[string]string{"Remote-User": "tess", "Remote-Name": "Tess", "Remote-Email": "tess@example.com", "Remote-Groups": "staff", "Remote-Organization": "acme", "Remote-Organization-Role": "owner"})
+			none := b.get(at+"/page", lied...)
+			sameIdentity(t, kind+", in no organization", *none.echo(t), map[string]string{"Remote-User": "carol", "Remote-Name": "Carol", "Remote-Email": "carol@example.com", "Remote-Groups": "staff"})
 			open := s.Client(t).get(at+"/healthz", header{"Remote-User", "alice"}, header{"Remote_Groups", "owners"}, header{"X-Forwarded-Uri", "/private"})
 			passes(t, open)
 			sameIdentity(t, kind+", nobody", *open.echo(t), map[string]string{})

@@ -71,7 +71,7 @@ func (db *DB) SignInIdentity(ctx context.Context, in authcore.IdentitySignIn) er
 		}
 		events := in.Events
 		if in.NewUser != nil {
-			if err := db.admitUser(tx, *in.NewUser, in.Setup, in.Invite); err != nil {
+			if err := db.admitUser(tx, in.NewUser, in.Setup, in.Invite); err != nil {
 				return err
 			}
 			if err := takeEmail(tx, in.TakeEmailFrom, in.NewUser.Email, events[0]); err != nil {

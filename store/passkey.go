@@ -80,7 +80,7 @@ func (db *DB) CreatePasskeyUser(ctx context.Context, n authcore.NewPasskeyUser, 
 		} else if !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
-		if err := db.admitUser(tx, n.User, n.Setup, n.Invite); err != nil {
+		if err := db.admitUser(tx, &n.User, n.Setup, n.Invite); err != nil {
 			return err
 		}
 		if err := post(tx, mail); err != nil {

@@ -12,8 +12,8 @@ import (
 )
 
 // liveColumns are what a session or a token needs to know of its user: each one that
-// is read with every one of them costs.
-const liveColumns = "u.id, u.username, u.email, u.email_verified, u.name, u.status, u.owner, u.factor_required, u.organizations"
+// is read with every one of them costs, so that two that few users have are read as one.
+const liveColumns = "u.id, u.username, u.email, u.email_verified, u.name, u.status, u.owner, u.factor_required + 2 * u.organization_only, u.organizations"
 
 const userColumns = liveColumns + ", u.delete_at, u.created_at, u.updated_at"
 
@@ -22,12 +22,12 @@ const userColumns = liveColumns + ", u.delete_at, u.created_at, u.updated_at"
 type userRow struct {
 	u                                 authcore.User
 	verified, owner, created, updated int64
-	required, deleted                 int64
+	marks, deleted                    int64 // marks: 1 for FactorRequired, 2 for OrganizationOnly
 	organizations                     int64 // that the user is a member of: few are, so that memberships are read only for those
 }
 
 func (r *userRow) live(more ...any) []any {
-	return append([]any{(*string)(&r.u.ID), &r.u.Username, &r.u.Email, &r.verified, &r.u.Name, (*string)(&r.u.Status), &r.owner, &r.required, &r.organizations}, more...)
+	return append([]any{(*string)(&r.u.ID), &r.u.Username, &r.u.Email, &r.verified, &r.u.Name, (*string)(&r.u.Status), &r.owner, &r.marks, &r.organizations}, more...)
 }
 
 func (r *userRow) fields(more ...any) []any {
@@ -36,7 +36,7 @@ func (r *userRow) fields(more ...any) []any {
 
 func (r *userRow) user() authcore.User {
 	u := r.u
-	u.EmailVerified, u.Owner, u.FactorRequired = r.verified != 0, r.owner != 0, r.required != 0
+	u.EmailVerified, u.Owner, u.FactorRequired, u.OrganizationOnly = r.verified != 0, r.owner != 0, r.marks&1 != 0, r.marks&2 != 0
 	if r.deleted != 0 {
 		u.DeleteAt = fromMicros(r.deleted)
 	}
@@ -49,7 +49,7 @@ func (r *userRow) user() authcore.User {
 // CreateUser implements authcore.UserStore.
 func (db *DB) CreateUser(ctx context.Context, u authcore.User, hash password.Hash, invite *authcore.TokenHash, ev authcore.Event, mail ...authcore.Post) error {
 	return db.command(ctx, durable, func(tx *tx) error {
-		if err := db.admitUser(tx, u, nil, invite); err != nil {
+		if err := db.admitUser(tx, &u, nil, invite); err != nil {
 			return err
 		}
 		if err := post(tx, mail); err != nil {
@@ -67,7 +67,7 @@ func (db *DB) CreateUser(ctx context.Context, u authcore.User, hash password.Has
 // CreateFirstOwner implements authcore.UserStore.
 func (db *DB) CreateFirstOwner(ctx context.Context, u authcore.User, hash password.Hash, code authcore.TokenHash, ev authcore.Event) error {
 	return db.command(ctx, durable, func(tx *tx) error {
-		if err := db.admitUser(tx, u, &code, nil); err != nil {
+		if err := db.admitUser(tx, &u, &code, nil); err != nil {
 			return err
 		}
 		return db.insertUser(tx, u, hash, ev)
@@ -75,8 +75,10 @@ func (db *DB) CreateFirstOwner(ctx context.Context, u authcore.User, hash passwo
 }
 
 // admitUser redeems what a new user needs: the code of the setup for the first owner,
-// that of an invitation, or nothing. Any owner closes the setup.
-func (db *DB) admitUser(tx *tx, u authcore.User, setup, invite *authcore.TokenHash) error {
+// that of an invitation, or nothing. Any owner closes the setup. Whoever comes by an
+// invitation belongs to organizations only, if at all, where it is an organization's: the
+// command that deletes one deletes its code as well.
+func (db *DB) admitUser(tx *tx, u *authcore.User, setup, invite *authcore.TokenHash) error {
 	if setup != nil {
 		if err := closeSetup(tx, false); err != nil {
 			if db.dialect.violated(err) != "" {
@@ -93,6 +95,11 @@ func (db *DB) admitUser(tx *tx, u authcore.User, setup, invite *authcore.TokenHa
 		if ok, err := redeem(tx, authcore.PurposeInvite, *invite, u.CreatedAt); err != nil || !ok {
 			return cmp.Or(err, error(authcore.ErrInviteInvalid))
 		}
+		n := 0
+		if err := tx.scan("SELECT count(*) FROM invitations WHERE hash = ?", []any{invite.Hex()}, &n); err != nil {
+			return err
+		}
+		u.OrganizationOnly = u.OrganizationOnly && n > 0
 	}
 	if u.Owner {
 		return closeSetup(tx, true)
@@ -101,9 +108,9 @@ func (db *DB) admitUser(tx *tx, u authcore.User, setup, invite *authcore.TokenHa
 }
 
 func (db *DB) insertUser(tx *tx, u authcore.User, hash password.Hash, ev authcore.Event) error {
-	_, err := tx.exec("INSERT INTO users (id, username, username_key, email, email_key, email_verified, name, status, owner, created_at, updated_at)"+
-		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", u.ID, u.Username, authcore.UsernameKey(u.Username), u.Email, emailKey(u.Email),
-		flag(u.EmailVerified), u.Name, u.Status, flag(u.Owner), micros(u.CreatedAt), micros(u.UpdatedAt))
+	_, err := tx.exec("INSERT INTO users (id, username, username_key, email, email_key, email_verified, name, status, owner, organization_only, created_at, updated_at)"+
+		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", u.ID, u.Username, authcore.UsernameKey(u.Username), u.Email, emailKey(u.Email),
+		flag(u.EmailVerified), u.Name, u.Status, flag(u.Owner), flag(u.OrganizationOnly), micros(u.CreatedAt), micros(u.UpdatedAt))
 	if err != nil {
 		return db.conflict(err)
 	}
@@ -462,6 +469,11 @@ func (db *DB) SetFactorRequired(ctx context.Context, id authcore.UserID, require
 		}
 		return db.setUser(tx, id, ev, "factor_required = ?", flag(required))
 	})
+}
+
+// SetOrganizationOnly implements authcore.UserStore.
+func (db *DB) SetOrganizationOnly(ctx context.Context, id authcore.UserID, only bool, ev authcore.Event) error {
+	return db.updateUser(ctx, id, ev, nil, "organization_only = ?", flag(only))
 }
 
 // notLastOwner refuses what would leave the platform without an active owner.

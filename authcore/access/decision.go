@@ -45,6 +45,9 @@ type Identity struct {
 	// Roles the user's roles in them, as "acme/admin".
 	Organizations []string
 	Roles         []string
+	// OrganizationOnly says that the user belongs to organizations only, and not to the
+	// installation: allow terms let in that name an organization, and no other ones.
+	OrganizationOnly bool
 	// Owner says that the user is a platform owner.
 	Owner bool
 	// NeedsFactor says that nothing opens to the user without a second factor, whatever
@@ -93,12 +96,18 @@ type Decision struct {
 	Rule *Rule
 	// Need is what a StepUp asks for.
 	Need Need
+	// Organization is the slug of the one for which the user is there: that which the
+	// rule that let in names, else the only one of the user. It is empty for none.
+	Organization string
 }
 
 // Rules that no line of a policy states.
 var (
 	ruleNoPolicy = &Rule{Text: "no policy"}
 	ruleNobody   = &Rule{Text: "nobody is signed in"}
+	// RuleOrganizationOnly decides where an allow rule matches, but names no organization
+	// of a user who belongs to organizations only.
+	RuleOrganizationOnly = &Rule{Text: "the user belongs to an organization only"}
 )
 
 // ruleNoMatch is where a block has allow lines, and none of them matches.
@@ -124,10 +133,16 @@ func (p *Policy) Decide(req *Request, id *Identity) Decision {
 	}
 	// Nobody knows which place the request is for, so that the strictest decides.
 	worst := decide(p.root.chain(req.Method), req, id)
+	agreed := true
 	for i := 0; i < len(p.places) && worst.Outcome != Deny; i++ {
-		if d := decide(p.places[i].chain(req.Method), req, id); d.Outcome < worst.Outcome {
+		d := decide(p.places[i].chain(req.Method), req, id)
+		agreed = agreed && d.Organization == worst.Organization
+		if d.Outcome < worst.Outcome {
 			worst = d
 		}
+	}
+	if !agreed {
+		worst.Organization = "" // the app may take the path for one of another organization
 	}
 	worst.Ambiguous = true
 	return worst
@@ -135,56 +150,72 @@ func (p *Policy) Decide(req *Request, id *Identity) Decision {
 
 // decide is Decide by the blocks that hold a request, the most specific first.
 func decide(blocks []*block, req *Request, id *Identity) Decision {
+	d, allowed := judge(blocks, req, id)
+	switch {
+	case allowed != nil && allowed.Organization != "":
+		d.Organization = allowed.Organization
+	case id != nil && len(id.Organizations) == 1:
+		d.Organization = id.Organizations[0]
+	}
+	return d
+}
+
+// judge is decide but for the organization: it gives the rule that lets in, if one does.
+func judge(blocks []*block, req *Request, id *Identity) (d Decision, allowed *Rule) {
 	from, public := permission(blocks, req.Path)
 	if public != nil {
-		d := public.decide(Allow)
+		d = public.decide(Allow)
 		d.Public = true
-		return d
+		return d, nil
 	}
 	if id != nil {
 		for _, b := range blocks {
 			if r := b.deny.match(id, &req.Proof); r != nil {
-				return r.decide(Deny)
+				return r.decide(Deny), nil
 			}
 		}
 	}
 	for _, b := range blocks {
 		for i := range b.networks {
 			if n := &b.networks[i]; !n.holds(req.Address) {
-				return n.rule.decide(Deny)
+				return n.rule.decide(Deny), nil
 			}
 		}
 	}
 	if id == nil {
-		return Decision{Outcome: SignIn, Rule: ruleNobody}
+		return Decision{Outcome: SignIn, Rule: ruleNobody}, nil
 	}
-	allowed := from.allow.match(id, &req.Proof)
-	if allowed == nil {
-		return from.noMatch.decide(Deny)
+	if allowed = from.allow.match(id, &req.Proof); allowed == nil {
+		return from.noMatch.decide(Deny), nil
+	}
+	if id.OrganizationOnly {
+		if allowed = from.allow.matchOrganization(id); allowed == nil {
+			return RuleOrganizationOnly.decide(Deny), nil
+		}
 	}
 	for _, b := range blocks {
 		for i := range b.requires {
 			if r := &b.requires[i]; !r.need.holds(&req.Proof) {
-				d := r.rule.decide(StepUp)
+				d = r.rule.decide(StepUp)
 				d.Need = need(blocks)
-				return d
+				return d, allowed
 			}
 		}
 	}
 	if req.Proof.Remembered {
 		if all := need(blocks); !all.holds(&req.Proof) {
-			d := ruleShown.decide(StepUp)
+			d = ruleShown.decide(StepUp)
 			d.Need = all
-			return d
+			return d, allowed
 		}
 	}
 	if id.NeedsFactor && !req.Proof.SecondFactor && !req.Proof.Token {
-		d := ruleFactor.decide(StepUp)
+		d = ruleFactor.decide(StepUp)
 		d.Need = need(blocks)
 		d.Need.SecondFactor = true
-		return d
+		return d, allowed
 	}
-	return allowed.decide(Allow)
+	return allowed.decide(Allow), allowed
 }
 
 // ruleShown decides where a block asks for two factors and another one for a young proof.

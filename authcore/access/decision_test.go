@@ -94,6 +94,80 @@ func TestDecide(t *testing.T) {
 	}
 }
 
+// Who belongs to organizations only is let in by terms that name one of them.
+func TestOrganizationOnly(t *testing.T) {
+	t.Parallel()
+	in := &Identity{Username: "ann", Groups: []string{"dev"}, EmailDomain: "example.com", Organizations: []string{"acme"}, Roles: []string{"acme/member"}, OrganizationOnly: true}
+	owner := *in
+	owner.Owner = true
+	only := told{Rule: RuleOrganizationOnly.Text}
+	for _, tt := range []struct {
+		policy []string
+		req    Request
+		id     *Identity
+		want   told
+	}{
+		{[]string{"allow everyone"}, Request{}, in, only},
+		{[]string{"allow user:ann"}, Request{}, in, only},
+		{[]string{"allow group:dev"}, Request{}, in, only},
+		{[]string{"allow domain:example.com"}, Request{}, in, only},
+		{[]string{"allow provider:corp"}, Request{Proof: Proof{Provider: "corp"}}, in, only},
+		{[]string{"allow owner"}, Request{}, &owner, only},
+		{[]string{"allow org:other everyone"}, Request{}, in, only},
+		{[]string{"allow role:acme/admin user:ann"}, Request{}, in, only},
+		{[]string{"allow org:other user:bob"}, Request{}, in, told{Rule: "no allow rule matched"}},
+		{[]string{"allow org:acme"}, Request{}, in, told{Outcome: Allow, Rule: "allow org:acme"}},
+		{[]string{"allow role:acme/member"}, Request{}, in, told{Outcome: Allow, Rule: "allow role:acme/member"}},
+		{[]string{"allow user:ann group:dev org:acme"}, Request{}, in, told{Outcome: Allow, Rule: "allow org:acme"}},
+		{[]string{"allow everyone org:acme"}, Request{}, in, told{Outcome: Allow, Rule: "allow org:acme"}},
+		{[]string{"allow org:acme", "deny user:ann"}, Request{}, in, told{Rule: "deny user:ann"}},
+		{[]string{"allow org:acme", "deny group:dev"}, Request{}, in, told{Rule: "deny group:dev"}},
+		{[]string{"allow org:acme", "require 2fa"}, Request{}, in, told{Outcome: StepUp, Rule: "require 2fa"}},
+		{[]string{"allow user:ann", "require 2fa"}, Request{}, in, only},
+		{[]string{"allow owner", "public /open"}, Request{Path: "/open"}, in, told{Outcome: Allow, Public: true, Rule: "public /open"}},
+	} {
+		if got := tell(mustParse(t, tt.policy...).Decide(&tt.req, tt.id)); got != tt.want {
+			t.Errorf("%q: got %+v, want %+v", tt.policy, got, tt.want)
+		}
+	}
+}
+
+// A decision names the organization of the rule that let in, else the only one.
+func TestDecisionNamesOrganization(t *testing.T) {
+	t.Parallel()
+	one := &Identity{Username: "ann", Organizations: []string{"acme"}, Roles: []string{"acme/member"}}
+	two := &Identity{Username: "bob", Groups: []string{"dev"}, Organizations: []string{"acme", "beta"}, Roles: []string{"acme/member", "beta/admin"}}
+	for _, tt := range []struct {
+		policy []string
+		req    Request
+		id     *Identity
+		want   string
+	}{
+		{[]string{"allow everyone"}, Request{}, one, "acme"},
+		{[]string{"allow everyone"}, Request{}, two, ""},
+		{[]string{"allow everyone"}, Request{}, nil, ""},
+		{[]string{"allow org:beta"}, Request{}, two, "beta"},
+		{[]string{"allow org:beta org:acme"}, Request{}, two, "acme"},
+		{[]string{"allow role:beta/admin"}, Request{}, two, "beta"},
+		{[]string{"allow org:acme role:beta/admin"}, Request{}, two, "acme"},
+		{[]string{"allow group:dev org:beta"}, Request{}, two, ""},
+		{[]string{"allow everyone org:beta"}, Request{}, two, "beta"},
+		{[]string{"allow org:beta", "require 2fa"}, Request{}, two, "beta"},
+		{[]string{"allow everyone", "deny org:beta"}, Request{}, two, ""},
+		{[]string{"allow owner", "public /open"}, Request{Path: "/open"}, two, ""},
+		{[]string{"allow owner", "public /open"}, Request{Path: "/open"}, one, "acme"},
+		{[]string{"allow org:acme", "path /b/* {\nallow org:beta\n}"}, Request{Path: "/b/x"}, two, "beta"},
+		{[]string{"allow org:acme", "path /b/* {\nallow org:beta\n}"}, Request{Path: "/x"}, two, "acme"},
+		{[]string{"allow org:acme", "path /b/* {\nallow org:beta\n}"}, Request{Path: "/b/../x"}, two, ""},
+		{[]string{"allow org:acme", "path /b/* {\nallow org:acme group:dev\n}"}, Request{Path: "/x/../x"}, one, "acme"},
+	} {
+		d := mustParse(t, tt.policy...).Decide(&tt.req, tt.id)
+		if d.Organization != tt.want {
+			t.Errorf("%q %s: %q by %v, want %q", tt.policy, tt.req.Path, d.Organization, d.Rule, tt.want)
+		}
+	}
+}
+
 func TestEveryone(t *testing.T) {
 	t.Parallel()
 	if got, want := tell(Everyone.Decide(&Request{Path: "/"}, &Identity{})), (told{Outcome: Allow, Rule: "allow everyone"}); got != want {
@@ -153,6 +227,7 @@ func TestDecideDoesNotAllocate(t *testing.T) {
 		"zoned":   {Request{Path: "/x", Address: netip.MustParseAddr("2001:db8::1%eth0")}, id, Allow},
 		"public":  {Request{Path: "/static/café", RawPath: "/static/caf%c3%a9"}, nil, Allow},
 		"nobody":  {Request{Path: "/static/../x", Address: inside}, nil, SignIn},
+		"member":  {Request{Path: "/x", Address: inside}, &Identity{Groups: id.Groups, Organizations: []string{"acme"}, Roles: []string{"acme/member"}}, Allow},
 	} {
 		var got Decision
 		if n := testing.AllocsPerRun(100, func() { got = p.Decide(&tt.req, tt.id) }); n != 0 {

@@ -36,8 +36,57 @@ func (s saying) place() string {
 	return s.path
 }
 
+// someone is whom a model decides about; without a name it is nobody.
+type someone struct {
+	name         string
+	groups, orgs []string // orgs with the role: acme/admin
+	only         bool     // belongs to organizations only
+}
+
+// meets tells whether somebody meets a term.
+func (who someone) meets(term string) bool {
+	kind, name, _ := strings.Cut(term, ":")
+	return who.name != "" && (term == "everyone" || kind == "user" && name == who.name || kind == "group" && slices.Contains(who.groups, name) ||
+		kind == "role" && slices.Contains(who.orgs, name) || kind == "org" && slices.ContainsFunc(who.orgs, func(o string) bool { return strings.HasPrefix(o, name+"/") }))
+}
+
+// let tells whether an allow term lets somebody in.
+func (who someone) let(term string) bool {
+	return who.meets(term) && (!who.only || strings.HasPrefix(term, "org:") || strings.HasPrefix(term, "role:"))
+}
+
+// active is for which organization somebody is there, by the terms that count: of those
+// that may decide, the first that lets in.
+func (who someone) active(terms []string) string {
+	for _, kind := range []string{"user", "group", "org", "role", "everyone"} {
+		for _, of := range append([]string{""}, who.orgs...) { // by their names
+			for _, term := range terms {
+				k, name, _ := strings.Cut(term, ":")
+				slug, _, _ := strings.Cut(name, "/")
+				inOne := kind == "org" || kind == "role"
+				if k != kind || !who.let(term) || inOne && (of == "" || !strings.HasPrefix(of, slug+"/")) {
+					continue
+				}
+				if inOne {
+					return slug
+				}
+				return who.onlyOne()
+			}
+		}
+	}
+	return who.onlyOne()
+}
+
+func (who someone) onlyOne() string {
+	if len(who.orgs) != 1 {
+		return ""
+	}
+	slug, _, _ := strings.Cut(who.orgs[0], "/")
+	return slug
+}
+
 // model decides as docs/policies.md says, line by line.
-func model(all []saying, method, path, user string, groups []string) Outcome {
+func model(all []saying, method, path string, by someone) (o Outcome, organization string) {
 	var here []saying
 	for _, s := range all {
 		if s.word == "public" && s.holds(method, path) && s.opens(path) || s.word != "public" && s.holds(method, path) {
@@ -55,36 +104,36 @@ func model(all []saying, method, path, user string, groups []string) Outcome {
 		}
 		return cmp.Compare(len(b.method), len(a.method))
 	})
-	matches := func(term string) bool {
-		kind, name, _ := strings.Cut(term, ":")
-		return user != "" && (term == "everyone" || kind == "user" && name == user || kind == "group" && slices.Contains(groups, name))
-	}
 	who, found := saying{}, false
 	for _, s := range here {
 		if s.word == "public" && !found {
-			return Allow
+			return Allow, by.onlyOne()
 		}
 		if s.word == "allow" && !found {
 			who, found = s, true
 		}
 	}
 	for _, s := range here {
-		if s.word == "deny" && matches(s.arg) {
-			return Deny
+		if s.word == "deny" && by.meets(s.arg) {
+			return Deny, by.onlyOne()
 		}
 	}
-	if user == "" {
-		return SignIn
+	if by.name == "" {
+		return SignIn, ""
 	}
-	if !slices.ContainsFunc(here, func(s saying) bool {
-		return s.word == "allow" && s.path == who.path && s.method == who.method && matches(s.arg)
-	}) {
-		return Deny
+	var terms []string
+	for _, s := range here {
+		if s.word == "allow" && s.path == who.path && s.method == who.method {
+			terms = append(terms, s.arg)
+		}
 	}
-	if slices.ContainsFunc(here, func(s saying) bool { return s.word == "require" }) {
-		return StepUp
+	switch {
+	case !slices.ContainsFunc(terms, by.let):
+		return Deny, by.onlyOne()
+	case slices.ContainsFunc(here, func(s saying) bool { return s.word == "require" }):
+		return StepUp, by.active(terms)
 	}
-	return Allow
+	return Allow, by.active(terms)
 }
 
 // written writes sayings as the lines of a policy.
@@ -118,7 +167,7 @@ func TestDecideAsDocumented(t *testing.T) {
 	for seed := range uint64(60000) {
 		r := rand.New(rand.NewPCG(seed, 7))
 		pick := func(all ...string) string { return all[r.IntN(len(all))] }
-		all := []saying{{word: "allow", arg: pick("everyone", "group:a", "user:x")}}
+		all := []saying{{word: "allow", arg: pick("everyone", "group:a", "user:x", "org:o")}}
 		for range 1 + r.IntN(6) {
 			s := saying{path: pick("", "", "/p", "/p/*", "/p/q", "/p/q/*", "/r/*"), method: pick("", "", "GET", "POST"), word: pick("allow", "allow", "deny", "require", "public")}
 			switch s.word {
@@ -127,7 +176,7 @@ func TestDecideAsDocumented(t *testing.T) {
 			case "public":
 				s.path, s.arg = "", pick("/p", "/p/*", "/p/q", "/r/*", "/r/s")
 			default:
-				s.arg = pick("group:a", "group:b", "user:x", "user:y")
+				s.arg = pick("group:a", "group:b", "user:x", "user:y", "org:o", "org:p", "role:o/admin", "role:p/member")
 			}
 			if !slices.Contains(all, s) {
 				all = append(all, s)
@@ -145,20 +194,27 @@ func TestDecideAsDocumented(t *testing.T) {
 		}
 		for range 40 {
 			method, path := pick("GET", "HEAD", "POST", "PUT"), pick("/", "/p", "/p/", "/p/q", "/p/q/", "/p/q/z", "/p/z", "/px", "/r", "/r/s", "/r/s/", "/s")
-			user := pick("", "x", "y", "z")
-			var groups []string
-			for _, g := range []string{"a", "b"} {
-				if user != "" && r.IntN(2) == 0 {
-					groups = append(groups, g)
-				}
-			}
+			by := someone{name: pick("", "x", "y", "z")}
 			var id *Identity
-			if user != "" {
-				id = &Identity{Username: user, Groups: groups}
+			if by.name != "" {
+				for _, g := range []string{"a", "b"} {
+					if r.IntN(2) == 0 {
+						by.groups = append(by.groups, g)
+					}
+				}
+				id = &Identity{Username: by.name, Groups: by.groups}
+				for _, o := range []string{"o", "p"} {
+					if r.IntN(2) == 0 {
+						by.orgs = append(by.orgs, o+"/"+pick("admin", "member"))
+						id.Organizations = append(id.Organizations, o)
+					}
+				}
+				by.only = r.IntN(2) == 0
+				id.Roles, id.OrganizationOnly = by.orgs, by.only
 			}
 			d := p.Decide(&Request{Method: method, Path: path}, id)
-			if want := model(all, method, path, user, groups); d.Outcome != want {
-				t.Fatalf("seed %d: %s %s by %q %v: %s by %v, want %s\n%v", seed, method, path, user, groups, d.Outcome, d.Rule, want, all)
+			if want, org := model(all, method, path, by); d.Outcome != want || d.Organization != org {
+				t.Fatalf("seed %d: %s %s by %+v: %s for %q by %v, want %s for %q\n%v", seed, method, path, by, d.Outcome, d.Organization, d.Rule, want, org, all)
 			}
 			decided++
 		}

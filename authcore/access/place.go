@@ -9,6 +9,8 @@ import (
 type Rule struct {
 	Text string // with the block that it stands in
 	At   string // as its [Line] says; empty for rules that no line states
+	// Organization is the slug of the one that its term names; empty for none.
+	Organization string
 }
 
 // block is what a policy says in one place for one set of methods.

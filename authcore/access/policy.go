@@ -87,7 +87,8 @@ func (e *LineError) Error() string {
 // is also the path with a slash at its end and, with /*, the path without. A TERM
 // is user:NAME, group:NAME, domain:DOMAIN (of a verified email address), org:SLUG,
 // role:SLUG/ROLE, provider:NAME, owner (a platform owner) or everyone (any
-// signed-in user).
+// signed-in user). Of users who belong to organizations only, allow takes org and role
+// terms alone.
 //
 // A block without allow lines lets in whom the place around it does.
 func Parse(lines []Line) (*Policy, error) {
@@ -140,7 +141,7 @@ func (s *scope) each(do func(*block) error) error {
 }
 
 // rule makes the rule of a line in a scope.
-func (s *scope) rule(text, at string) *Rule { return &Rule{text + s.suffix, at} }
+func (s *scope) rule(text, at string) *Rule { return &Rule{Text: text + s.suffix, At: at} }
 
 func (c *compiler) parse(lines []Line, s scope) error {
 	for i := range lines {

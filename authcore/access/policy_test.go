@@ -179,6 +179,9 @@ func FuzzParse(f *testing.F) {
 		case err != nil:
 			return
 		}
+		if d := p.Decide(&Request{Path: "/;"}, &Identity{Username: "alice", Groups: []string{"x"}, Owner: true, OrganizationOnly: true}); d.Outcome != Deny && !d.Public {
+			t.Fatalf("a user of organizations only, in none, got %+v", d)
+		}
 		if strings.Contains(text, "everyone") {
 			return
 		}

@@ -73,12 +73,13 @@ func (pl *place) reachable() error {
 
 // reachable is that of a place for one block and those around it.
 func (b *block) reachable(around []*block) error {
-	if b.allow.everyone != nil && len(b.allow.order) > 1 {
-		other := b.allow.get(b.allow.order[0])
-		if other == b.allow.everyone {
-			other = b.allow.get(b.allow.order[1])
+	if b.allow.everyone != nil {
+		for _, x := range b.allow.order {
+			// Terms of organizations let in who belongs to these only, and say for which.
+			if x.kind != kindEveryone && x.organization() == "" {
+				return never(b.allow.get(x), b.allow.everyone, "lets in whoever is signed in")
+			}
 		}
-		return never(other, b.allow.everyone, "lets in whoever is signed in")
 	}
 	for _, out := range around {
 		for _, x := range b.deny.order {

@@ -54,10 +54,7 @@ func (t *terms) match(id *Identity, proof *Proof) *Rule {
 	if r := lookUp(t.domains, id.EmailDomain); r != nil {
 		return r
 	}
-	if r := lookUp(t.orgs, id.Organizations...); r != nil {
-		return r
-	}
-	if r := lookUp(t.roles, id.Roles...); r != nil {
+	if r := t.matchOrganization(id); r != nil {
 		return r
 	}
 	if r := lookUp(t.providers, proof.Provider); r != nil {
@@ -67,6 +64,14 @@ func (t *terms) match(id *Identity, proof *Proof) *Rule {
 		return t.owner
 	}
 	return t.everyone
+}
+
+// matchOrganization is match of the terms that name an organization.
+func (t *terms) matchOrganization(id *Identity) *Rule {
+	if r := lookUp(t.orgs, id.Organizations...); r != nil {
+		return r
+	}
+	return lookUp(t.roles, id.Roles...)
 }
 
 // lookUp gives the rule of the first name that has one, or nil.
@@ -101,6 +106,18 @@ func (t *terms) named(kind string) *map[string]*Rule {
 		return &t.providers
 	}
 	return nil
+}
+
+// organization is the slug that a term names, or empty.
+func (t term) organization() string {
+	switch t.kind {
+	case kindOrg:
+		return t.name
+	case kindRole:
+		slug, _, _ := strings.Cut(t.name, "/")
+		return slug
+	}
+	return ""
 }
 
 // get gives the rule of a term, or nil.
@@ -148,6 +165,7 @@ func (b *block) addTerms(line *Line, s *scope) error {
 			return fmt.Errorf("%s: %w", line.Word, err)
 		}
 		r := s.rule(line.Word+" "+x.String(), line.At)
+		r.Organization = x.organization()
 		if opposite.get(x) != nil {
 			return fmt.Errorf("%s is both allowed and denied; remove one of them", x)
 		}

@@ -64,7 +64,7 @@ func (c *compiler) parseTokens(line *Line) error {
 		if err := c.once("tokens "+arg, line.At); err != nil {
 			return err
 		}
-		t := TokenRule{Rule: &Rule{strings.Join(append([]string{"tokens", arg}, line.Args[len(paths):]...), " "), line.At}, Scopes: scopes, path: literalPathOf(arg)}
+		t := TokenRule{Rule: &Rule{Text: strings.Join(append([]string{"tokens", arg}, line.Args[len(paths):]...), " "), At: line.At}, Scopes: scopes, path: literalPathOf(arg)}
 		c.policy.tokens = append(c.policy.tokens, t)
 	}
 	return nil

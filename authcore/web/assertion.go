@@ -27,6 +27,8 @@ type signedClaims struct {
 	Expires  int64       `json:"exp"`
 	Actor    *actorClaim `json:"act,omitempty"`
 	claims
+	Organization string `json:"org,omitempty"` // slug of the one for which the user is there
+	Role         string `json:"org_role,omitempty"`
 }
 
 // actorClaim says who acts as the subject (RFC 8693 section 4.1).
@@ -51,8 +53,9 @@ const (
 
 // Assertion tells who is there in a JWT for one host, signed by the key of now: the
 // issuer is the portal, or the host where it is its own, the audience the host's
-// name. act is who acts as the user, or empty. The error says that there is no key.
-func (k *Known) Assertion(keys *authcore.Keys, p Place, act authcore.UserID, now time.Time) (string, error) {
+// name. It is told of the user in one organization, see In, or in none; act is who acts as
+// the user, or empty. The error says that there is no key.
+func (k *Known) Assertion(keys *authcore.Keys, active *Active, p Place, act authcore.UserID, now time.Time) (string, error) {
 	by, err := keys.Signer(now)
 	if err != nil {
 		return "", err
@@ -60,16 +63,17 @@ func (k *Known) Assertion(keys *authcore.Keys, p Place, act authcore.UserID, now
 	if p.Portal == "" {
 		return "", ErrUnknownHost
 	}
-	if a := k.assertion.Load(); a != nil && a.signer.ID == by.ID && a.audience == p.Host && a.issuer == p.Portal && a.act == act && !now.Before(a.from) && now.Before(a.until) {
+	if a := active.assertion.Load(); a != nil && a.signer.ID == by.ID && a.audience == p.Host && a.issuer == p.Portal && a.act == act && !now.Before(a.from) && now.Before(a.until) {
 		return a.text, nil
 	}
-	says := signedClaims{Issuer: p.Portal, Audience: p.Host, IssuedAt: now.Unix(), Expires: now.Add(assertionLife).Unix(), claims: k.claims}
+	says := signedClaims{Issuer: p.Portal, Audience: p.Host, IssuedAt: now.Unix(), Expires: now.Add(assertionLife).Unix(), claims: k.claims,
+		Organization: active.Organization, Role: active.Role}
 	if act != "" {
 		says.Actor = &actorClaim{act}
 	}
 	text, err := by.Sign(says)
 	if err == nil {
-		k.assertion.Store(&assertion{p.Portal, p.Host, act, by, now, now.Add(assertionReuse), text})
+		active.assertion.Store(&assertion{p.Portal, p.Host, act, by, now, now.Add(assertionReuse), text})
 	}
 	return text, err
 }

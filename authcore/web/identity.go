@@ -23,6 +23,8 @@ const (
 	FieldName
 	FieldEmail // empty unless verified
 	FieldID
+	FieldOrganization // slug of the one for which the user is there, see Active
+	FieldOrganizationRole
 	FieldAssertion     // signed, see Assertion
 	FieldProviderToken // see ProviderToken
 	fields
@@ -46,7 +48,7 @@ type IdentityHeader struct {
 }
 
 // maxHeaders is the most headers that a preset has.
-const maxHeaders = 6
+const maxHeaders = 8
 
 // Values keeps the values of a preset's headers while a request runs.
 type Values [maxHeaders]string
@@ -54,16 +56,18 @@ type Values [maxHeaders]string
 // The presets that everybody has; see docs/guide.md, "What the app is told".
 var (
 	RemotePreset = &Preset{Name: "remote", Headers: []IdentityHeader{{"Remote-User", FieldUsername}, {"Remote-Groups", FieldGroups},
-		{"Remote-Name", FieldName}, {"Remote-Email", FieldEmail}}}
+		{"Remote-Name", FieldName}, {"Remote-Email", FieldEmail}, {"Remote-Organization", FieldOrganization}, {"Remote-Organization-Role", FieldOrganizationRole}}}
 	NonePreset = &Preset{Name: "none"}
 	oauth2     = &Preset{Name: "oauth2-proxy", Headers: []IdentityHeader{{"X-Forwarded-User", FieldUsername}, {"X-Forwarded-Groups", FieldGroups},
 		{"X-Forwarded-Preferred-Username", FieldUsername}, {"X-Forwarded-Email", FieldEmail}},
 		Answer: &Preset{Name: "oauth2-proxy", Headers: []IdentityHeader{{"X-Auth-Request-User", FieldUsername}, {"X-Auth-Request-Groups", FieldGroups},
 			{"X-Auth-Request-Preferred-Username", FieldUsername}, {"X-Auth-Request-Email", FieldEmail}}}}
 	authentik = &Preset{Name: "authentik", Headers: []IdentityHeader{{"X-Authentik-Username", FieldUsername}, {"X-Authentik-Groups", FieldGroupsByPipe},
-		{"X-Authentik-Name", FieldName}, {"X-Authentik-Email", FieldEmail}, {"X-Authentik-Uid", FieldID}}}
+		{"X-Authentik-Name", FieldName}, {"X-Authentik-Email", FieldEmail}, {"X-Authentik-Uid", FieldID},
+		{"X-Authentik-Meta-Organization", FieldOrganization}, {"X-Authentik-Meta-Organization-Role", FieldOrganizationRole}}}
 	xToken = &Preset{Name: "x-token", Headers: []IdentityHeader{{"X-Token-Subject", FieldUsername}, {"X-Token-User-Roles", FieldGroupsBySpace},
-		{"X-Token-User-Name", FieldName}, {"X-Token-User-Email", FieldEmail}}}
+		{"X-Token-User-Name", FieldName}, {"X-Token-User-Email", FieldEmail},
+		{"X-Token-Organization", FieldOrganization}, {"X-Token-Organization-Role", FieldOrganizationRole}}}
 	jwtPreset = &Preset{Name: "jwt", Headers: []IdentityHeader{{"Gate-Assertion", FieldAssertion}}, Signed: true}
 )
 
@@ -130,6 +134,8 @@ func (m Managed) Add(p *Preset) {
 // preset the site uses.
 var managed = map[string]struct{}{
 	"remote-user": {}, "remote-groups": {}, "remote-name": {}, "remote-email": {},
+	"remote-organization": {}, "remote-organization-role": {}, "x-remote-organization": {}, "x-remote-organization-role": {},
+	"x-token-organization": {}, "x-token-organization-role": {}, "x-authentik-meta-organization": {}, "x-authentik-meta-organization-role": {},
 	"x-remote-user": {}, "x-remote-groups": {}, "x-remote-name": {}, "x-remote-email": {}, "x-remote-group": {},
 	"x-forwarded-user": {}, "x-forwarded-email": {}, "x-forwarded-groups": {}, "x-forwarded-preferred-username": {},
 	"x-auth-request-user": {}, "x-auth-request-email": {}, "x-auth-request-groups": {}, "x-auth-request-preferred-username": {},
@@ -249,12 +255,32 @@ func (m Managed) cleanConnection(h http.Header, lines []string) {
 
 // Known is what is made ready of a user once, so that each request finds it.
 type Known struct {
-	values       [fields]string
+	values   [fields]string
+	Identity access.Identity
+	claims   claims
+	nowhere  Active
+	places   []Active                 // one for each organization of the Identity
+	passed   atomic.Pointer[[]passed] // tokens of providers
+}
+
+// Active is what is told of a user who is there for one organization, or for none. It is
+// made ready with the Known that it is of.
+type Active struct {
+	Organization string // slug; empty for none
+	Role         string // in it
 	Placeholders func(key string) (any, bool)
-	Identity     access.Identity
-	claims       claims
 	assertion    atomic.Pointer[assertion] // the last one that was signed
-	passed       atomic.Pointer[[]passed]  // tokens of providers
+}
+
+// In gives what is told of the user in an organization, by its slug: that of a decision.
+// Where it is none of the user's it is as with none.
+func (k *Known) In(organization string) *Active {
+	for i := range k.places {
+		if k.places[i].Organization == organization {
+			return &k.places[i]
+		}
+	}
+	return &k.nowhere
 }
 
 // Prepare makes a Known of a user: it is the prepare function of
@@ -265,52 +291,87 @@ func Prepare(u *authcore.User) any {
 	if u.EmailVerified {
 		email = u.Email
 	}
-	orgs, roles := placesOf(u)
+	places := placesOf(u)
+	var orgs, roles []string
+	for i := range places {
+		orgs, roles = append(orgs, places[i].Organization), append(roles, places[i].Organization+"/"+places[i].Role)
+	}
 	k := &Known{
 		Identity: access.Identity{Username: authcore.UsernameKey(u.Username), Groups: u.Groups,
-			EmailDomain: u.EmailDomain(), Owner: u.Owner, NeedsFactor: u.NeedsFactor(), Organizations: orgs, Roles: roles},
+			EmailDomain: u.EmailDomain(), Owner: u.Owner, NeedsFactor: u.NeedsFactor(), Organizations: orgs, Roles: roles, OrganizationOnly: u.InOrganizationsOnly()},
+		places: places,
 		values: [fields]string{FieldUsername: u.Username, FieldGroups: strings.Join(u.Groups, ","), FieldGroupsBySpace: strings.Join(u.Groups, " "),
 			FieldGroupsByPipe: strings.Join(u.Groups, "|"), FieldName: u.Name, FieldEmail: email, FieldID: string(u.ID)},
 	}
 	k.claims = claims{Subject: u.ID, Username: u.Username, Name: u.Name, Email: email, EmailVerified: email != "", Groups: u.Groups}
 	values := map[string]any{"id": string(u.ID), "username": u.Username, "name": u.DisplayName(), "email": email,
 		"groups": strings.Join(u.Groups, ",")}
-	k.Placeholders = func(key string) (any, bool) {
-		rest, ok := strings.CutPrefix(key, placeholders)
-		if !ok {
-			return nil, false
-		}
-		v, ok := values[rest]
-		return v, ok
+	k.nowhere.prepare(values)
+	for i := range k.places {
+		k.places[i].prepare(values)
 	}
 	return k
 }
 
-// placesOf gives the organizations of a user that are active, and the roles there, as
-// policies name them.
-func placesOf(u *authcore.User) (orgs, roles []string) {
+// prepare makes the placeholders, of the values that are the same in every organization.
+func (a *Active) prepare(values map[string]any) {
+	var organization, role any = a.Organization, a.Role
+	a.Placeholders = func(key string) (any, bool) {
+		rest, ok := strings.CutPrefix(key, placeholders)
+		if !ok {
+			return nil, false
+		}
+		switch rest {
+		case "organization":
+			return organization, true
+		case "organization_role":
+			return role, true
+		}
+		v, ok := values[rest]
+		return v, ok
+	}
+}
+
+// placesOf gives the organizations of a user that are active, and the roles there.
+func placesOf(u *authcore.User) []Active {
+	if len(u.Memberships) == 0 {
+		return nil
+	}
+	places := make([]Active, len(u.Memberships))
+	n := 0
 	for _, m := range u.Memberships {
 		if m.Status == authcore.OrganizationActive {
-			orgs, roles = append(orgs, m.Slug), append(roles, m.Slug+"/"+string(m.Role))
+			places[n].Organization, places[n].Role = m.Slug, string(m.Role)
+			n++
 		}
 	}
-	return orgs, roles
+	return places[:n]
 }
 
 const placeholders = "http.auth.user."
+
+// The placeholders that differ from one organization to another.
+const (
+	PlaceholderOrganization     = placeholders + "organization"
+	PlaceholderOrganizationRole = placeholders + "organization_role"
+)
 
 // Nobody gives empty placeholders where nobody is signed in, or else their names
 // would be what an upstream is told.
 func Nobody(key string) (any, bool) { return "", strings.HasPrefix(key, placeholders) }
 
-// Tell sets the identity headers. store keeps the values for as long as the
+// Tell sets the identity headers of a user in an organization, see In. store keeps the values for as long as the
 // request runs: each header's slice is one element of it, so that nothing is
 // allocated and nothing that is shared can be changed downstream. A preset that is
 // signed needs an assertion.
-func (k *Known) Tell(h http.Header, preset *Preset, store *Values, made PerRequest) {
+func (k *Known) Tell(h http.Header, preset *Preset, active *Active, store *Values, made PerRequest) {
 	for i, header := range preset.Headers {
 		value := k.values[header.Says]
 		switch header.Says {
+		case FieldOrganization:
+			value = active.Organization
+		case FieldOrganizationRole:
+			value = active.Role
 		case FieldAssertion:
 			value = made.Assertion
 		case FieldProviderToken:

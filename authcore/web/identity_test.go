@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -145,7 +146,7 @@ func TestTell(t *testing.T) {
 	}
 	var store Values
 	h := http.Header{"Accept": {"*/*"}}
-	known.Tell(h, RemotePreset, &store, PerRequest{})
+	known.Tell(h, RemotePreset, known.In(""), &store, PerRequest{})
 	want := http.Header{"Accept": {"*/*"}, "Remote-User": {"Alice"}, "Remote-Groups": {"ops,staff"}, "Remote-Name": {"Alice Example"}, "Remote-Email": {"alice@example.com"}}
 	if diff := cmp.Diff(want, h); diff != "" {
 		t.Errorf("headers (-want +got):\n%s", diff)
@@ -159,7 +160,7 @@ func TestTell(t *testing.T) {
 	h["Remote-Groups"][0] = "changed"
 	again := http.Header{}
 	var other Values
-	known.Tell(again, RemotePreset, &other, PerRequest{})
+	known.Tell(again, RemotePreset, known.In(""), &other, PerRequest{})
 	delete(want, "Accept")
 	if diff := cmp.Diff(want, again); diff != "" {
 		t.Errorf("headers of another request (-want +got):\n%s", diff)
@@ -168,7 +169,7 @@ func TestTell(t *testing.T) {
 		t.Errorf("left: %v", h)
 	}
 	h = http.Header{}
-	if known.Tell(h, NonePreset, &store, PerRequest{}); len(h) != 0 {
+	if known.Tell(h, NonePreset, known.In(""), &store, PerRequest{}); len(h) != 0 {
 		t.Errorf("preset none told %v", h)
 	}
 }
@@ -182,7 +183,7 @@ func TestTellOfLittle(t *testing.T) {
 	}
 	h := http.Header{}
 	var store Values
-	known.Tell(h, RemotePreset, &store, PerRequest{})
+	known.Tell(h, RemotePreset, known.In(""), &store, PerRequest{})
 	if diff := cmp.Diff(http.Header{"Remote-User": {"bob"}}, h); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -190,7 +191,7 @@ func TestTellOfLittle(t *testing.T) {
 
 // Every request goes this way.
 func TestRequestPathDoesNotAllocate(t *testing.T) {
-	known := Prepare(&authcore.User{ID: "1", Username: "alice", Groups: []string{"staff"}}).(*Known)
+	known := Prepare(&authcore.User{ID: "1", Username: "alice", Groups: []string{"staff"}, Memberships: inTwo}).(*Known)
 	h := http.Header{"Cookie": {"a=1; b=2; __Host-gate=token"}, "Accept-Encoding": {"gzip"}, "Connection": {"keep-alive, upgrade"}}
 	r := &http.Request{Header: h}
 	var store Values
@@ -200,7 +201,8 @@ func TestRequestPathDoesNotAllocate(t *testing.T) {
 		"SessionToken": func() { SessionToken(h, true) },
 		"Hostname":     func() { Hostname("app.example.com:8443"); Hostname("[::1]:80") },
 		"Ours":         func() { Ours("/an/ordinary/page"); Ours("/.gate/login") },
-		"Tell":         func() { known.Tell(h, RemotePreset, &store, PerRequest{}); Untell(h, RemotePreset) },
+		"Tell":         func() { known.Tell(h, RemotePreset, known.In(""), &store, PerRequest{}); Untell(h, RemotePreset) },
+		"Tell of one":  func() { known.Tell(h, RemotePreset, known.In("acme"), &store, PerRequest{}); Untell(h, RemotePreset) },
 		"HideCookies":  func() { h["Cookie"][0] = "a=1; b=2; __Host-gate=token"; HideCookies(h) },
 	} {
 		if n := testing.AllocsPerRun(100, f); n != 0 {
@@ -213,13 +215,67 @@ func TestPlaceholders(t *testing.T) {
 	t.Parallel()
 	known := Prepare(&authcore.User{ID: "1", Username: "bob", Email: "bob@example.com", EmailVerified: true, Groups: []string{"a", "b"}}).(*Known)
 	for key, want := range map[string]any{"id": "1", "username": "bob", "name": "bob", "email": "bob@example.com", "groups": "a,b"} {
-		if got, ok := known.Placeholders("http.auth.user." + key); !ok || got != want {
+		if got, ok := known.In("").Placeholders("http.auth.user." + key); !ok || got != want {
 			t.Errorf("%s: %v, %v", key, got, ok)
 		}
 	}
 	for _, key := range []string{"http.auth.user.", "http.auth.user.password", "http.auth.user", "id", "", "http.request.host"} {
-		if got, ok := known.Placeholders(key); ok {
+		if got, ok := known.In("").Placeholders(key); ok {
 			t.Errorf("%s: %v", key, got)
+		}
+	}
+}
+
+// inTwo are places in two organizations, and in one that does not count.
+var inTwo = []authcore.Membership{{Slug: "acme", Role: authcore.RoleAdmin, Status: authcore.OrganizationActive},
+	{Slug: "away", Role: authcore.RoleOwner, Status: authcore.OrganizationSuspended}, {Slug: "beta", Role: "helper", Status: authcore.OrganizationActive}}
+
+// Every preset and the placeholders say for which organization a user is there.
+func TestActiveOrganization(t *testing.T) {
+	t.Parallel()
+	known := Prepare(&authcore.User{ID: "1", Username: "alice", Memberships: inTwo, OrganizationOnly: true}).(*Known)
+	if id := known.Identity; !slices.Equal(id.Organizations, []string{"acme", "beta"}) || !slices.Equal(id.Roles, []string{"acme/admin", "beta/helper"}) || !id.OrganizationOnly {
+		t.Errorf("%+v", id)
+	}
+	own, err := NewPreset([]IdentityHeader{{"X-App-Tenant", FieldOrganization}, {"X-App-Tenant-Role", FieldOrganizationRole}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := map[*Preset]string{RemotePreset: "Remote-Organization", xToken: "X-Token-Organization", authentik: "X-Authentik-Meta-Organization", own: "X-App-Tenant"}
+	for slug, role := range map[string]string{"acme": "admin", "beta": "helper", "away": "", "other": "", "": ""} {
+		active := known.In(slug)
+		if role == "" {
+			slug = ""
+		}
+		for preset, name := range names {
+			h, store := make(http.Header), new(Values)
+			known.Tell(h, preset, active, store, PerRequest{})
+			if got, gotRole := h.Get(name), h.Get(name+"-Role"); got != slug || gotRole != role || slug == "" && h[name] != nil {
+				t.Errorf("%q, %s: %q, %q", slug, name, got, gotRole)
+			}
+		}
+		got, _ := active.Placeholders(PlaceholderOrganization)
+		gotRole, known := active.Placeholders(PlaceholderOrganizationRole)
+		if name, _ := active.Placeholders("http.auth.user.username"); got != slug || gotRole != role || !known || name != "alice" {
+			t.Errorf("placeholders in %q: %v, %v of %v", slug, got, gotRole, name)
+		}
+	}
+	if Prepare(&authcore.User{OrganizationOnly: true, Owner: true}).(*Known).Identity.OrganizationOnly {
+		t.Error("a platform owner belongs to organizations only")
+	}
+}
+
+// An assertion that is kept is told in its own organization alone.
+func TestAssertionsOfOrganizations(t *testing.T) {
+	t.Parallel()
+	known := Prepare(&authcore.User{ID: "1", Username: "alice", Memberships: inTwo}).(*Known)
+	now := time.Now()
+	for _, slug := range []string{"acme", "beta", ""} {
+		known.In(slug).assertion.Store(&assertion{text: slug, from: now})
+	}
+	for _, slug := range []string{"acme", "beta", ""} {
+		if got := known.In(slug).assertion.Load().text; got != slug {
+			t.Errorf("in %q the assertion of %q is told", slug, got)
 		}
 	}
 }
@@ -244,7 +300,7 @@ func TestPresets(t *testing.T) {
 		"own":          {own, map[string]string{"X-App-User": "alice", "X-App-Roles": "ops|staff", "X-App-Id": "id-1"}},
 	} {
 		h, store := make(http.Header), new(Values)
-		known.Tell(h, tt.preset, store, PerRequest{})
+		known.Tell(h, tt.preset, known.In(""), store, PerRequest{})
 		got := make(map[string]string)
 		for k, v := range h {
 			got[k] = strings.Join(v, "&")

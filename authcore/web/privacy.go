@@ -13,17 +13,18 @@ import (
 type exported struct {
 	ExportedAt time.Time `json:"exported_at"`
 	User       struct {
-		ID             authcore.UserID `json:"id"`
-		Username       string          `json:"username"`
-		Name           string          `json:"name"`
-		Email          string          `json:"email"`
-		EmailVerified  bool            `json:"email_verified"`
-		Owner          bool            `json:"owner"`
-		Groups         []string        `json:"groups"`
-		Password       bool            `json:"password"`
-		FactorRequired bool            `json:"second_factor_required"`
-		CreatedAt      time.Time       `json:"created_at"`
-		UpdatedAt      time.Time       `json:"updated_at"`
+		ID               authcore.UserID `json:"id"`
+		Username         string          `json:"username"`
+		Name             string          `json:"name"`
+		Email            string          `json:"email"`
+		EmailVerified    bool            `json:"email_verified"`
+		Owner            bool            `json:"owner"`
+		Groups           []string        `json:"groups"`
+		Password         bool            `json:"password"`
+		FactorRequired   bool            `json:"second_factor_required"`
+		OrganizationOnly bool            `json:"organization_only"`
+		CreatedAt        time.Time       `json:"created_at"`
+		UpdatedAt        time.Time       `json:"updated_at"`
 	} `json:"user"`
 	SecondFactor  *exportedFactor    `json:"second_factor"`
 	RecoveryCodes int                `json:"recovery_codes"`
@@ -117,7 +118,7 @@ func exportOf(now time.Time, e authcore.Export) exported {
 		Sessions: []exportedSession{}, Tokens: []exportedToken{}, Organizations: []exportedPlace{}, Services: []exportedService{}, Events: []exportedEvent{}}
 	u := e.User
 	out.User.ID, out.User.Username, out.User.Name, out.User.Email, out.User.EmailVerified = u.ID, u.Username, u.Name, u.Email, u.EmailVerified
-	out.User.Owner, out.User.Groups, out.User.Password, out.User.FactorRequired = u.Owner, append([]string{}, u.Groups...), e.Password, u.FactorRequired
+	out.User.Owner, out.User.Groups, out.User.Password, out.User.FactorRequired, out.User.OrganizationOnly = u.Owner, append([]string{}, u.Groups...), e.Password, u.FactorRequired, u.OrganizationOnly
 	out.User.CreatedAt, out.User.UpdatedAt = u.CreatedAt, u.UpdatedAt
 	if t := e.Factors.TOTP; t != nil {
 		out.SecondFactor = &exportedFactor{"totp", t.CreatedAt}

@@ -1,7 +1,7 @@
 -- Asks gate_verify whether a request may pass: `http-request lua.gate URL`.
 -- Anything but a clear yes refuses the request.
 
-local identity = { "remote-user", "remote-groups", "remote-name", "remote-email" }
+local identity = { "remote-user", "remote-groups", "remote-name", "remote-email", "remote-organization", "remote-organization-role" }
 
 -- The headers of the client that the verifier looks at.
 local asked = { "cookie", "authorization", "accept", "user-agent", "origin", "x-requested-with", "upgrade",

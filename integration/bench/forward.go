@@ -63,7 +63,7 @@ var frontCaddy = frontKind{"caddy", "Caddy's forward_auth, 64 connections, close
 		for _, v := range forwardVariants {
 			fmt.Fprintf(&b, "http://localhost:%d {\n\tbind 127.0.0.1\n\thandle /.gate/* {\n\t\treverse_proxy %s\n\t}\n\thandle {\n", f.ports[v], f.verifier)
 			if addr, path, ok := strings.Cut(f.asked[v], "/"); ok {
-				fmt.Fprintf(&b, "\trequest_header -Remote_*\n\tforward_auth %s {\n\t\turi /%s\n\t\tcopy_headers Remote-User Remote-Groups Remote-Name Remote-Email\n%s\t}\n", addr, path, transport)
+				fmt.Fprintf(&b, "\trequest_header -Remote_*\n\trequest_header -Remote-Organization_*\n\tforward_auth %s {\n\t\turi /%s\n\t\tcopy_headers Remote-User Remote-Groups Remote-Name Remote-Email Remote-Organization Remote-Organization-Role\n%s\t}\n", addr, path, transport)
 			}
 			fmt.Fprintf(&b, "\treverse_proxy %s {\n%s\t}\n\t}\n}\n", f.upstream, transport)
 		}

@@ -51,7 +51,7 @@ type viaRaw struct {
 // that the columns of the first are those of the store.
 const (
 	rawFind = "SELECT s.id, s.root_id, s.user_id, s.host, s.amr, s.auth_time, s.created_at, r.last_seen_at, s.expires_at, s.address, s.agent, s.identity_id, s.provider, s.provider_session," +
-		" u.id, u.username, u.email, u.email_verified, u.name, u.status, u.owner, u.factor_required, u.organizations, g.name FROM sessions s" +
+		" u.id, u.username, u.email, u.email_verified, u.name, u.status, u.owner, u.factor_required + 2 * u.organization_only, u.organizations, g.name FROM sessions s" +
 		" JOIN sessions r ON r.id = s.root_id JOIN users u ON u.id = s.user_id" +
 		" LEFT JOIN user_groups g ON g.user_id = u.id WHERE s.token_hash = ? ORDER BY g.name"
 	rawCheck  = "SELECT 1 FROM users u JOIN passwords p ON p.user_id = u.id WHERE u.id = ? AND u.status = ? AND p.hash = ?"

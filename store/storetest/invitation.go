@@ -9,6 +9,7 @@ import (
 
 var invitationTests = map[string]func(*world){
 	"invitation: accepted":                invitations,
+	"invitation: who comes by one":        invitedOnly,
 	"invitation: what withdraws it":       invitationsWithdrawn,
 	"invitation: one, at once":            raceForOffer,
 	"invitation: the last place, at once": raceOfOffers,
@@ -95,6 +96,62 @@ func invitations(w *world) {
 	w.is("too many", w.db().CreateInvitation(w.Context(), i, hash, w.event(authcore.InvitationCreate, "")), authcore.ErrTooManyInvitations)
 	i.Role = "helper"
 	w.is("a role that is not there", w.db().CreateInvitation(w.Context(), i, hash, w.event(authcore.InvitationCreate, "")), authcore.ErrRoleNotFound)
+}
+
+// Who could not come but by an invitation of an organization belongs to organizations only,
+// until somebody admits them.
+func invitedOnly(w *world) {
+	owner := w.add("owner", nil)
+	o := w.active("acme", owner)
+	n := 0
+	comes := func(what string, only, want bool, invite *authcore.TokenHash, come func(u authcore.User, invite *authcore.TokenHash) error) authcore.User {
+		w.Helper()
+		n++
+		u := authcore.User{ID: authcore.NewUserID(), Username: fmt.Sprintf("new%d", n), Status: authcore.Active, OrganizationOnly: only, CreatedAt: w.now, UpdatedAt: w.now}
+		w.must(come(u, invite))
+		got, _, err := w.db().UserByID(w.Context(), u.ID)
+		w.must(err)
+		w.same(what, want, got.OrganizationOnly)
+		return u
+	}
+	byForm := func(u authcore.User, invite *authcore.TokenHash) error {
+		return w.db().CreateUser(w.Context(), u, hashOf("old"), invite, w.event(authcore.UserCreate, ""))
+	}
+	byPasskey := func(u authcore.User, invite *authcore.TokenHash) error {
+		s, token := w.session(u)
+		return w.db().CreatePasskeyUser(w.Context(), authcore.NewPasskeyUser{User: u, Passkey: w.passkey(u, u.Username), Once: w.challenge(), Invite: invite,
+			Session: s, Token: token, Created: w.event(authcore.UserCreate, ""), Began: w.event(authcore.UserLogin, "")})
+	}
+	byProvider := func(u authcore.User, invite *authcore.TokenHash) error {
+		in := w.newcomer(u.Username)
+		s, token := w.session(u)
+		in.NewUser, in.Identity.User, in.Session, in.Token, in.Invite = &u, u.ID, s, token, invite
+		return w.db().SignInIdentity(w.Context(), in)
+	}
+	offer := func() *authcore.TokenHash { _, hash := w.invite(o, owner, "", authcore.RoleMember); return &hash }
+	for way, come := range map[string]func(authcore.User, *authcore.TokenHash) error{"form": byForm, "passkey": byPasskey, "provider": byProvider} {
+		_, plain := authcore.NewToken()
+		w.must(w.db().CreateCode(w.Context(), authcore.Code{Hash: plain, Purpose: authcore.PurposeInvite, CreatedAt: w.now, ExpiresAt: w.now.Add(time.Hour)}, nil))
+		comes(way+", by an organization's invitation", true, true, offer(), come)
+		comes(way+", by one that was not needed", false, false, offer(), come)
+		comes(way+", by one of the installation", true, false, &plain, come)
+	}
+	u := comes("for an organization's service", true, true, nil, byForm)
+	_, token := w.signIn(u, nil)
+	for _, only := range []bool{false, true} {
+		w.must(w.db().SetOrganizationOnly(w.Context(), u.ID, only, w.event(authcore.UserAdmit, "")))
+		_, live, err := w.db().SessionByToken(w.Context(), token)
+		w.must(err)
+		w.same("with the session", only, live.OrganizationOnly)
+		w.same("and not another mark", false, live.FactorRequired)
+	}
+	w.is("nobody", w.db().SetOrganizationOnly(w.Context(), authcore.NewUserID(), true, w.event(authcore.UserAdmit, "")), authcore.ErrUserNotFound)
+	link, _ := w.invite(o, owner, "", authcore.RoleMember)
+	old := w.add("old", nil)
+	w.must(w.accept(w.db(), link, old))
+	got, _, err := w.db().UserByID(w.Context(), old.ID)
+	w.must(err)
+	w.same("who was there before", false, got.OrganizationOnly)
 }
 
 func invitationsWithdrawn(w *world) {

@@ -17,9 +17,11 @@ type User struct {
 	Status         authcore.Status `json:"status" enum:"active disabled"`
 	Owner          bool            `json:"owner" doc:"a platform owner"`
 	FactorRequired bool            `json:"factor_required" doc:"nothing opens without a second factor"`
-	CreatedAt      time.Time       `json:"created_at"`
-	UpdatedAt      time.Time       `json:"updated_at"`
-	DeleteAt       *time.Time      `json:"delete_at,omitempty" doc:"when the account will be deleted"`
+	// OrganizationOnly is the mark that AdmitUser sets and takes away.
+	OrganizationOnly bool       `json:"organization_only" doc:"only rules of policies that name an organization of the user's let in"`
+	CreatedAt        time.Time  `json:"created_at"`
+	UpdatedAt        time.Time  `json:"updated_at"`
+	DeleteAt         *time.Time `json:"delete_at,omitempty" doc:"when the account will be deleted"`
 }
 
 // UserDetails is a user with all that belongs to one.
@@ -38,7 +40,7 @@ type Place struct {
 
 func userOf(u *authcore.User) User {
 	v := User{ID: u.ID, Username: u.Username, Email: u.Email, EmailVerified: u.EmailVerified, Name: u.Name, Status: u.Status, Owner: u.Owner,
-		FactorRequired: u.FactorRequired, CreatedAt: u.CreatedAt, UpdatedAt: u.UpdatedAt}
+		FactorRequired: u.FactorRequired, OrganizationOnly: u.OrganizationOnly, CreatedAt: u.CreatedAt, UpdatedAt: u.UpdatedAt}
 	if !u.DeleteAt.IsZero() {
 		v.DeleteAt = &u.DeleteAt
 	}

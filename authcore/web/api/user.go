@@ -16,6 +16,11 @@ type FactorChange struct {
 	Required bool `json:"required"`
 }
 
+// AdmitChange says whether a user belongs to organizations only.
+type AdmitChange struct {
+	OrganizationOnly bool `json:"organization_only"`
+}
+
 // Revoked tells how many sessions ended.
 type Revoked struct {
 	Revoked int `json:"revoked"`
@@ -92,6 +97,10 @@ var userRoutes = []Route{
 	{Method: http.MethodPut, Path: "/platform/users/{id}/factor-required", ID: "setUserFactorRequired", Summary: "Say whether a user needs a second factor for everything", Realm: Platform, Scope: ScopeUsersManage,
 		Do: with(func(c *Call, in FactorChange) (UserDetails, error) {
 			return changed(c, c.Accounts.SetFactorRequired(c.Ctx, c.Actor, c.User(), in.Required))
+		})},
+	{Method: http.MethodPut, Path: "/platform/users/{id}/organization-only", ID: "setUserOrganizationOnly", Summary: "Say whether a user belongs to organizations only, or to the installation", Realm: Platform, Scope: ScopeUsersManage,
+		Do: with(func(c *Call, in AdmitChange) (UserDetails, error) {
+			return changed(c, c.Accounts.AdmitUser(c.Ctx, c.Actor, c.User(), in.OrganizationOnly))
 		})},
 	{Method: http.MethodPost, Path: "/platform/users/{id}/reset-factor", ID: "resetUserFactor", Summary: "Take the second factor from a user who lost it, and end all sessions", Realm: Platform, Scope: ScopeUsersManage,
 		Do: give(func(c *Call) (UserDetails, error) {

@@ -44,7 +44,7 @@ var pages = []page{
 		deeds: deeds{"approve": step, "reject": step, "suspend": step, "activate": step, "tier": setTier, "limits": setLimits, "delete": deleteAnyOrganization}},
 	{pattern: "admin/users", platform: true, show: showUsers},
 	{pattern: "admin/users/{id}", platform: true, show: showUser, proven: []string{"owner", "delete", "act"},
-		deeds: deeds{"enable": setStatus, "disable": setStatus, "owner": setOwner, "factor": resetFactor, "require": requireOfUser, "out": signOutUser, "end": endSession, "delete": deleteUser, "act": actAs}},
+		deeds: deeds{"enable": setStatus, "disable": setStatus, "owner": setOwner, "factor": resetFactor, "require": requireOfUser, "admit": admitUser, "out": signOutUser, "end": endSession, "delete": deleteUser, "act": actAs}},
 	{pattern: "admin/sessions", platform: true, show: showSessions, deeds: deeds{"end": endSession}},
 	{pattern: "admin/audit", platform: true, show: showAudit},
 	{pattern: "admin/webhooks", platform: true, show: showWebhooks, deeds: deeds{"create": createWebhook}},

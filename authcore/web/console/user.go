@@ -105,6 +105,11 @@ func userForms(u *authcore.User) []Form {
 	} else {
 		forms = append(forms, Form{Do: "enable", Button: "Enable"})
 	}
+	if u.OrganizationOnly {
+		forms = append(forms, Form{Do: "admit", Button: "Let in everywhere", Hidden: []Field{{Name: "only", Value: "no"}}, Hint: "The user belongs to an organization only: a rule of a policy lets in if it names an organization of the user's."})
+	} else if !u.Owner {
+		forms = append(forms, Form{Do: "admit", Button: "Let in by organizations only", Hidden: []Field{{Name: "only", Value: "yes"}}, Hint: "Then only a rule of a policy lets in that names an organization of the user's."})
+	}
 	if u.Owner {
 		forms = append(forms, Form{Do: "owner", Button: "Remove as owner", Folded: "Remove as owner…", Danger: true, Hidden: []Field{{Name: "owner", Value: "no"}}})
 	} else {
@@ -167,6 +172,10 @@ func resetFactor(ctx context.Context, v *Visit) (string, error) {
 
 func requireOfUser(ctx context.Context, v *Visit) (string, error) {
 	return "required", v.Accounts.SetFactorRequired(ctx, v.Actor, v.subject(), v.text("required") == "yes")
+}
+
+func admitUser(ctx context.Context, v *Visit) (string, error) {
+	return "required", v.Accounts.AdmitUser(ctx, v.Actor, v.subject(), v.text("only") == "yes")
 }
 
 func signOutUser(ctx context.Context, v *Visit) (string, error) {

@@ -1,0 +1,1 @@
+ALTER TABLE users ADD COLUMN organization_only BIGINT NOT NULL DEFAULT 0;

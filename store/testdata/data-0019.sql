@@ -1,0 +1,1 @@
+UPDATE users SET organization_only = 1 WHERE id = '0190a000-0000-7000-8000-000000000001';
