@@ -50,7 +50,7 @@ type viaRaw struct {
 // The statements of store/session.go, store/factor.go and store/event.go; a test sees to it
 // that the columns of the first are those of the store.
 const (
-	rawFind = "SELECT s.id, s.root_id, s.user_id, s.host, s.amr, s.auth_time, s.created_at, r.last_seen_at, s.expires_at, s.address, s.agent, s.identity_id, s.provider, s.provider_session," +
+	rawFind = "SELECT s.id, s.root_id, s.user_id, s.host, s.amr, s.auth_time, s.created_at, r.last_seen_at, s.expires_at, s.address, s.agent, s.identity_id, s.provider, s.provider_session, s.act_id," +
 		" u.id, u.username, u.email, u.email_verified, u.name, u.status, u.owner, u.factor_required + 2 * u.organization_only, u.organizations, g.name FROM sessions s" +
 		" JOIN sessions r ON r.id = s.root_id JOIN users u ON u.id = s.user_id" +
 		" LEFT JOIN user_groups g ON g.user_id = u.id WHERE s.token_hash = ? ORDER BY g.name"
@@ -88,10 +88,10 @@ func (v *viaRaw) read(ctx context.Context, token authcore.TokenHash) (groups int
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var id, root, user, host, amr, address, agent, identity, provider, atProvider, userID, name, email, display, status string
+		var id, root, user, host, amr, address, agent, identity, provider, atProvider, act, userID, name, email, display, status string
 		var auth, created, seen, expires, verified, owner, required, organizations int64
 		var group sql.NullString
-		if err := rows.Scan(&id, &root, &user, &host, &amr, &auth, &created, &seen, &expires, &address, &agent, &identity, &provider, &atProvider,
+		if err := rows.Scan(&id, &root, &user, &host, &amr, &auth, &created, &seen, &expires, &address, &agent, &identity, &provider, &atProvider, &act,
 			&userID, &name, &email, &verified, &display, &status, &owner, &required, &organizations, &group); err != nil {
 			return 0, err
 		}
