@@ -122,7 +122,7 @@ func NewDelivery(w WebhookID, event, kind string, now time.Time) Delivery {
 
 // Deliveries lists what was delivered to a webhook, newest first, before one of them.
 func (a *Accounts) Deliveries(ctx context.Context, actor Actor, slug string, id WebhookID, before DeliveryID, limit int) ([]Delivery, error) {
-	if _, err := a.webhookAt(ctx, actor, slug, id); err != nil {
+	if _, err := a.Webhook(ctx, actor, slug, id); err != nil {
 		return nil, err
 	}
 	return a.Store.Deliveries(ctx, id, before, limit)
@@ -169,7 +169,7 @@ func (a *Accounts) mayTry(o OrganizationID) error {
 
 // TestWebhook sends a webhook an event of the type WebhookTest.
 func (a *Accounts) TestWebhook(ctx context.Context, actor Actor, slug string, id WebhookID) (DeliveryID, error) {
-	w, err := a.webhookAt(ctx, actor, slug, id)
+	w, err := a.Webhook(ctx, actor, slug, id)
 	if err != nil {
 		return "", err
 	}

@@ -452,6 +452,9 @@ var deeds = []deed{
 	{"CreateWebhook", authcore.WebhooksManage, managers, platformToo, false, func(a *authcore.Accounts, ctx context.Context, by authcore.Actor, _ things) error {
 		return err3(a.CreateWebhook(ctx, by, "acme", exampleHook))
 	}},
+	{"Webhook of its own", authcore.WebhooksManage, managers, platformToo, true, func(a *authcore.Accounts, ctx context.Context, by authcore.Actor, x things) error {
+		return err2(a.Webhook(ctx, by, "acme", x.hook))
+	}},
 	{"UpdateWebhook", authcore.WebhooksManage, managers, platformToo, true, func(a *authcore.Accounts, ctx context.Context, by authcore.Actor, x things) error {
 		return err2(a.UpdateWebhook(ctx, by, "acme", x.hook, authcore.WebhookChange{Events: []string{"*"}}))
 	}},

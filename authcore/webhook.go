@@ -207,8 +207,8 @@ func (a *Accounts) webhookPlace(ctx context.Context, actor Actor, slug string) (
 	return o.ID, err
 }
 
-// webhookAt finds a webhook in the place that a slug names.
-func (a *Accounts) webhookAt(ctx context.Context, actor Actor, slug string, id WebhookID) (Webhook, error) {
+// Webhook finds a webhook in the place that a slug names.
+func (a *Accounts) Webhook(ctx context.Context, actor Actor, slug string, id WebhookID) (Webhook, error) {
 	o, err := a.webhookPlace(ctx, actor, slug)
 	if err != nil {
 		return Webhook{}, err
@@ -294,7 +294,7 @@ type WebhookChange struct {
 // UpdateWebhook changes a webhook. One that is switched on again is told of what happens
 // from then on, and has all its time to work.
 func (a *Accounts) UpdateWebhook(ctx context.Context, actor Actor, slug string, id WebhookID, c WebhookChange) (Webhook, error) {
-	w, err := a.webhookAt(ctx, actor, slug, id)
+	w, err := a.Webhook(ctx, actor, slug, id)
 	if err != nil {
 		return Webhook{}, err
 	}
@@ -326,7 +326,7 @@ func (a *Accounts) RotateWebhookSecret(ctx context.Context, actor Actor, slug st
 	if err := actor.inPerson(); err != nil {
 		return "", err
 	}
-	w, err := a.webhookAt(ctx, actor, slug, id)
+	w, err := a.Webhook(ctx, actor, slug, id)
 	if err != nil {
 		return "", err
 	}
@@ -346,7 +346,7 @@ func (a *Accounts) RotateWebhookSecret(ctx context.Context, actor Actor, slug st
 
 // DeleteWebhook deletes a webhook with all that was to be delivered.
 func (a *Accounts) DeleteWebhook(ctx context.Context, actor Actor, slug string, id WebhookID) error {
-	w, err := a.webhookAt(ctx, actor, slug, id)
+	w, err := a.Webhook(ctx, actor, slug, id)
 	if err != nil {
 		return err
 	}

@@ -200,6 +200,12 @@ func (w *apiWorld) furnish(owner *caller) {
 		read(w.does(owner, "POST", at+"/invitations", `{"role":"member"}`), &i)
 		w.ids["invitation"], w.bodies["lookAtInvitation"] = string(i.ID), `{"token":"`+i.Link[strings.Index(i.Link, "=")+1:]+`"}`
 		w.does(owner, "PUT", at+"/providers/google", `{"client_id":"id","secret":"s"}`)
+		for _, under := range []string{at, "/platform"} {
+			var made, sent struct{ ID string }
+			read(w.does(owner, "POST", under+"/webhooks", `{"url":"https://hooks.example.com/x","events":["key.create"]}`), &made)
+			read(w.does(owner, "POST", under+"/webhooks/"+made.ID+"/test", ""), &sent)
+			w.ids["hook"+under], w.ids["delivery"+under] = made.ID, sent.ID
+		}
 		w.does(owner, "POST", at+"/roles", `{"slug":"walked","capabilities":[]}`)
 		for _, k := range []struct{ name, scopes string }{{"all scopes", `"users.read","users.manage","sessions.read","sessions.revoke","tokens.read"`}, {"users.read", `"users.read"`}} {
 			var made api.ServiceKeyMade
@@ -253,12 +259,22 @@ func (w *apiWorld) path(rt *api.Route, slug, user string) string {
 		id = string(authcore.NewSessionID())
 	case strings.Contains(rt.Path, "/services/{id}"):
 		id = w.ids["service"]
+	case strings.Contains(rt.Path, "/webhooks/{id}"):
+		id = w.ids["hook"+w.under(rt)]
 	case strings.Contains(rt.Path, "/invitations/{id}"):
 		id = w.ids["invitation"]
 	case strings.Contains(rt.Path, "/end-users/{id}"), strings.Contains(rt.Path, "/service/users/{id}"):
 		id = w.ids["customer"]
 	}
-	return strings.NewReplacer("{slug}", slug, "{id}", id, "{user}", w.ids["member"], "{key}", w.ids["key"], "{session}", w.ids["session"], "{role}", "walked", "{provider}", "google", "{tier}", "free").Replace(rt.Path)
+	return strings.NewReplacer("{slug}", slug, "{id}", id, "{user}", w.ids["member"], "{key}", w.ids["key"], "{session}", w.ids["session"], "{role}", "walked", "{provider}", "google", "{tier}", "free", "{delivery}", w.ids["delivery"+w.under(rt)]).Replace(rt.Path)
+}
+
+// under is where the webhooks of a route are.
+func (w *apiWorld) under(rt *api.Route) string {
+	if rt.Realm == api.Platform {
+		return "/platform"
+	}
+	return "/organizations/acme"
 }
 
 func (c *caller) has(scope string) bool { return strings.Contains(" "+c.scopes+" ", " "+scope+" ") }
@@ -315,7 +331,7 @@ var apiBodies = map[string]string{"changeOrganization": `{"name":"Changed"}`, "s
 	"setOrganizationTier": `{"tier":"pro"}`, "setUserOwner": `{"owner":false}`, "setUserFactorRequired": `{"required":false}`, "setUserOrganizationOnly": `{"organization_only":false}`, "registerOrganization": `{"slug":"walk"}`,
 	"createRole": `{"slug":"walk","capabilities":[]}`, "changeRole": `{"name":"Walked","capabilities":[]}`, "createInvitation": `{"role":"member"}`, "setTier": `{"services":2,"members":3,"features":[]}`,
 	"setLimits": `{}`, "createService": `{"type":"api","name":"Walk"}`, "changeService": "{" + apiService + "}", "rotateServiceSecret": `{"overlap":60}`, "setServiceTrust": `{"first_party":false}`,
-	"createServiceKey": `{"name":"walk","scopes":["tokens.read"]}`, "barEndUser": `{"reason":"walk"}`, "barMyUser": `{}`, "setProvider": `{"client_id":"walk","secret":"walk"}`, "createUser": `{"username":"walk"}`}
+	"createServiceKey": `{"name":"walk","scopes":["tokens.read"]}`, "barEndUser": `{"reason":"walk"}`, "barMyUser": `{}`, "createWebhook": `{"url":"https://hooks.example.com/walk","events":["key.create"]}`, "changeWebhook": `{"on":true}`, "createPlatformWebhook": `{"url":"https://hooks.example.com/walk","events":["key.create"]}`, "changePlatformWebhook": `{"on":true}`, "setProvider": `{"client_id":"walk","secret":"walk"}`, "createUser": `{"username":"walk"}`}
 
 // apart are what changes who is who, or can be done once only: TestAPIPlatform and
 // TestAPIGovernance do them.
@@ -441,6 +457,9 @@ func TestAPIPlatform(t *testing.T) {
 		who := w.byName()
 		owner, member, admin, boss, stranger := who["platform owner"], who["member"], who["admin"], who["owner of the organization"], who["stranger"]
 		is := w.is
+		var hook struct{ ID string }
+		must(t, json.Unmarshal([]byte(is(owner, "POST", "/platform/webhooks", `{"url":"https://hooks.example.com/y","events":["user.*"]}`, 201, `"secret":"whsec_`).Body), &hook))
+		w.webhookWorks(owner, "/platform/webhooks", hook.ID)
 		members := "/organizations/acme/members/"
 		is(admin, "PUT", members+admin.id, `{"role":"owner"}`, 403, "beyond_own_role")
 		is(admin, "PUT", members+boss.id, `{"role":"member"}`, 403, "beyond_own_role")
@@ -681,6 +700,15 @@ func TestAPIGovernance(t *testing.T) {
 		is(boss, "DELETE", acme+"/providers/google", "", 204, "")
 		is(boss, "DELETE", acme+"/providers/google", "", 404, "provider_not_found")
 
+		hooks := acme + "/webhooks"
+		var hook struct{ ID string }
+		read(is(boss, "POST", hooks, `{"url":"https://hooks.example.com/y","events":["member.*"]}`, 201, `"secret":"whsec_`), &hook)
+		is(boss, "POST", hooks, `{"url":"http://127.0.0.1/","events":["*"]}`, 400, "webhook_url_invalid")
+		is(boss, "POST", hooks, `{"url":"https://hooks.example.com/y","events":["nothing"]}`, 400, "event_type_unknown")
+		is(boss, "PATCH", hooks+"/"+hook.ID, `{"events":["member.set"],"name":"Ours"}`, 200, `"events":["member.set"]`)
+		is(boss, "PATCH", hooks+"/"+hook.ID, `{}`, 400, "")
+		w.webhookWorks(boss, hooks, hook.ID)
+
 		if got := is(boss, "GET", acme+"/audit?action=provider.delete&limit=1", "", 200, `"details":"google"`); strings.Contains(got.Body, "127.0.0.1") {
 			t.Errorf("an address is told: %s", got.Body)
 		}
@@ -819,4 +847,23 @@ func TestAPIOwnPortal(t *testing.T) {
 	if u, _ := url.Parse(at); u == nil || len(mine.Items) != 1 || !mine.Items[0].Current {
 		t.Errorf("sessions: %+v", mine)
 	}
+}
+
+// webhookWorks does all that can be done with a webhook, and deletes it.
+func (w *apiWorld) webhookWorks(who *caller, hooks, id string) {
+	w.t.Helper()
+	var sent struct{ ID string }
+	w.is(who, "GET", hooks, "", 200, id)
+	w.is(who, "GET", hooks+"/"+id, "", 200, `"status":"active"`)
+	w.is(who, "POST", hooks+"/"+id+"/secret", "", 201, `"secret":"whsec_`)
+	must(w.t, json.Unmarshal([]byte(w.is(who, "POST", hooks+"/"+id+"/test", "", 201, `"id"`).Body), &sent))
+	w.is(who, "GET", hooks+"/"+id+"/deliveries?limit=1", "", 200, sent.ID)
+	w.is(who, "POST", hooks+"/"+id+"/deliveries/"+string(authcore.NewSessionID())+"/resend", "", 404, "delivery_not_found")
+	eventually(w.t, "a test that has failed", func() bool {
+		return w.does(who, "GET", hooks+"/"+id+"/deliveries", "").Body != "" && !strings.Contains(w.does(who, "GET", hooks+"/"+id+"/deliveries", "").Body, `"tries":0`)
+	})
+	w.is(who, "POST", hooks+"/"+id+"/deliveries/"+sent.ID+"/resend", "", 204, "")
+	w.is(who, "PATCH", hooks+"/"+id, `{"on":false}`, 200, `"status":"off"`)
+	w.is(who, "DELETE", hooks+"/"+id, "", 204, "")
+	w.is(who, "GET", hooks+"/"+id, "", 404, "webhook_not_found")
 }

@@ -58,10 +58,11 @@ const (
 	ScopeOrganizationsManage = "platform.organizations.manage"
 	ScopeSessionsManage      = "platform.sessions.manage"
 	ScopeAuditView           = "platform.audit.view"
+	ScopeWebhooksManage      = "platform.webhooks.manage"
 )
 
 // Routes is the one table of the API.
-var Routes = slices.Concat(accountRoutes, organizationRoutes, memberRoutes, roleRoutes, invitationRoutes, serviceRoutes, serviceKeyRoutes, endUserRoutes, providerRoutes,
+var Routes = slices.Concat(accountRoutes, organizationRoutes, memberRoutes, roleRoutes, invitationRoutes, serviceRoutes, serviceKeyRoutes, endUserRoutes, providerRoutes, webhookRoutes,
 	platformOrganizationRoutes, tierRoutes, userRoutes, sessionRoutes, eventRoutes, keyRoutes)
 
 // NeedsScope is the scope that an access token must have for the route.

@@ -90,27 +90,9 @@ func createWebhook(ctx context.Context, v *Visit) (string, error) {
 	return "", err
 }
 
-// webhook finds one of the organization, or of the installation.
-func (v *Visit) webhook(ctx context.Context) (authcore.Webhook, error) {
-	id := authcore.WebhookID(v.id)
-	for after := authcore.WebhookID(""); ; {
-		all, err := v.Accounts.Webhooks(ctx, v.Actor, v.slug, after, 100)
-		if err != nil {
-			return authcore.Webhook{}, err
-		}
-		if i := slices.IndexFunc(all, func(w authcore.Webhook) bool { return w.ID == id }); i >= 0 {
-			return all[i], nil
-		}
-		if len(all) < 100 {
-			return authcore.Webhook{}, authcore.ErrWebhookNotFound
-		}
-		after = all[99].ID
-	}
-}
-
 func showWebhook(ctx context.Context, v *Visit) (Page, error) {
 	p := v.around("Webhook")
-	w, err := v.webhook(ctx)
+	w, err := v.Accounts.Webhook(ctx, v.Actor, v.slug, authcore.WebhookID(v.id))
 	if err != nil {
 		return p, err
 	}
