@@ -237,7 +237,7 @@ func (h *Handler) changingThen(w http.ResponseWriter, r *http.Request, p Place, 
 		return answer()
 	}
 	prob := describe(err, p.Client.RequestID)
-	if wantsJSON(r) || prob.Status >= 500 {
+	if wantsJSON(r) || prob.Status >= 500 || live.Session.Act != "" {
 		return err
 	}
 	d := accountData{Form: form, Proof: r.PostForm.Get("proof"), Name: r.PostForm.Get("name"), Email: r.PostForm.Get("email")}
