@@ -145,6 +145,7 @@ func TestConnectWithoutPasswords(t *testing.T) {
 	w.press("Continue with Example Corp")
 	w.signInAtProvider("olga")
 	w.arrives("a page", func(to string) bool { return strings.HasPrefix(to, c.portal+"/.gate/account") })
+	w.open(c.portal + "/.gate/account")
 	w.says("Owner")
 	w.look("account-provider")
 	s.older(t, "olga", 20*time.Minute)

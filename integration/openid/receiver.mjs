@@ -12,6 +12,10 @@ await serve(state, {
 		let text = '';
 		for await (const part of req) text += part;
 		const name = req.url.slice(1);
+		if (!secrets[name]) { // it comes again, once the secret is known
+			res.writeHead(503).end();
+			return;
+		}
 		const message = { id: req.headers['webhook-id'], signatures: req.headers['webhook-signature'].split(' ').length, verified: true, body: JSON.parse(text) };
 		try {
 			new Webhook(secrets[name]).verify(text, req.headers);
