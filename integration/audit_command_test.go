@@ -268,8 +268,9 @@ type harm struct {
 
 // anotherRow is a copy of an event with another id, in a batch and a place.
 func anotherRow(batch, place string) string {
-	return "INSERT INTO events SELECT 'ffff-inserted', occurred_at, actor_kind, actor_id, session_id, action, target, outcome, details, address, agent, request_id, " +
-		batch + ", " + place + ", blinding, leaf FROM events WHERE id = '{event}'"
+	return "INSERT INTO events (id, occurred_at, actor_kind, actor_id, session_id, action, target, outcome, details, address, agent, request_id, batch, place, blinding, leaf, organization_id, act_id)" +
+		" SELECT 'ffff-inserted', occurred_at, actor_kind, actor_id, session_id, action, target, outcome, details, address, agent, request_id, " +
+		batch + ", " + place + ", blinding, leaf, organization_id, act_id FROM events WHERE id = '{event}'"
 }
 
 var harms = []harm{
