@@ -237,7 +237,7 @@ var forTheUser = map[string]func(a *authcore.Accounts, ctx context.Context, by a
 // and what people do in organizations, where both are recorded.
 var forActors = strings.Fields(`SignIn FinishSignIn LinkBySigningIn SignInWith ProviderFailed AdmitProvider SignedOut AskMailSignIn SignInByMail SignInWithPasskey
 	FinishWithPasskey FinishOnDevice FinishHandoff AskRecovery Recover RegisterUser Setup KeepUser Disown Denied
-	UserByID Standing Organizations OrganizationEvents OrganizationProviders OrganizationProvider DeleteOrganizationProvider Deliveries ResendDelivery TestWebhook
+	UserByID Standing Organizations OrganizationEvents OrganizationProviders OrganizationProvider DeleteOrganizationProvider Webhook Deliveries ResendDelivery TestWebhook
 	EndUsers EndUser EndUserSessions RevokeEndUserSessions BarEndUser UnbarEndUser BarredUsers Invitations RevokeInvitation Members Member SetMember RemoveMember
 	RequireFactor RenameOrganization Roles Role CreateRole ChangeRole DeleteRole Services Service UpdateService DeleteService GrantService WithdrawService Grantees
 	ServiceKeys RevokeServiceKey ServiceOf AllowanceOf UpdateWebhook DeleteWebhook Webhooks`)

@@ -501,6 +501,8 @@ func TestAPIPlatform(t *testing.T) {
 		is(owner, "PUT", user+member.id+"/factor-required", `{"required":true}`, 200, `"factor_required":true`)
 		is(member, "GET", "/me", "", 401, "login_required") // the session ended
 		is(owner, "PUT", user+member.id+"/factor-required", `{"required":false}`, 200, `"factor_required":false`)
+		is(owner, "PUT", user+member.id+"/organization-only", `{"organization_only":true}`, 200, `"organization_only":true`)
+		is(owner, "PUT", user+member.id+"/organization-only", `{"organization_only":false}`, 200, "")
 		is(owner, "POST", user+member.id+"/reset-factor", "", 404, "factor_not_found")
 		is(owner, "POST", user+owner.id+"/reset-factor", "", 403, "own_factor")
 		rival := who["owner of another"]
@@ -706,7 +708,7 @@ func TestAPIGovernance(t *testing.T) {
 		is(boss, "POST", hooks, `{"url":"http://127.0.0.1/","events":["*"]}`, 400, "webhook_url_invalid")
 		is(boss, "POST", hooks, `{"url":"https://hooks.example.com/y","events":["nothing"]}`, 400, "event_type_unknown")
 		is(boss, "PATCH", hooks+"/"+hook.ID, `{"events":["member.set"],"name":"Ours"}`, 200, `"events":["member.set"]`)
-		is(boss, "PATCH", hooks+"/"+hook.ID, `{}`, 400, "")
+		is(boss, "PATCH", hooks+"/"+hook.ID, `{}`, 400, "nothing_to_change")
 		w.webhookWorks(boss, hooks, hook.ID)
 
 		if got := is(boss, "GET", acme+"/audit?action=provider.delete&limit=1", "", 200, `"details":"google"`); strings.Contains(got.Body, "127.0.0.1") {

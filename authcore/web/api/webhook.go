@@ -106,6 +106,9 @@ func webhooksOf(under Route, word, whose string, of func(*Call) string) []Route 
 			return webhookOf(&w), err
 		})),
 		at(http.MethodPatch, "/{id}", "change"+word+"Webhook", "Change a webhook "+whose, false, with(func(c *Call, in WebhookChange) (Webhook, error) {
+			if in == (WebhookChange{}) {
+				return Webhook{}, invalid("nothing_to_change", "", "Say what is to change: name, url, events or on.")
+			}
 			change := authcore.WebhookChange{Name: in.Name, URL: in.URL, On: in.On}
 			if in.Events != nil {
 				change.Events = append([]string{}, *in.Events...)
