@@ -240,13 +240,19 @@ func (db *DB) ask(ctx context.Context, f func(ctx context.Context) error) error 
 		if err == nil {
 			return nil
 		}
-		if t := db.dialect.sort(err); t != again && (t != lost || try >= askTries) || !pause(ctx, try) {
+		t := db.dialect.sort(err)
+		if t == lost && try < askTries && pause(ctx, 1) {
+			continue
+		}
+		if t != again || !pause(ctx, try) {
 			return db.failure(err)
 		}
 	}
 }
 
-const askTries = 3
+// askTries is how many connections are tried that were lost: where a server has cut all of
+// them, each that waits in the pool is found out by the one who asks it.
+const askTries = DefaultConnections + 1
 
 // pause waits before another try, longer each time and never as long as another
 // process that waits for the same. It tells whether there is time for one.
