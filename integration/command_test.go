@@ -71,7 +71,7 @@ var steps = []step{
 	{long, "user add carl", 1, `Error: give the password on standard input, with --password-stdin\n`},
 	{long, "user add", 1, `Error: accepts 1 arg\(s\), received 0\n`},
 	{long, "user add carol --owner --password-stdin", 0, `Added platform owner carol\.\n`},
-	{"", "user list", 0, `USERNAME +EMAIL +NAME +STATUS +OWNER +GROUPS\nalice +alice@example.com +Alice +active +yes *\nbob +bob@example.com +Bob B\. +active +ops,staff\ncarol +active +yes *\n`},
+	{"", "user list", 0, `USERNAME +EMAIL +NAME +STATUS +OWNER +ORG ONLY +GROUPS\nalice +alice@example.com +Alice +active +yes *\nbob +bob@example.com +Bob B\. +active +ops,staff\ncarol +active +yes *\n`},
 	{"", "user list --json", 0, `(\{"id":"[^"]+","username":"[a-z]+".*\}\n){3}`},
 	{"", "user list more", 1, `Error: .*\n`},
 	{"", "user disable bob@example.com", 0, `User bob is disabled now\.\n`},
