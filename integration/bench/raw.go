@@ -16,6 +16,8 @@ type sessions interface {
 	read(ctx context.Context, token authcore.TokenHash) (groups int, err error)
 	insert(ctx context.Context, s authcore.Session, token authcore.TokenHash, ev authcore.Event) error
 	insertEvents(ctx context.Context, events []authcore.Event) error
+	// settle does what is left to be done of what was inserted before.
+	settle(ctx context.Context) error
 	close() error
 }
 
@@ -35,6 +37,9 @@ func (v viaStore) insert(ctx context.Context, s authcore.Session, token authcore
 func (v viaStore) insertEvents(ctx context.Context, events []authcore.Event) error {
 	return v.db.InsertEvents(ctx, events, false)
 }
+
+// settle seals the events of sessions, as the product does every second.
+func (v viaStore) settle(ctx context.Context) error { return v.db.SealEvents(ctx, false) }
 
 func (v viaStore) close() error { return v.db.Close() }
 
@@ -126,8 +131,10 @@ func (v *viaRaw) insert(ctx context.Context, s authcore.Session, token authcore.
 // rawArgs appends an event's row. The codes are made up: the same for all.
 func rawArgs(args []any, ev authcore.Event) []any {
 	const code = "0123456789abcdef0123456789abcdef"
+	// Batch -1 is from before there was a chain: else the store would look at each of them
+	// whenever it seals a batch, since their codes are not its own.
 	return append(args, ev.ID, ev.Time.UnixMicro(), ev.Actor.Kind, ev.Actor.User, ev.Actor.Session, ev.Action,
-		ev.Target, ev.Outcome, ev.Details, ev.Actor.Client.Address, ev.Actor.Client.Agent, ev.Actor.Client.RequestID, 0, 0, code, code+code)
+		ev.Target, ev.Outcome, ev.Details, ev.Actor.Client.Address, ev.Actor.Client.Agent, ev.Actor.Client.RequestID, -1, 0, code, code+code)
 }
 
 // insertEvents writes the rows alone: no codes are made, and no link.
@@ -146,6 +153,8 @@ func (v *viaRaw) insertEvents(ctx context.Context, events []authcore.Event) erro
 	}
 	return tx.Commit()
 }
+
+func (*viaRaw) settle(context.Context) error { return nil }
 
 func (v *viaRaw) close() error {
 	err := v.reader.Close()

@@ -95,6 +95,9 @@ func (w workSlice) throughput() float64 {
 
 // run puts the task on a database for some time. An error ends it.
 func (t task) run(ctx context.Context, db filled, d time.Duration) (workSlice, error) {
+	if err := db.settle(ctx); err != nil {
+		return workSlice{}, err
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	cpu, err := processTime(os.Getpid())
