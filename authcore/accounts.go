@@ -134,6 +134,12 @@ type Store interface {
 	EndUserStore
 	ClientStore
 	WebhookStore
+	ConsentStore
+	GrantStore
+	GrantReader
+	PushedStore
+	DeviceGrantStore
+	LogoutNoticeStore
 }
 
 // Recorder takes audit events that need no transaction of their own. It never

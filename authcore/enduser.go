@@ -25,15 +25,22 @@ type EndUser struct {
 	Barred          bool
 }
 
-// ServiceSession is a sign-in of a user at a service. While it is there its tokens are good:
-// the provider asks ServiceSessionLives. It ends with all that ends all sessions of a user,
-// such as a new password, but not with the portal session that it came from.
+// ServiceSession is a sign-in of a user at a service, with what the user granted there. While
+// it is there its tokens are good. It ends with the portal session that it came from, unless
+// it is Offline, and with all that ends all sessions of a user, such as a new password.
 type ServiceSession struct {
 	ID           SessionID // a UUIDv7; not a secret
 	Organization OrganizationID
 	Service      ServiceID
 	User         UserID
-	Root         SessionID // the portal session that vouched; may have ended since
+	Root         SessionID // the portal session that vouched; where it is Offline, that may have ended
+	Offline      bool      // goes on after the portal session: offline_access, or a device
+	Scopes       []string  // that were granted
+	Resources    []string  // for which its tokens are (RFC 8707)
+	AMR          []string  // how the user proved who they are (RFC 8176)
+	AuthTime     time.Time // when
+	Act          UserID    // the platform owner who acts as the user; empty for nobody
+	KeyHash      string    // the thumbprint to which its refresh tokens are bound (RFC 9449, "jkt"); empty for none
 	Address      string
 	Agent        string
 	CreatedAt    time.Time
@@ -69,8 +76,8 @@ type UsedService struct {
 type EndUserStore interface {
 	// NoteEndUser counts a sign-in of a user at a service, if the user may use it:
 	// ErrServiceNotFound, ErrServiceDisabled, ErrBarred, ErrServiceNotAllowed,
-	// ErrUserNotFound, ErrMemberDisabled. A session that is not nil is added.
-	NoteEndUser(ctx context.Context, s Service, user UserID, at time.Time, session *ServiceSession) error
+	// ErrUserNotFound, ErrMemberDisabled.
+	NoteEndUser(ctx context.Context, s Service, user UserID, at time.Time) error
 	// MayUse is the judgement of NoteEndUser alone.
 	MayUse(ctx context.Context, s Service, user UserID) error
 	// EndUsers lists end users in the order of their usernames.
@@ -83,8 +90,6 @@ type EndUserStore interface {
 	// ServiceSessions lists the sessions of a user at services that have not ended, newest
 	// first.
 	ServiceSessions(ctx context.Context, id OrganizationID, service ServiceID, user UserID, now time.Time) ([]ServiceSession, error)
-	// ServiceSessionLives tells whether a session is there, and its service can be used.
-	ServiceSessionLives(ctx context.Context, id SessionID, now time.Time) (bool, error)
 	// EndServiceSessions ends the sessions of a user at services, or one of them: it counts
 	// them.
 	EndServiceSessions(ctx context.Context, id OrganizationID, service ServiceID, user UserID, one SessionID, ev Event) (int, error)
@@ -109,33 +114,13 @@ var (
 // organization keeps the user out, ErrServiceNotAllowed where the service is not for the
 // user, ErrServiceDisabled where it cannot be used.
 func (a *Accounts) NoteEndUser(ctx context.Context, s Service, user UserID) error {
-	return a.Store.NoteEndUser(ctx, s, user, a.Now(), nil)
-}
-
-// BeginServiceSession is NoteEndUser for a sign-in that brings tokens: it gives the session
-// to which they belong.
-func (a *Accounts) BeginServiceSession(ctx context.Context, s Service, of Session, c Client) (ServiceSession, error) {
-	if err := of.InPerson(); err != nil {
-		return ServiceSession{}, err
-	}
-	now := a.Now()
-	session := ServiceSession{ID: NewSessionID(), Organization: s.Organization, Service: s.ID, User: of.UserID, Root: of.Root, Address: c.Address, Agent: c.Agent,
-		CreatedAt: now, ExpiresAt: now.Add(max(s.RefreshLife, s.AccessLife))}
-	return session, a.Store.NoteEndUser(ctx, s, of.UserID, now, &session)
+	return a.Store.NoteEndUser(ctx, s, user, a.Now())
 }
 
 // MayUseService tells whether a user may use a service, with the errors of NoteEndUser: for
 // a refresh, which is no sign-in.
 func (a *Accounts) MayUseService(ctx context.Context, s Service, user UserID) error {
 	return a.Store.MayUse(ctx, s, user)
-}
-
-// ServiceSessionLives tells whether a session at a service is good still.
-func (a *Accounts) ServiceSessionLives(ctx context.Context, id SessionID) (bool, error) {
-	if !id.plausible() {
-		return false, nil
-	}
-	return a.Store.ServiceSessionLives(ctx, id, a.Now())
 }
 
 // EndUsers lists the users of an organization's services; with an API key, those of its

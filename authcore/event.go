@@ -79,6 +79,11 @@ const (
 	ServiceDelete        Action = "service.delete"
 	ServiceGrant         Action = "service.grant" // a user may use it
 	ServiceWithdraw      Action = "service.withdraw"
+	ServiceLogin         Action = "service.login"  // a user signed in to it
+	ServiceReplay        Action = "service.replay" // a code or a token was used twice: the session there ended
+	ServiceUntold        Action = "service.untold" // of a sign-out, for it did not answer
+	ConsentGrant         Action = "consent.grant"  // a user lets a service know or do something
+	ConsentWithdraw      Action = "consent.withdraw"
 	APIKeyCreate         Action = "api_key.create"
 	APIKeyRevoke         Action = "api_key.revoke"
 	EndUserBar           Action = "end_user.bar" // from an organization's services

@@ -14,7 +14,7 @@ var Actions = []Action{
 	OrganizationApprove, OrganizationReject, OrganizationSuspend, OrganizationActivate, OrganizationTier, OrganizationDelete,
 	OrganizationUpdate, OrganizationLimits, MemberSet, MemberRemove, MemberLeave, OwnershipTransfer, TierSet, RoleCreate, RoleChange,
 	RoleDelete, InvitationAccept, InvitationDecline, InvitationRevoke, ServiceCreate, ServiceUpdate, ServiceSecret, ServiceTrust,
-	ServiceDelete, ServiceGrant, ServiceWithdraw, APIKeyCreate, APIKeyRevoke, EndUserBar, EndUserUnbar, EndUserRevoke, ProviderSet,
+	ServiceDelete, ServiceGrant, ServiceWithdraw, ServiceLogin, ServiceReplay, ServiceUntold, ConsentGrant, ConsentWithdraw, APIKeyCreate, APIKeyRevoke, EndUserBar, EndUserUnbar, EndUserRevoke, ProviderSet,
 	ProviderDelete, SetupOpen, SetupClose, WebhookCreate, WebhookUpdate, WebhookRotate, WebhookDelete, WebhookDisable, AuditDelete,
 	AuditAlarm, AuditLost,
 }

@@ -60,7 +60,23 @@ type ServiceSettings struct {
 	TokenFormat  TokenFormat
 	AccessLife   time.Duration // of access tokens; whole seconds
 	RefreshLife  time.Duration // of refresh tokens; whole seconds
+	Algorithm    Algorithm     // that its tokens are signed with
+	Scopes       []string      // that it may ask for, besides those of the provider
+	Keys         string        // its public keys (JWK Set, RFC 7517), by which private_key_jwt is checked; empty for none
+	LogoutURI    string        // is told of sign-outs (OpenID Connect Back-Channel Logout); empty for none
+	NoPKCE       bool          // a confidential service that cannot do PKCE
+	PushedOnly   bool          // it begins with a pushed authorization request (RFC 9126)
+	DPoP         bool          // its tokens are bound to a key (RFC 9449)
 }
+
+// Algorithm is one of signatures (RFC 7518 section 3.1).
+type Algorithm string
+
+// The algorithms of signatures.
+const (
+	ES256 Algorithm = "ES256"
+	RS256 Algorithm = "RS256" // for clients that know nothing newer
+)
 
 // Service is an application of an organization: an OAuth client.
 type Service struct {

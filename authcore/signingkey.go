@@ -19,10 +19,10 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 )
 
-// SigningKey is a key that the installation signs with, for others to check: ECDSA
-// on P-256 (ES256, RFC 7518 section 3.4).
+// SigningKey is a key that the installation signs with, for others to check.
 type SigningKey struct {
-	Generation int64     // 1 and up: of the keys that may sign, the newest does
+	Generation int64     // 1 and up, over all algorithms: of the keys of one that may sign, the newest does
+	Algorithm  Algorithm
 	ID         string    // the "kid": the thumbprint of the public key (RFC 7638)
 	Sealed     string    // the private key (PKCS #8) under the secret key
 	CreatedAt  time.Time // since then its public part is published
@@ -33,8 +33,9 @@ type SigningKey struct {
 type KeyStore interface {
 	// SigningKeys gives all keys, the oldest generation first.
 	SigningKeys(ctx context.Context) ([]SigningKey, error)
-	// AddSigningKey adds a key and deletes those of generations before keep. Where
-	// there is one of its generation already, nothing happens and added is false.
+	// AddSigningKey adds a key and deletes those of its algorithm of generations before
+	// keep. Where there is one of its generation already, nothing happens and added is
+	// false.
 	AddSigningKey(ctx context.Context, k SigningKey, keep int64, ev Event) (added bool, err error)
 }
 
