@@ -5,6 +5,29 @@ import (
 	"time"
 )
 
+// GrantTokenKind is what a token of the provider is for. It is the prefix of its text, by
+// which people and scanners know it.
+type GrantTokenKind string
+
+// The kinds of tokens. The access token is the opaque one.
+const (
+	KindCode    GrantTokenKind = "gate_ac_"
+	KindRefresh GrantTokenKind = "gate_rt_"
+	KindAccess  GrantTokenKind = "gate_at_"
+	KindDevice  GrantTokenKind = "gate_dc_"
+	KindPushed  GrantTokenKind = "gate_pr_"
+)
+
+// New makes a token of 256 random bits, and its hash.
+func (k GrantTokenKind) New() (Secret, TokenHash) { return makeChecked(string(k)) }
+
+// Of makes the token of 256 bits.
+func (k GrantTokenKind) Of(raw [32]byte) (Secret, TokenHash) { return checkedOf(string(k), raw) }
+
+// Plausible tells whether text is written like a token of the kind, with the right checksum:
+// anything else no database is asked for.
+func (k GrantTokenKind) Plausible(text string) bool { return checked(text, string(k)) }
+
 // GrantCode is an authorization code (RFC 6749 section 1.3.1). Only its hash is stored. It
 // stays after it was used, so that a second use is found out.
 type GrantCode struct {
