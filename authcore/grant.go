@@ -71,6 +71,7 @@ type Granted struct {
 	Service      Service
 	Organization Organization // of the service
 	User         User         // with groups and memberships
+	RootSeen     time.Time    // when the portal session was last used, as the database has it; zero where it has ended
 }
 
 // GrantStore keeps what users granted to services, for the provider. Every method that
@@ -114,8 +115,9 @@ type GrantReader interface {
 	ServiceForToken(ctx context.Context, id ServiceID) (Service, Organization, error)
 	// TokenRevoked tells whether RevokeGrantToken was called for a token.
 	TokenRevoked(ctx context.Context, hash TokenHash) (bool, error)
-	// RevokeGrantToken ends an access token before its time, whether it is stored or not.
-	RevokeGrantToken(ctx context.Context, hash TokenHash, expires time.Time, ev Event) error
+	// RevokeGrantToken ends an access token of a user before its time, whether it is stored
+	// or not. The user is empty where a service acts for itself.
+	RevokeGrantToken(ctx context.Context, hash TokenHash, expires time.Time, user UserID, ev Event) error
 }
 
 // PushedRequest is an authorization request that a service has sent ahead (RFC 9126).
