@@ -79,7 +79,7 @@ func showService(ctx context.Context, v *Visit) (Page, error) {
 		return p, nil
 	}
 	p.Parts = append(p.Parts, Part{ID: "settings", Title: "Settings", Forms: []Form{{Do: "change", Button: "Save", Fields: serviceFields(s)},
-		{Do: "advanced", Button: "Save", Of: "the advanced settings", Folded: "Advanced…", Fields: advancedFields(s)}}})
+		{Do: "advanced", Button: "Save the advanced settings", Folded: "Advanced…", Fields: advancedFields(s)}}})
 	for _, add := range []func(context.Context, *Visit, *Page, authcore.Service) error{addGrantees, addKeys} {
 		if err := add(ctx, v, &p, s); err != nil {
 			return p, err
