@@ -13,7 +13,8 @@ import (
 var _ authcore.ServiceStore = (*DB)(nil)
 
 const serviceColumns = "s.id, s.organization_id, s.name, s.type, s.status, s.client_id, s.secret_hash, s.old_secret_hash, s.old_secret_until," +
-	" s.redirect_uris, s.logout_uris, s.device, s.first_party, s.access, s.token_format, s.access_life, s.refresh_life, s.created_at, s.updated_at"
+	" s.redirect_uris, s.logout_uris, s.device, s.first_party, s.access, s.token_format, s.access_life, s.refresh_life, s.created_at, s.updated_at," +
+	" s.algorithm, s.scopes, COALESCE(s.jwks, ''), s.logout_uri, s.no_pkce, s.pushed_only, s.dpop"
 
 // serviceRow receives serviceColumns.
 type serviceRow struct {
@@ -23,12 +24,15 @@ type serviceRow struct {
 	device, first          int64
 	until, access, refresh int64
 	created, updated       int64
+	scopes                 string
+	noPKCE, pushed, dpop   int64
 }
 
 func (r *serviceRow) fields(more ...any) []any {
 	s := &r.s
 	return append([]any{(*string)(&s.ID), (*string)(&s.Organization), &s.Name, (*string)(&s.Type), (*string)(&s.Status), &s.ClientID, &r.secret, &r.old, &r.until,
-		&r.redirects, &r.logouts, &r.device, &r.first, (*string)(&s.Access), (*string)(&s.TokenFormat), &r.access, &r.refresh, &r.created, &r.updated}, more...)
+		&r.redirects, &r.logouts, &r.device, &r.first, (*string)(&s.Access), (*string)(&s.TokenFormat), &r.access, &r.refresh, &r.created, &r.updated,
+		(*string)(&s.Algorithm), &r.scopes, &s.Keys, &s.LogoutURI, &r.noPKCE, &r.pushed, &r.dpop}, more...)
 }
 
 func (r *serviceRow) service() authcore.Service {
@@ -41,6 +45,7 @@ func (r *serviceRow) service() authcore.Service {
 	s.Device, s.FirstParty = r.device != 0, r.first != 0
 	s.AccessLife, s.RefreshLife = time.Duration(r.access)*time.Second, time.Duration(r.refresh)*time.Second
 	s.CreatedAt, s.UpdatedAt = fromMicros(r.created), fromMicros(r.updated)
+	s.Scopes, s.NoPKCE, s.PushedOnly, s.DPoP = fields(r.scopes), r.noPKCE != 0, r.pushed != 0, r.dpop != 0
 	return s
 }
 
@@ -67,6 +72,8 @@ func hashText(h authcore.TokenHash) string {
 
 func lines(all []string) string { return strings.Join(all, "\n") }
 
+func words(all []string) string { return strings.Join(all, " ") }
+
 // CreateService implements authcore.ServiceStore.
 func (db *DB) CreateService(ctx context.Context, s authcore.Service, ev authcore.Event) error {
 	return db.command(ctx, durable, func(tx *tx) error {
@@ -85,9 +92,11 @@ func (db *DB) CreateService(ctx context.Context, s authcore.Service, ev authcore
 			return authcore.ErrServiceLimit
 		}
 		_, err = tx.exec("INSERT INTO services (id, organization_id, name, type, status, client_id, secret_hash, old_secret_hash, old_secret_until, redirect_uris, logout_uris,"+
-			" device, first_party, access, token_format, access_life, refresh_life, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, '', 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+			" device, first_party, access, token_format, access_life, refresh_life, created_at, updated_at, algorithm, scopes, jwks, logout_uri, no_pkce, pushed_only, dpop)"+
+			" VALUES (?, ?, ?, ?, ?, ?, ?, '', 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 			s.ID, s.Organization, s.Name, s.Type, s.Status, s.ClientID, hashText(s.Secret), lines(s.RedirectURIs), lines(s.LogoutURIs), flag(s.Device), flag(s.FirstParty),
-			s.Access, s.TokenFormat, int64(s.AccessLife/time.Second), int64(s.RefreshLife/time.Second), micros(s.CreatedAt), micros(s.UpdatedAt))
+			s.Access, s.TokenFormat, int64(s.AccessLife/time.Second), int64(s.RefreshLife/time.Second), micros(s.CreatedAt), micros(s.UpdatedAt),
+			s.Algorithm, words(s.Scopes), s.Keys, s.LogoutURI, flag(s.NoPKCE), flag(s.PushedOnly), flag(s.DPoP))
 		if err != nil {
 			return err
 		}
@@ -139,8 +148,10 @@ func setService(tx *tx, s authcore.Service, ev authcore.Event, set string, value
 // UpdateService implements authcore.ServiceStore.
 func (db *DB) UpdateService(ctx context.Context, s authcore.Service, ev authcore.Event) error {
 	return db.command(ctx, durable, func(tx *tx) error {
-		err := setService(tx, s, ev, "name = ?, status = ?, redirect_uris = ?, logout_uris = ?, device = ?, access = ?, token_format = ?, access_life = ?, refresh_life = ?",
-			s.Name, s.Status, lines(s.RedirectURIs), lines(s.LogoutURIs), flag(s.Device), s.Access, s.TokenFormat, int64(s.AccessLife/time.Second), int64(s.RefreshLife/time.Second))
+		err := setService(tx, s, ev, "name = ?, status = ?, redirect_uris = ?, logout_uris = ?, device = ?, access = ?, token_format = ?, access_life = ?, refresh_life = ?,"+
+			" algorithm = ?, scopes = ?, jwks = ?, logout_uri = ?, no_pkce = ?, pushed_only = ?, dpop = ?",
+			s.Name, s.Status, lines(s.RedirectURIs), lines(s.LogoutURIs), flag(s.Device), s.Access, s.TokenFormat, int64(s.AccessLife/time.Second), int64(s.RefreshLife/time.Second),
+			s.Algorithm, words(s.Scopes), s.Keys, s.LogoutURI, flag(s.NoPKCE), flag(s.PushedOnly), flag(s.DPoP))
 		if err == nil && s.Status != authcore.Active {
 			_, err = tx.exec("DELETE FROM service_sessions WHERE service_id = ?", s.ID)
 		}

@@ -24,7 +24,8 @@ func (w *world) service(o authcore.Organization, name string) authcore.Service {
 	_, secret := authcore.NewToken()
 	return authcore.Service{ID: authcore.ServiceID(authcore.NewUserID()), Organization: o.ID, Type: authcore.ServiceWeb, ClientID: string(authcore.NewUserID())[4:],
 		Secret: secret, CreatedAt: w.now, UpdatedAt: w.now, ServiceSettings: authcore.ServiceSettings{Name: name, Status: authcore.Active, Access: authcore.ReachMembers,
-			RedirectURIs: []string{"https://a.example.com/?x=1", "https://b.example.com/"}, Device: true, TokenFormat: authcore.TokenJWT, AccessLife: time.Minute, RefreshLife: time.Hour}}
+			RedirectURIs: []string{"https://a.example.com/?x=1", "https://b.example.com/"}, Device: true, TokenFormat: authcore.TokenJWT, AccessLife: time.Minute, RefreshLife: time.Hour,
+			Algorithm: authcore.ES256}}
 }
 
 func (w *world) addService(o authcore.Organization, name string, reach authcore.Reach) authcore.Service {
@@ -56,6 +57,8 @@ func serviceLife(w *world) {
 
 	s.Name, s.Status, s.RedirectURIs, s.LogoutURIs, s.Device = "Shop", authcore.Disabled, nil, []string{"https://c.example.com/"}, false
 	s.Access, s.TokenFormat, s.AccessLife, s.RefreshLife = authcore.ReachChosen, authcore.TokenOpaque, time.Hour, 2*time.Hour
+	s.Algorithm, s.Scopes, s.Keys, s.LogoutURI = authcore.RS256, []string{"orders.read", "orders.write"}, `{"keys":[]}`, "https://d.example.com/"
+	s.NoPKCE, s.PushedOnly, s.DPoP = true, true, true
 	w.must(w.db().UpdateService(w.Context(), s, w.event(authcore.ServiceUpdate, "")))
 	w.must(w.db().SetServiceTrust(w.Context(), s, true, w.event(authcore.ServiceTrust, "")))
 	s.FirstParty = true

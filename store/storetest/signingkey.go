@@ -14,7 +14,7 @@ var keyTests = map[string]func(*world){
 }
 
 func (w *world) key(generation int64) authcore.SigningKey {
-	return authcore.SigningKey{Generation: generation, ID: fmt.Sprint("key", generation), Sealed: strings.Repeat("x", 300),
+	return authcore.SigningKey{Generation: generation, Algorithm: authcore.ES256, ID: fmt.Sprint("key", generation), Sealed: strings.Repeat("x", 300),
 		CreatedAt: w.now, SignsAt: w.now.AddDate(0, 1, 0)}
 }
 
@@ -42,9 +42,13 @@ func signingKeys(w *world) {
 	has(first, second)
 	add(third, 2, true)
 	has(second, third)
+	other := w.key(4)
+	other.Algorithm = authcore.RS256
+	add(other, 4, true)
+	has(second, third, other)
 	add(w.key(10), 10, true)
-	has(w.key(10))
-	w.happened("key.create key1", "key.create key2", "key.create key3", "key.create key10")
+	has(other, w.key(10))
+	w.happened("key.create key1", "key.create key2", "key.create key3", "key.create key4", "key.create key10")
 }
 
 func raceForSigningKey(w *world) {
