@@ -15,6 +15,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
 	"github.com/gatehouse-auth/gatehouse/authcore/connect"
+	"github.com/gatehouse-auth/gatehouse/authcore/oidcop"
 	"github.com/gatehouse-auth/gatehouse/authcore/passkey"
 	"github.com/gatehouse-auth/gatehouse/authcore/web/api"
 )
@@ -33,6 +34,7 @@ type Handler struct {
 	OwnersFree  bool               // the pages for owners ask for no second factor
 	Tokens      bool               // some policy accepts access tokens
 	Keys        *authcore.Keys     // what assertions are signed with
+	OAuth       *oidcop.Provider   // for the services of organizations; nil for none
 	Providers   *connect.Providers // to sign in with; nil for none
 	Broker      *connect.Broker    // of tokens that providers issued
 	API         *api.Server        // nil for none
@@ -58,6 +60,9 @@ func (h *Handler) dispatch(w http.ResponseWriter, r *http.Request, p Place) erro
 		return errNotFound
 	case !plain || r.URL.RawPath != "":
 		return errBadPath
+	}
+	if answer := h.program(r.URL.Path, p); answer != nil {
+		return h.serveProgram(w, r, p, answer)
 	}
 	rt, found := routeOf(strings.TrimPrefix(r.URL.Path, Prefix))
 	if path, ok := strings.CutPrefix(r.URL.Path, apiPrefix); ok && !found {
