@@ -185,9 +185,10 @@ func (p *Provider) forCommandLine(ctx context.Context, ask *asking, d authcore.D
 
 // Waiting is a device that waits to be let in, as its page shows it.
 type Waiting struct {
-	Grant   authcore.DeviceGrant
-	Service authcore.Service
-	client  *client
+	Grant        authcore.DeviceGrant
+	Service      authcore.Service
+	Organization authcore.Organization // of the service; the zero one for the command line
+	client       *client
 }
 
 // FindDevice finds the device that waits with a code that a signed-in user typed:
@@ -213,7 +214,7 @@ func (p *Provider) FindDevice(ctx context.Context, user authcore.UserID, typed s
 	if err != nil {
 		return Waiting{}, authcore.ErrUserCodeInvalid
 	}
-	return Waiting{Grant: d, Service: s, client: &client{Service: s, status: o.Status}}, nil
+	return Waiting{Grant: d, Service: s, Organization: o, client: &client{Service: s, status: o.Status}}, nil
 }
 
 // CommandLine tells whether it is Gatehouse's own command line that waits.

@@ -59,7 +59,6 @@ func (p *Provider) discovery(w http.ResponseWriter, r *http.Request, _ authcore.
 	}
 	confidential := []string{"client_secret_basic", "client_secret_post", "private_key_jwt"}
 	all := append(slices.Clone(confidential), "none")
-	w.Header().Set("Access-Control-Allow-Origin", "*")
 	answer(w, http.StatusOK, metadata{Issuer: p.Issuer, Authorize: p.Issuer + PathAuthorize, Token: p.Issuer + PathToken, Userinfo: p.Issuer + PathUserinfo, Keys: p.Issuer + PathKeys,
 		Device: p.Issuer + PathDevice, Introspect: p.Issuer + PathIntrospect, Revoke: p.Issuer + PathRevoke, Push: p.Issuer + PathPush, EndSession: p.Issuer + PathEndSession,
 		Scopes: Scopes, ResponseTypes: []string{"code"}, ResponseModes: []string{modeQuery, modeForm, modeFragment}, Grants: []string{grantCode, grantRefresh, grantDevice, grantClient},

@@ -2,6 +2,7 @@ package oidcop
 
 import (
 	"context"
+	"errors"
 	"net/url"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
@@ -49,4 +50,18 @@ func (p *Provider) ReadEndSession(ctx context.Context, text string) (EndSession,
 		e.Redirect = u.String()
 	}
 	return e, nil
+}
+
+// Knows tells whether a request comes from who knows the session in which a user is signed in:
+// by an ID token of a session at the service that hangs on it.
+func (p *Provider) Knows(ctx context.Context, e EndSession, live *authcore.Session) (bool, error) {
+	if e.Service == nil || e.User != live.UserID || e.Session == "" {
+		return false, nil
+	}
+	now := p.now()
+	g, err := p.Accounts.Store.GrantBySession(ctx, e.Session, now, p.idleSince(now))
+	if errors.Is(err, authcore.ErrNoSession) {
+		return false, nil
+	}
+	return err == nil && g.Session.Root == live.Root && g.Service.ID == e.Service.ID, err
 }

@@ -2,6 +2,7 @@ package oidcop
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -77,9 +78,18 @@ func (p *Provider) Endpoint(path string) Endpoint {
 	case PathPush:
 		return toScripts(p.push)
 	case "/.well-known/openid-configuration", "/.well-known/oauth-authorization-server":
-		return p.discovery
+		return toScripts(p.discovery)
 	}
 	return nil
+}
+
+// OrganizationOf gives the organization of a service that can be used; ErrNoService.
+func (p *Provider) OrganizationOf(ctx context.Context, s authcore.Service) (authcore.Organization, error) {
+	_, o, err := p.Accounts.Store.ServiceForToken(ctx, s.ID)
+	if errors.Is(err, authcore.ErrNoSession) {
+		err = ErrNoService
+	}
+	return o, err
 }
 
 // toScripts lets scripts of other origins ask, as apps in browsers do: nothing here believes a
