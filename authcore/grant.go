@@ -57,20 +57,23 @@ type GrantStore interface {
 	// BeginGrant adds a session of a user at a service with the code that brings its tokens,
 	// and counts the sign-in: with the errors of NoteEndUser. Where pushed is not the zero
 	// hash, that pushed request is used up, or ErrGrantUsed. ErrSessionNotFound where the
-	// portal session has ended.
+	// portal session has ended, or is not of the user and of who acts as the user.
 	BeginGrant(ctx context.Context, s ServiceSession, c GrantCode, pushed TokenHash, ev Event) error
-	// GrantByCode finds a code that has not expired, with its session; ErrGrantInvalid.
+	// GrantByCode finds a code that has not expired, also one that was used, with its session.
+	// ErrGrantInvalid for none, or where the session has ended.
 	GrantByCode(ctx context.Context, hash TokenHash, now time.Time) (GrantCode, Granted, error)
 	// RedeemGrantCode uses a code up, gives its session until a time and adds the first
 	// refresh token, where that is not nil, and the access token, where it is stored. A code
-	// that was used before ends the session: ErrGrantUsed, with the event replay.
+	// that was used before ends the session: ErrGrantUsed, with the event replay, whose time
+	// is now. ErrGrantInvalid where the session has ended.
 	RedeemGrantCode(ctx context.Context, hash TokenHash, until time.Time, keyHash string, refresh *RefreshToken, access *GrantToken, replay Event) error
 	// GrantByRefresh finds a refresh token with its session, also one that was used;
 	// ErrGrantInvalid for none, or where the session has ended.
 	GrantByRefresh(ctx context.Context, hash TokenHash, now, idleSince time.Time) (RefreshToken, Granted, error)
 	// RotateRefresh uses a refresh token up with a salt, adds the next one and the access
 	// token, where it is stored, and gives the session until a time. ErrGrantUsed where it
-	// was used meanwhile: whoever asks reads it again.
+	// was used meanwhile: whoever asks reads it again. ErrGrantInvalid where the session has
+	// ended.
 	RotateRefresh(ctx context.Context, used RefreshToken, until time.Time, next RefreshToken, access *GrantToken) error
 	// AddGrantToken adds an access token that is stored: ErrServiceNotFound.
 	AddGrantToken(ctx context.Context, t GrantToken) error
@@ -91,9 +94,14 @@ type GrantReader interface {
 	ServiceForToken(ctx context.Context, id ServiceID) (Service, Organization, error)
 	// TokenRevoked tells whether RevokeGrantToken was called for a token.
 	TokenRevoked(ctx context.Context, hash TokenHash) (bool, error)
-	// RevokeGrantToken ends an access token before its time, whether it is stored or not.
+	// RevokeGrantToken ends an access token before its time, whether it is stored or not. Other
+	// nodes hear of it by a ChangeSession of RevokedSubject.
 	RevokeGrantToken(ctx context.Context, hash TokenHash, expires time.Time, ev Event) error
 }
+
+// RevokedSubject is the subject of the change that says of a token that it was revoked: as
+// much of its hash as an id has.
+func RevokedSubject(hash TokenHash) string { return hash.Hex()[:36] }
 
 // PushedRequest is an authorization request that a service has sent ahead (RFC 9126).
 type PushedRequest struct {
@@ -156,7 +164,8 @@ type DeviceGrantStore interface {
 	ApproveDevice(ctx context.Context, device TokenHash, user UserID, session *ServiceSession, ev Event) error
 	// DenyDevice refuses a device that waits, once: ErrUserCodeInvalid.
 	DenyDevice(ctx context.Context, device TokenHash, ev Event) error
-	// RedeemDevice uses an approved device grant up, as RedeemGrantCode does with a code.
+	// RedeemDevice uses an approved device grant up, as RedeemGrantCode does with a code. One
+	// that waits or was denied is ErrGrantInvalid.
 	RedeemDevice(ctx context.Context, device TokenHash, until time.Time, keyHash string, refresh *RefreshToken, access *GrantToken, replay Event) error
 	// RedeemCommandLine uses an approved device grant of the command line up and adds an
 	// access token of its user: ErrGrantUsed, ErrTooManyTokens.
