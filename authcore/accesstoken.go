@@ -56,6 +56,11 @@ func MakeAccessToken() (Secret, TokenHash) { return makeChecked(accessTokenPrefi
 func makeChecked(prefix string) (Secret, TokenHash) {
 	var raw [32]byte
 	rand.Read(raw[:]) // crypto/rand.Read never fails (Go 1.24)
+	return checkedOf(prefix, raw)
+}
+
+// checkedOf makes the token of 256 bits.
+func checkedOf(prefix string, raw [32]byte) (Secret, TokenHash) {
 	number, base, digit := new(big.Int).SetBytes(raw[:]), big.NewInt(int64(len(digits62))), new(big.Int)
 	text := make([]byte, len(prefix)+randomDigits+checkDigits)
 	copy(text, prefix)
@@ -118,6 +123,31 @@ func (s *Sessions) LookupAccessToken(ctx context.Context, token string, now time
 	}
 	return s.find(ctx, token, now, noIdle, s.readAccess)
 }
+
+// IssuedToken is an access token that the provider issued to a service, as memory keeps it.
+type IssuedToken struct {
+	ClientID     string
+	Service      ServiceID
+	Organization OrganizationID // of the service
+	Session      SessionID      // at the service; empty where it acts for itself
+	Scopes       []string
+	KeyHash      string // the thumbprint to which it is bound (RFC 9449); empty for none
+	Introspected []byte // the answer to who asks about it (RFC 7662), in JSON
+}
+
+// LookupIssued finds what a token of the provider stands for, from memory where it can; else
+// by read. Its errors are those of Lookup.
+func (s *Sessions) LookupIssued(ctx context.Context, token string, now time.Time, read func(context.Context, TokenHash) (Session, User, error)) (*Live, error) {
+	return s.find(ctx, token, now, noIdle, read)
+}
+
+// Generation grows with every change that this node hears of. What was read before one may
+// be of before.
+func (s *Sessions) Generation() uint64 { return s.gen.Load() }
+
+// Current returns ErrUnavailable where this node has heard nothing from the database for too
+// long to answer from memory.
+func (s *Sessions) Current(ctx context.Context, now time.Time) error { return s.current(ctx, now) }
 
 // noIdle is longer than any time between two uses.
 const noIdle = 100 * 366 * 24 * time.Hour

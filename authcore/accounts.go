@@ -185,6 +185,8 @@ type Accounts struct {
 	ByAddress    *limit.Limiter // failed proofs per client address
 	ByAccount    *limit.Limiter // failed proofs per account, known or not
 	ByFactor     *limit.Limiter // failed second factors per account
+	ByUserCode   *limit.Limiter // wrong codes of devices per user, and per client address
+	DeviceCodes  *limit.Limiter // codes that devices ask for, per client address
 	TrustFor     time.Duration  // how long a trusted device is not asked for the second factor; 0: never trusted
 	DeleteAfter  time.Duration  // from when a user asks for it until an account is deleted
 	KeepAccounts bool           // users cannot delete theirs

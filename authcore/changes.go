@@ -218,4 +218,6 @@ const (
 	ChangeAll     ChangeKind = "all" // of every session; there is no subject
 	// ChangeOrganization is of all members of an organization.
 	ChangeOrganization ChangeKind = "organization"
+	// ChangeService is of the settings of a service: what was read of one before is old.
+	ChangeService ChangeKind = "service"
 )

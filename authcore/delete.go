@@ -118,6 +118,7 @@ type Export struct {
 	Tokens     []AccessToken
 	Places     []Membership  // in organizations
 	Services   []UsedService // that the user signed in to
+	Consents   []Consent
 	Events     []SealedEvent
 }
 
@@ -158,6 +159,9 @@ func (a *Accounts) Export(ctx context.Context, actor Actor) (e Export, err error
 		return e, err
 	}
 	if e.Services, err = a.Store.UsedServices(ctx, id); err != nil {
+		return e, err
+	}
+	if e.Consents, err = a.Store.Consents(ctx, id); err != nil {
 		return e, err
 	}
 	for after := ""; ; {

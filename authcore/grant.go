@@ -5,6 +5,29 @@ import (
 	"time"
 )
 
+// GrantTokenKind is what a token of the provider is for. It is the prefix of its text, by
+// which people and scanners know it.
+type GrantTokenKind string
+
+// The kinds of tokens. The access token is the opaque one.
+const (
+	KindCode    GrantTokenKind = "gate_ac_"
+	KindRefresh GrantTokenKind = "gate_rt_"
+	KindAccess  GrantTokenKind = "gate_at_"
+	KindDevice  GrantTokenKind = "gate_dc_"
+	KindPushed  GrantTokenKind = "gate_pr_"
+)
+
+// New makes a token of 256 random bits, and its hash.
+func (k GrantTokenKind) New() (Secret, TokenHash) { return makeChecked(string(k)) }
+
+// Of makes the token of 256 bits.
+func (k GrantTokenKind) Of(raw [32]byte) (Secret, TokenHash) { return checkedOf(string(k), raw) }
+
+// Plausible tells whether text is written like a token of the kind, with the right checksum:
+// anything else no database is asked for.
+func (k GrantTokenKind) Plausible(text string) bool { return checked(text, string(k)) }
+
 // GrantCode is an authorization code (RFC 6749 section 1.3.1). Only its hash is stored. It
 // stays after it was used, so that a second use is found out.
 type GrantCode struct {
@@ -48,6 +71,7 @@ type Granted struct {
 	Service      Service
 	Organization Organization // of the service
 	User         User         // with groups and memberships
+	RootSeen     time.Time    // when the portal session was last used, as the database has it; zero where it has ended
 }
 
 // GrantStore keeps what users granted to services, for the provider. Every method that
@@ -94,14 +118,10 @@ type GrantReader interface {
 	ServiceForToken(ctx context.Context, id ServiceID) (Service, Organization, error)
 	// TokenRevoked tells whether RevokeGrantToken was called for a token.
 	TokenRevoked(ctx context.Context, hash TokenHash) (bool, error)
-	// RevokeGrantToken ends an access token before its time, whether it is stored or not. Other
-	// nodes hear of it by a ChangeSession of RevokedSubject.
-	RevokeGrantToken(ctx context.Context, hash TokenHash, expires time.Time, ev Event) error
+	// RevokeGrantToken ends an access token of a user before its time, whether it is stored
+	// or not. The user is empty where a service acts for itself.
+	RevokeGrantToken(ctx context.Context, hash TokenHash, expires time.Time, user UserID, ev Event) error
 }
-
-// RevokedSubject is the subject of the change that says of a token that it was revoked: as
-// much of its hash as an id has.
-func RevokedSubject(hash TokenHash) string { return hash.Hex()[:36] }
 
 // PushedRequest is an authorization request that a service has sent ahead (RFC 9126).
 type PushedRequest struct {

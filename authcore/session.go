@@ -36,6 +36,7 @@ type Session struct {
 	// sign-out; of a root.
 	ProviderSession string
 	Access          *AccessToken // that it stands for; nil for what a sign-in made
+	Issued          *IssuedToken // that it stands for, of the provider; Access says what it is good for at the gate
 	// Act is the platform owner who acts as the user in it; empty in a session of the user's
 	// own. Such a session has ended where that owner may not act any more.
 	Act UserID

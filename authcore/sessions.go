@@ -192,9 +192,25 @@ func (s *Sessions) Touch(ctx context.Context, l *Live, at time.Time) error {
 	return nil
 }
 
+// TouchRoot counts a use of a root session whose token is not at hand. seen is its last-seen
+// time in the database: where that is young, nothing is written.
+func (s *Sessions) TouchRoot(id SessionID, seen, at time.Time) {
+	s.mu.Lock()
+	root := s.roots[id]
+	s.mu.Unlock()
+	if root != nil {
+		if last := root.lastSeen.Load(); at.UnixMicro() > last {
+			root.lastSeen.CompareAndSwap(last, at.UnixMicro())
+		}
+	}
+	if at.Sub(seen) >= s.tracker.interval() {
+		s.tracker.add(Seen{Session: id, At: at})
+	}
+}
+
 // seen is a last-seen time of what the root is.
 func (l *Live) seen(at time.Time) Seen {
-	return Seen{Session: l.root.id, Access: l.Session.Access != nil, At: at}
+	return Seen{Session: l.root.id, Access: l.Session.Access != nil && l.Session.Issued == nil, At: at}
 }
 
 // load reads a session from the database and keeps it.

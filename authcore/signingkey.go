@@ -6,6 +6,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
 	"errors"
@@ -21,7 +22,7 @@ import (
 
 // SigningKey is a key that the installation signs with, for others to check.
 type SigningKey struct {
-	Generation int64     // 1 and up, over all algorithms: of the keys of one that may sign, the newest does
+	Generation int64 // 1 and up, over all algorithms: of the keys of one that may sign, the newest does
 	Algorithm  Algorithm
 	ID         string    // the "kid": the thumbprint of the public key (RFC 7638)
 	Sealed     string    // the private key (PKCS #8) under the secret key
@@ -60,8 +61,11 @@ type Keys struct {
 	known  atomic.Pointer[keySet]
 }
 
-// keySet is all keys, and what each of them signs with.
-type keySet struct {
+// keySet is the keys of each algorithm.
+type keySet map[Algorithm]*keyRing
+
+// keyRing is all keys of one algorithm, and what each of them signs with.
+type keyRing struct {
 	all     []SigningKey
 	signers []Signer
 }
@@ -69,9 +73,19 @@ type keySet struct {
 // Signer signs with one key.
 type Signer struct {
 	ID     string
-	sign   jose.Signer
+	signs  map[string]jose.Signer // by the "typ" of what is signed
 	public jose.JSONWebKey
 }
+
+// The types of what is signed ("typ", RFC 7515 section 4.1.9).
+const (
+	TypeJWT         = "JWT"
+	TypeAccessToken = "at+jwt"     // RFC 9068 section 2.1
+	TypeLogoutToken = "logout+jwt" // OpenID Connect Back-Channel Logout 1.0 section 2.4
+)
+
+// The private keys that are made: ECDSA on P-256, and RSA with so many bits.
+const rsaBits = 2048
 
 // NewKeys makes the keys of an installation with a secret key. Nothing is read or
 // made before Want.
@@ -98,56 +112,96 @@ func (k *Keys) Run(ctx context.Context, report func(error)) {
 	}, report)
 }
 
-// load reads the keys, and adds one where it is due.
-func (k *Keys) load(ctx context.Context) error {
+// load reads the keys, and adds those that are due: of ES256, and of what there is one of.
+func (k *Keys) load(ctx context.Context, needs ...Algorithm) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	all, err := k.store.SigningKeys(ctx)
 	if err != nil {
 		return err
 	}
-	if now := k.now(); due(all, now) {
-		if _, err := k.add(ctx, Actor{Kind: ActorSystem}, all, now.Add(keyOverlap), false); err != nil {
+	now := k.now()
+	for _, of := range Algorithms {
+		some := ofAlgorithm(all, of)
+		if len(some) == 0 && of != ES256 && !slices.Contains(needs, of) || !due(some, now) {
+			continue
+		}
+		if _, err := k.add(ctx, Actor{Kind: ActorSystem}, of, all, now.Add(keyOverlap), false); err != nil {
 			return err
 		}
 		if all, err = k.store.SigningKeys(ctx); err != nil {
 			return err
 		}
 	}
-	next := &keySet{all: all, signers: make([]Signer, len(all))}
-	for i, key := range all {
-		if next.signers[i], err = k.open(key); err != nil {
+	next := make(keySet)
+	for _, key := range all {
+		ring := next[key.Algorithm]
+		if ring == nil {
+			ring = new(keyRing)
+			next[key.Algorithm] = ring
+		}
+		signer, err := k.open(key)
+		if err != nil {
 			return fmt.Errorf("signing key %d cannot be used: %w; make a new one with: caddy gate key rotate --now", key.Generation, err)
 		}
+		ring.all, ring.signers = append(ring.all, key), append(ring.signers, signer)
 	}
-	k.known.Store(next)
+	k.known.Store(&next)
 	return nil
 }
 
-// due tells whether the next key is to be published.
+// Algorithms are all that tokens are signed with.
+var Algorithms = []Algorithm{ES256, RS256}
+
+// ofAlgorithm gives the keys of one algorithm.
+func ofAlgorithm(all []SigningKey, of Algorithm) []SigningKey {
+	var some []SigningKey
+	for _, key := range all {
+		if key.Algorithm == of {
+			some = append(some, key)
+		}
+	}
+	return some
+}
+
+// due tells whether the next key of an algorithm is to be published.
 func due(all []SigningKey, now time.Time) bool {
 	return len(all) == 0 || !now.Before(all[len(all)-1].SignsAt.Add(keyLife-keyOverlap))
 }
 
-// Rotate makes a new key: one that signs in ten minutes, when those who check
-// signatures have had time to learn of it, or, where the others are known to
-// somebody else, one that signs at once while they are dropped.
+// Rotate makes a new key of each algorithm that is in use, and gives that of ES256: one that
+// signs in ten minutes, when those who check signatures have had time to learn of it, or,
+// where the others are known to somebody else, one that signs at once while they are
+// dropped.
 func (k *Keys) Rotate(ctx context.Context, actor Actor, leaked bool) (SigningKey, error) {
+	var made SigningKey
+	for _, of := range slices.Backward(Algorithms) {
+		key, err := k.rotate(ctx, actor, of, leaked)
+		if err != nil {
+			return SigningKey{}, err
+		}
+		made = key
+	}
+	if k.wanted.Load() {
+		return made, k.load(ctx)
+	}
+	return made, nil
+}
+
+// rotate is Rotate for one algorithm.
+func (k *Keys) rotate(ctx context.Context, actor Actor, of Algorithm, leaked bool) (SigningKey, error) {
 	for {
 		all, err := k.store.SigningKeys(ctx)
-		if err != nil {
+		if err != nil || of != ES256 && len(ofAlgorithm(all, of)) == 0 {
 			return SigningKey{}, err
 		}
 		from := k.now()
 		if !leaked {
 			from = from.Add(keySoon)
 		}
-		key, err := k.add(ctx, actor, all, from, leaked)
+		key, err := k.add(ctx, actor, of, all, from, leaked)
 		if errors.Is(err, errOvertaken) {
 			continue // another node has made one in between
-		}
-		if err == nil && k.wanted.Load() {
-			err = k.load(ctx)
 		}
 		return key, err
 	}
@@ -155,21 +209,23 @@ func (k *Keys) Rotate(ctx context.Context, actor Actor, leaked bool) (SigningKey
 
 var errOvertaken = errors.New("another node has made a signing key just now")
 
-// add makes the key after all others. The first one signs at once.
-func (k *Keys) add(ctx context.Context, actor Actor, all []SigningKey, from time.Time, leaked bool) (SigningKey, error) {
+// add makes the key of an algorithm after all others. The first of one signs at once.
+func (k *Keys) add(ctx context.Context, actor Actor, of Algorithm, all []SigningKey, from time.Time, leaked bool) (SigningKey, error) {
 	now := k.now()
-	key := SigningKey{Generation: 1, CreatedAt: now, SignsAt: from}
-	keep, text := int64(0), ""
+	key := SigningKey{Generation: 1, Algorithm: of, CreatedAt: now, SignsAt: from}
 	if n := len(all); n > 0 {
 		key.Generation = all[n-1].Generation + 1
-		keep = all[published(all, now)].Generation
+	}
+	keep, text := int64(0), ""
+	if some := ofAlgorithm(all, of); len(some) > 0 {
+		keep = some[published(some, now)].Generation
 	} else {
 		key.SignsAt = now
 	}
 	if leaked {
 		keep, text = key.Generation, "; the others are dropped"
 	}
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	private, err := newPrivateKey(of)
 	if err != nil {
 		return key, err
 	}
@@ -183,17 +239,26 @@ func (k *Keys) add(ctx context.Context, actor Actor, all []SigningKey, from time
 	}
 	key.ID, key.Sealed = base64.RawURLEncoding.EncodeToString(thumb), k.sealer.Seal(raw)
 	added, err := k.store.AddSigningKey(ctx, key, keep, NewEvent(now, actor, KeyCreate, "key:"+key.ID, Success,
-		fmt.Sprintf("generation %d, signs from %s%s", key.Generation, key.SignsAt.UTC().Format(time.RFC3339), text)))
+		fmt.Sprintf("generation %d, %s, signs from %s%s", key.Generation, of, key.SignsAt.UTC().Format(time.RFC3339), text)))
 	if err == nil && !added && actor.Kind != ActorSystem {
 		err = errOvertaken
 	}
 	return key, err
 }
 
+func newPrivateKey(of Algorithm) (crypto.Signer, error) {
+	if of == RS256 {
+		return rsa.GenerateKey(rand.Reader, rsaBits)
+	}
+	return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+}
+
 func (k *Keys) open(key SigningKey) (Signer, error) {
 	if known := k.known.Load(); known != nil {
-		if i := slices.Index(known.all, key); i >= 0 {
-			return known.signers[i], nil
+		if ring := (*known)[key.Algorithm]; ring != nil {
+			if i := slices.Index(ring.all, key); i >= 0 {
+				return ring.signers[i], nil
+			}
 		}
 	}
 	raw, err := k.sealer.OpenKept(key.Sealed)
@@ -204,35 +269,107 @@ func (k *Keys) open(key SigningKey) (Signer, error) {
 	if err != nil {
 		return Signer{}, err
 	}
-	private, ok := parsed.(*ecdsa.PrivateKey)
-	if !ok {
+	var private crypto.Signer
+	switch p := parsed.(type) {
+	case *ecdsa.PrivateKey:
+		if key.Algorithm == ES256 && p.Curve == elliptic.P256() {
+			private = p
+		}
+	case *rsa.PrivateKey:
+		if key.Algorithm == RS256 {
+			private = p
+		}
+	}
+	if private == nil {
 		return Signer{}, errors.New("it is of another kind")
 	}
-	s := Signer{ID: key.ID, public: jose.JSONWebKey{Key: private.Public(), KeyID: key.ID, Algorithm: string(jose.ES256), Use: "sig"}}
-	s.sign, err = jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: private, KeyID: key.ID}},
-		new(jose.SignerOptions).WithType("JWT"))
-	return s, err
+	by := jose.SignatureAlgorithm(key.Algorithm)
+	s := Signer{ID: key.ID, signs: make(map[string]jose.Signer), public: jose.JSONWebKey{Key: private.Public(), KeyID: key.ID, Algorithm: string(by), Use: "sig"}}
+	for _, typ := range []string{TypeJWT, TypeAccessToken, TypeLogoutToken} {
+		s.signs[typ], err = jose.NewSigner(jose.SigningKey{Algorithm: by, Key: jose.JSONWebKey{Key: private, KeyID: key.ID}},
+			new(jose.SignerOptions).WithType(jose.ContentType(typ)))
+		if err != nil {
+			return Signer{}, err
+		}
+	}
+	return s, nil
 }
 
-// Signer gives the key that signs now, or ErrNoSigningKey.
+// Signer gives the key of ES256 that signs now, or ErrNoSigningKey.
 func (k *Keys) Signer(now time.Time) (*Signer, error) {
-	known := k.known.Load()
-	if known == nil {
-		return nil, ErrNoSigningKey
+	if known := k.known.Load(); known != nil {
+		if ring := (*known)[ES256]; ring != nil {
+			return &ring.signers[signing(ring.all, now)], nil
+		}
 	}
-	return &known.signers[signing(known.all, now)], nil
+	return nil, ErrNoSigningKey
+}
+
+// SignerOf gives the key of an algorithm that signs now. The first one of an algorithm is
+// made when it is first asked for.
+func (k *Keys) SignerOf(ctx context.Context, of Algorithm, now time.Time) (*Signer, error) {
+	for try := 0; ; try++ {
+		if known := k.known.Load(); known != nil {
+			if ring := (*known)[of]; ring != nil {
+				return &ring.signers[signing(ring.all, now)], nil
+			}
+		}
+		if try > 0 || !k.wanted.Load() {
+			return nil, ErrNoSigningKey
+		}
+		if err := k.load(ctx, of); err != nil {
+			return nil, err
+		}
+	}
 }
 
 // Public gives the public keys by which signatures of now, of some time before and
 // of those to come are checked (RFC 7517).
 func (k *Keys) Public(now time.Time) jose.JSONWebKeySet {
 	set := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}
-	if known := k.known.Load(); known != nil {
-		for i := published(known.all, now); i < len(known.all); i++ {
-			set.Keys = append(set.Keys, known.signers[i].public)
+	known := k.known.Load()
+	if known == nil {
+		return set
+	}
+	for _, of := range Algorithms {
+		if ring := (*known)[of]; ring != nil {
+			for i := published(ring.all, now); i < len(ring.all); i++ {
+				set.Keys = append(set.Keys, ring.signers[i].public)
+			}
 		}
 	}
 	return set
+}
+
+// ErrNotSigned says that a text is no JWT that the installation signed, of the type that is
+// asked for, by a key that is published still.
+var ErrNotSigned = errors.New("it is not signed by this installation")
+
+// Verify reads the claims of a JWT of a type that the installation signed, into what claims
+// point to: ErrNotSigned. When it expires is for the caller to see.
+func (k *Keys) Verify(text, typ string, now time.Time, claims any) error {
+	parsed, err := jwt.ParseSigned(text, []jose.SignatureAlgorithm{jose.ES256, jose.RS256})
+	if err != nil || len(parsed.Headers) != 1 {
+		return ErrNotSigned
+	}
+	head := parsed.Headers[0]
+	known := k.known.Load()
+	if known == nil {
+		return ErrNoSigningKey
+	}
+	ring := (*known)[Algorithm(head.Algorithm)]
+	if got, _ := head.ExtraHeaders[jose.HeaderType].(string); ring == nil || got != typ {
+		return ErrNotSigned
+	}
+	for i := published(ring.all, now); i < len(ring.all); i++ {
+		if ring.all[i].ID == head.KeyID {
+			if parsed.Claims(ring.signers[i].public, claims) == nil {
+				return nil
+			}
+			break
+		}
+	}
+	return ErrNotSigned
 }
 
 // signing gives the place of the key that signs: the newest of those that may.
@@ -263,16 +400,20 @@ const (
 // KeyStates gives the state of each key.
 func KeyStates(all []SigningKey, now time.Time) []KeyState {
 	states := make([]KeyState, len(all))
-	for i := range all {
-		switch signs := signing(all, now); {
+	place := make(map[Algorithm]int) // among those of its algorithm
+	for n, key := range all {
+		some := ofAlgorithm(all, key.Algorithm)
+		i := place[key.Algorithm]
+		place[key.Algorithm]++
+		switch signs := signing(some, now); {
 		case i > signs:
-			states[i] = KeyNext
+			states[n] = KeyNext
 		case i == signs:
-			states[i] = KeySigns
-		case i >= published(all, now):
-			states[i] = KeyOld
+			states[n] = KeySigns
+		case i >= published(some, now):
+			states[n] = KeyOld
 		default:
-			states[i] = KeyGone
+			states[n] = KeyGone
 		}
 	}
 	return states
@@ -282,6 +423,9 @@ func KeyStates(all []SigningKey, now time.Time) []KeyState {
 func (k *Keys) List(ctx context.Context) ([]SigningKey, error) { return k.store.SigningKeys(ctx) }
 
 // Sign makes a JWT of claims (RFC 7519), in compact form.
-func (s *Signer) Sign(claims any) (string, error) {
-	return jwt.Signed(s.sign).Claims(claims).Serialize()
+func (s *Signer) Sign(claims any) (string, error) { return s.SignAs(TypeJWT, claims) }
+
+// SignAs is Sign for a JWT of a type.
+func (s *Signer) SignAs(typ string, claims any) (string, error) {
+	return jwt.Signed(s.signs[typ]).Claims(claims).Serialize()
 }

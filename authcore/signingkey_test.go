@@ -32,7 +32,7 @@ func (s *keyTable) AddSigningKey(_ context.Context, k SigningKey, keep int64, _ 
 	if slices.ContainsFunc(s.keys, func(o SigningKey) bool { return o.Generation == k.Generation }) {
 		return false, s.away
 	}
-	s.keys = slices.DeleteFunc(append(s.keys, k), func(o SigningKey) bool { return o.Generation < keep })
+	s.keys = slices.DeleteFunc(append(s.keys, k), func(o SigningKey) bool { return o.Algorithm == k.Algorithm && o.Generation < keep })
 	return true, s.away
 }
 

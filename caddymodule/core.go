@@ -20,6 +20,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/authcore"
 	"github.com/gatehouse-auth/gatehouse/authcore/audit"
 	"github.com/gatehouse-auth/gatehouse/authcore/limit"
+	"github.com/gatehouse-auth/gatehouse/authcore/oidcop"
 	"github.com/gatehouse-auth/gatehouse/authcore/password"
 	"github.com/gatehouse-auth/gatehouse/authcore/web"
 	"github.com/gatehouse-auth/gatehouse/authcore/web/api"
@@ -43,6 +44,7 @@ type core struct {
 	key       authcore.SecretKey
 	sessions  *authcore.Sessions
 	keys      *authcore.Keys
+	oauth     *oidcop.State
 	audit     *audit.Actor
 	hashing   *password.Gate
 	address   *limit.Limiter
@@ -54,6 +56,8 @@ type core struct {
 	mailbox   *limit.Limiter // messages that strangers cause
 	mailCode  *limit.Limiter // wrong codes from mails
 	tries     *limit.Limiter // deliveries by hand
+	userCode  *limit.Limiter // wrong codes of devices
+	devices   *limit.Limiter // codes that devices ask for
 	mails     mailTally
 	told      webhook.Tally
 	bell      webhook.Bell    // rings when events were sealed
@@ -81,6 +85,11 @@ var (
 	mailboxPace = limit.Pace{Burst: 3, First: 10 * time.Minute}
 	// triesPace is that of what one organization has sent to webhooks by hand.
 	triesPace = limit.Pace{Burst: 10, First: 10 * time.Second, Longest: time.Minute}
+	// userCodePace is that of wrong codes of devices that one user types, or one address:
+	// there are 2^34 codes.
+	userCodePace = limit.Pace{Burst: 5, First: 30 * time.Second, Longest: time.Hour}
+	// devicesPace is that of codes for devices which one address asks for.
+	devicesPace = limit.Pace{Burst: 60, First: time.Second, Longest: time.Minute}
 	// noticePace is that of events about what one address was refused.
 	noticePace = limit.Pace{Burst: 5, First: time.Minute}
 )
@@ -123,6 +132,7 @@ func (c *core) open(ctx context.Context, v values) error {
 	db.UseKey(c.key)
 	db.OnSealed(c.bell.Ring)
 	c.keys = authcore.NewKeys(db, c.key, time.Now)
+	c.oauth = oidcop.NewState(db, time.Now)
 	var spill *audit.SpillPlace
 	if !c.brief { // the files would belong to who types the command
 		spill = spillPlace(c.config, v.spill)
@@ -146,6 +156,8 @@ func (c *core) open(ctx context.Context, v values) error {
 	c.mailbox = limit.New(mailboxPace, time.Now)
 	c.mailCode = limit.New(mailCodePace, time.Now)
 	c.tries = limit.New(triesPace, time.Now)
+	c.userCode = limit.New(userCodePace, time.Now)
+	c.devices = limit.New(devicesPace, time.Now)
 	c.later = authcore.NewLater(func(err error) { c.log().Error("what was to be done after an answer failed", zap.Error(err)) })
 	c.account = limit.New(v.account, time.Now)
 	c.apply(v)
@@ -165,6 +177,7 @@ func (c *core) serve() {
 	c.ended.Go(func() { c.sessions.Listen(ctx, c.complaint("the database does not answer").report) })
 	c.ended.Go(func() { c.sessions.Run(ctx, c.complaint("last-seen times wait: they cannot be written").report) })
 	c.ended.Go(func() { c.keys.Run(ctx, c.complaint("the signing keys cannot be read").report) })
+	c.ended.Go(func() { c.oauth.Run(ctx) })
 	c.ended.Go(func() { c.clean(ctx, cleanEvery) })
 	c.ended.Go(func() { c.later.Run(ctx) })
 }
@@ -233,7 +246,7 @@ func (c *core) accounts(v values) (*authcore.Accounts, error) {
 		}
 	}
 	accounts := &authcore.Accounts{Store: c.db, Sessions: c.sessions, Passwords: hasher, Rules: rules,
-		Register: v.register, OrganizationsOpen: v.organizationsOpen, ActUntold: v.actUntold, Invites: v.invites(), PasswordOff: v.passwordOff, PasskeysOff: v.passkeys.Off, TokenSealer: c.key.NewSealer("provider tokens", time.Now), FactorSealer: c.key.NewSealer("second factor", time.Now), ClientSealer: c.key.NewSealer("organization provider", time.Now), Lifetime: v.lifetime, TrustFor: v.trustFor, DeleteAfter: v.deleteAfter, KeepAccounts: v.keepUsers, Audit: c.audit, ByAddress: c.address, ByAccount: c.account, ByFactor: c.factor, Spread: c.spread, Notices: c.notices, Tally: &c.tally, Now: time.Now}
+		Register: v.register, OrganizationsOpen: v.organizationsOpen, ActUntold: v.actUntold, Invites: v.invites(), PasswordOff: v.passwordOff, PasskeysOff: v.passkeys.Off, TokenSealer: c.key.NewSealer("provider tokens", time.Now), FactorSealer: c.key.NewSealer("second factor", time.Now), ClientSealer: c.key.NewSealer("organization provider", time.Now), Lifetime: v.lifetime, TrustFor: v.trustFor, DeleteAfter: v.deleteAfter, KeepAccounts: v.keepUsers, Audit: c.audit, ByAddress: c.address, ByAccount: c.account, ByFactor: c.factor, ByUserCode: c.userCode, DeviceCodes: c.devices, Spread: c.spread, Notices: c.notices, Tally: &c.tally, Now: time.Now}
 	accounts.Webhooking = authcore.Webhooking{Sealer: c.webhookSealer(), CheckURL: v.webhooks.CheckURL, Wake: c.bell.Ring, Tries: c.tries}
 	if v.mail != nil {
 		accounts.Mail = &authcore.Mailing{Sealer: c.mailSealer(), ByMailbox: c.mailbox, ByCode: c.mailCode, NoSignIn: v.mail.noSignIn, Later: c.later, Origin: v.portalText()}

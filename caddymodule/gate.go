@@ -151,6 +151,9 @@ func (g *Gate) judge(rt *instance, s *state, w http.ResponseWriter, r *http.Requ
 		}
 	}
 	v, err := rt.check.Judge(r.Context(), s.by, web.Hostname(r.Host), time.Now(), g.policy, &req)
+	if v.Issued != "" {
+		web.HideIssued(r.Header, v.Issued)
+	}
 	switch {
 	case err != nil:
 		s.answer(r)

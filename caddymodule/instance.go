@@ -44,15 +44,16 @@ func newInstance(a *App) (*instance, error) {
 	if accounts.Mail != nil {
 		accounts.Mail.Origin = rt.pagesOrigin()
 	}
-	if rt.signs() {
+	if rt.signs() || rt.portal.host != "" {
 		if err := a.core.keys.Want(a.ctx); err != nil { // they are read again soon
 			a.core.log().Error("the signing keys cannot be read, and what needs a signature is refused", zap.Error(err))
 		}
 	}
 	providers := a.providers.WithOwn(accounts.ClientOf)
+	rt.check.Provider = rt.provider(accounts)
 	rt.broker = connect.NewBroker(providers, accounts)
 	rt.pages = &web.Handler{Accounts: accounts, Check: rt.check, Seals: web.NewSeals(a.core.key, time.Now), Passkeys: a.values.passkeys, OwnersFree: a.values.ownersFree, Providers: providers, Broker: rt.broker,
-		KnownOrigin: rt.knownOrigin, Apps: rt.apps, Tokens: a.acceptsTokens(), Keys: a.core.keys, API: a.core.api(accounts, a.ctx.Slogger()), Explain: rt.explain, Ready: a.core.db.Ping, Brand: brand, Log: a.ctx.Slogger()}
+		KnownOrigin: rt.knownOrigin, Apps: rt.apps, Tokens: a.acceptsTokens(), Keys: a.core.keys, OAuth: rt.check.Provider, API: a.core.api(accounts, a.ctx.Slogger()), Explain: rt.explain, Ready: a.core.db.Ping, Brand: brand, Log: a.ctx.Slogger()}
 	return rt, nil
 }
 
@@ -114,10 +115,28 @@ func (rt *instance) serve(w http.ResponseWriter, r *http.Request, u *url.URL, is
 	default:
 		rt.pages.Serve(w, asked, p)
 	}
-	if to, err := url.Parse(w.Header().Get("Location")); err != nil || holdsSecret(to) || strings.HasPrefix(u.Path, web.Prefix+"connect/") {
+	if to, err := url.Parse(w.Header().Get("Location")); err != nil || holdsSecret(to) || leadsAway(u) {
 		caddyhttp.SetVar(r.Context(), caddyhttp.LogSkipVar, true) // the access log has headers of answers too
 	}
 	return nil
+}
+
+// leadsAway tells whether an answer at an address may lead to another site with what is
+// secret.
+func leadsAway(u *url.URL) bool {
+	return strings.HasPrefix(u.Path, web.Prefix+"connect/") || strings.HasPrefix(u.Path, web.Prefix+"oauth/authorize") || strings.HasPrefix(u.Path, web.Prefix+"oauth/end_session")
+}
+
+// serveWellKnown answers where clients look for the provider, on the portal, and tells
+// whether that is there.
+func (rt *instance) serveWellKnown(w http.ResponseWriter, r *http.Request, u *url.URL) bool {
+	p := rt.place(r, true)
+	if !welcome(p) || p.Origin == "" {
+		return false
+	}
+	asked := r.Clone(r.Context())
+	asked.URL = u
+	return rt.pages.ServeWellKnown(w, asked, p)
 }
 
 func refersToSecret(r *http.Request) bool {
@@ -133,7 +152,7 @@ func holdsSecret(u *url.URL) bool {
 	if u.RawQuery == "" {
 		return false
 	}
-	for _, page := range []string{"callback", "setup", "register", "recover", "mail", "not-me", "keep-account", "verify-email", "connect/", "logout", "account"} {
+	for _, page := range []string{"callback", "setup", "register", "recover", "mail", "not-me", "keep-account", "verify-email", "connect/", "logout", "account", "oauth/", "device"} {
 		if strings.HasPrefix(u.Path, web.Prefix+page) {
 			return true
 		}

@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"encoding/json"
 	"net/http"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -59,6 +60,9 @@ func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.H
 	case "/", "", changePassword:
 		w.Header().Set("Cache-Control", "no-store")
 		http.Redirect(w, r, web.Prefix+"account", http.StatusFound)
+		return nil
+	}
+	if strings.HasPrefix(u.Path, "/.well-known/") && rt.serveWellKnown(w, r, u) {
 		return nil
 	}
 	return rt.serve(w, r, u, true)

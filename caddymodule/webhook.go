@@ -162,6 +162,12 @@ func (t *telling) start(rt *instance) {
 	d := &webhook.Dispatcher{Store: c.db, Sealer: c.webhookSealer(), Client: webhook.NewClient(v.webhooks, time.Now), Holder: holder, Now: time.Now, Bell: &c.bell,
 		Disable: rt.accounts.DisableWebhook, Tally: &c.told, Trouble: c.complaint("webhooks wait: the database does not answer").report}
 	t.ended.Go(func() { d.Run(ctx) })
+	if rt.pages.OAuth != nil {
+		n := rt.notifier()
+		t.ended.Go(func() {
+			n.Run(ctx, c.turn(noticeLease, holder, noticeLeaseTime, noticeLeaseEvery), c.complaint("services are not told of sign-outs: the database does not answer").report)
+		})
+	}
 	for name, collector := range v.siem.collectors() {
 		f := &webhook.Follower{Store: c.db, Collector: collector, Name: name, Holder: holder, Now: time.Now, Bell: &c.bell, Tally: &c.told,
 			Trouble: c.complaint(fmt.Sprintf("audit events wait for the collector (%s)", kindOf(collector))).report}

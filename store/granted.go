@@ -40,6 +40,9 @@ func (db *DB) granted(ctx context.Context, query, key string, now, idleSince tim
 		return g, false, err
 	}
 	g = authcore.Granted{Session: x.session(), Service: s.service(), Organization: o.organization(), User: of.user()}
+	if seen > 0 {
+		g.RootSeen = fromMicros(seen)
+	}
 	u := &g.User
 	switch {
 	case x.expires <= micros(now),
@@ -144,7 +147,7 @@ func (db *DB) TokenRevoked(ctx context.Context, hash authcore.TokenHash) (bool, 
 }
 
 // RevokeGrantToken implements authcore.GrantReader.
-func (db *DB) RevokeGrantToken(ctx context.Context, hash authcore.TokenHash, expires time.Time, ev authcore.Event) error {
+func (db *DB) RevokeGrantToken(ctx context.Context, hash authcore.TokenHash, expires time.Time, user authcore.UserID, ev authcore.Event) error {
 	return db.command(ctx, durable, func(tx *tx) error {
 		if _, err := tx.exec("INSERT INTO revoked_tokens (hash, expires_at) VALUES (?, ?)"+db.dialect.orNothing("hash"), hash.Hex(), micros(expires)); err != nil {
 			return err
@@ -152,6 +155,6 @@ func (db *DB) RevokeGrantToken(ctx context.Context, hash authcore.TokenHash, exp
 		if _, err := tx.exec("DELETE FROM grant_tokens WHERE hash = ?", hash.Hex()); err != nil {
 			return err
 		}
-		return note(tx, authcore.ChangeSession, authcore.RevokedSubject(hash), ev)
+		return note(tx, authcore.ChangeUser, string(user), ev)
 	})
 }

@@ -31,6 +31,7 @@ type accountData struct {
 	Apps                  []App
 	Sessions              []sessionView
 	Tokens                tokensData
+	Consents              []consentView
 	MayDelete             bool
 	DeleteDays            int // that there are to bring it back
 	passwordRules
@@ -55,6 +56,7 @@ var notices = map[string]string{
 	"password":   "Your password was changed. Your other sessions have ended.",
 	"session":    "That session has ended.",
 	"token":      "That access token was revoked.",
+	"consent":    "That app is let in no more. It asks you again when you come back to it.",
 	"factor":     "The second factor was removed.",
 	"distrusted": "That browser is asked for the second factor again.",
 	"passkey":    "Your passkey is set up. You can sign in with it from now on.",
@@ -93,6 +95,9 @@ func (h *Handler) showAccount(w http.ResponseWriter, r *http.Request, p Place, l
 		return err
 	}
 	if err := h.addTokens(r, live, &d.Tokens); err != nil {
+		return err
+	}
+	if err := h.addConsents(r, live, &d.Consents); err != nil {
 		return err
 	}
 	if err := h.addProviders(r, live, &d.Providers); err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
 	"github.com/gatehouse-auth/gatehouse/authcore/access"
+	"github.com/gatehouse-auth/gatehouse/authcore/oidcop"
 )
 
 // Check answers who sends a request and whether they may: steps three to five
@@ -18,6 +19,7 @@ import (
 type Check struct {
 	Sessions *authcore.Sessions
 	Idle     time.Duration
+	Provider *oidcop.Provider // whose access tokens count; nil for none
 }
 
 var ruleAway = &access.Rule{Text: "the database is away"}
@@ -31,19 +33,22 @@ type Verdict struct {
 	Token *authcore.Error
 	// Tokens says, for somebody who is to sign in, that an access token would do.
 	Tokens bool
+	// Issued is the token of the provider that was taken, or refused: it is ours, and not for
+	// whoever is behind us. Empty for none.
+	Issued string
 }
 
 // Judge decides a request by a policy. An error means that it cannot be known now,
 // and the request must not pass; a public path needs no knowledge and gives none.
 func (c *Check) Judge(ctx context.Context, by Credentials, host string, now time.Time, policy *access.Policy, req *access.Request) (Verdict, error) {
-	live, refusal, err := c.who(ctx, by, host, now, policy, req)
+	live, issued, refusal, err := c.who(ctx, by, host, now, policy, req)
 	if live == nil || refusal != nil {
-		v := Verdict{Decision: policy.Decide(req, nil)}
+		v := Verdict{Decision: policy.Decide(req, nil), Issued: issued}
 		switch {
 		case v.Public:
 			return v, nil
 		case err != nil:
-			return Verdict{Decision: access.Decision{Outcome: access.Deny, Rule: ruleAway}}, err
+			return Verdict{Issued: issued, Decision: access.Decision{Outcome: access.Deny, Rule: ruleAway}}, err
 		case refusal != nil && v.Outcome == access.SignIn:
 			v.Token, v.Rule = refusal.err, refusal.rule
 			if v.Token.Kind == authcore.Forbidden {
@@ -59,13 +64,13 @@ func (c *Check) Judge(ctx context.Context, by Credentials, host string, now time
 		req.Proof = ProofOf(&live.Session, now)
 	}
 	d := policy.Decide(req, id)
-	return Verdict{Decision: d, Live: live}, c.Sessions.Touch(ctx, live, now)
+	return Verdict{Decision: d, Live: live, Issued: issued}, c.Sessions.Touch(ctx, live, now)
 }
 
 // Still tells whether a request that was let in would be let in again. It does not
 // count as activity. What cannot be known now is a no.
 func (c *Check) Still(ctx context.Context, by Credentials, host string, now time.Time, policy *access.Policy, req access.Request) bool {
-	live, refusal, err := c.who(ctx, by, host, now, policy, &req)
+	live, _, refusal, err := c.who(ctx, by, host, now, policy, &req)
 	if err != nil || live == nil || refusal != nil {
 		return false
 	}
@@ -74,28 +79,53 @@ func (c *Check) Still(ctx context.Context, by Credentials, host string, now time
 	return d.Outcome == access.Allow || d.Outcome == access.StepUp // a proof was good when it began
 }
 
-// who finds whose request it is; nil where it is nobody's.
-func (c *Check) who(ctx context.Context, by Credentials, host string, now time.Time, policy *access.Policy, req *access.Request) (*authcore.Live, *refusal, error) {
-	if by.Access == "" {
-		live, err := c.session(ctx, by.Session, host, now)
-		return live, nil, err
+// who finds whose request it is; nil where it is nobody's. A token of the provider that was
+// looked at is given too.
+func (c *Check) who(ctx context.Context, by Credentials, host string, now time.Time, policy *access.Policy, req *access.Request) (live *authcore.Live, issued string, no *refusal, err error) {
+	if by.Access == "" && by.Issued == "" {
+		live, err = c.session(ctx, by.Session, host, now)
+		return live, "", nil, err
 	}
 	rule := policy.TokenRule(req)
-	if rule == nil {
-		return nil, notHere, nil
+	if by.Access != "" {
+		if rule == nil {
+			return nil, "", notHere, nil
+		}
+		live, err = c.Sessions.LookupAccessToken(ctx, by.Access, now)
+		if errors.Is(err, authcore.ErrNoSession) {
+			return nil, "", notGood, nil
+		}
+		if err != nil {
+			return nil, "", nil, err
+		}
+		return live, "", granted(live, host, req.Path, rule), nil
 	}
-	live, err := c.Sessions.LookupAccessToken(ctx, by.Access, now)
-	switch {
-	case errors.Is(err, authcore.ErrNoSession):
-		return nil, notGood, nil
-	case err != nil:
-		return nil, nil, err
-	case !live.Session.Access.Grant.Holds(host, req.Path):
-		return live, notGranted, nil
-	case !live.Session.Access.Grant.Has(rule.Scopes):
-		return live, &refusal{errTokenScope, rule.Rule}, nil
+	if rule != nil && c.Provider != nil {
+		live, err = c.Provider.Lookup(ctx, by.Issued)
+		switch {
+		case errors.Is(err, authcore.ErrNoSession) && c.Provider.Ours(by.Issued):
+			return nil, by.Issued, notGood, nil
+		case err != nil && !errors.Is(err, authcore.ErrNoSession):
+			return nil, by.Issued, nil, err
+		case err == nil && (live.Session.Issued.KeyHash != "" || live.Session.UserID == ""): // for who shows a key, or nobody's
+			return nil, by.Issued, notGood, nil
+		case err == nil:
+			return live, by.Issued, granted(live, host, req.Path, rule), nil
+		}
 	}
-	return live, nil, nil
+	live, err = c.session(ctx, by.Session, host, now) // the token is somebody else's
+	return live, "", nil, err
+}
+
+// granted tells why a token is not good at a place; nil where it is.
+func granted(live *authcore.Live, host, path string, rule *access.TokenRule) *refusal {
+	switch grant := &live.Session.Access.Grant; {
+	case !grant.Holds(host, path):
+		return notGranted
+	case !grant.Has(rule.Scopes):
+		return &refusal{errTokenScope, rule.Rule}
+	}
+	return nil
 }
 
 // refusal is why an access token is not taken.

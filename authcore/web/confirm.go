@@ -72,7 +72,8 @@ func (h *Handler) confirmPage(w http.ResponseWriter, r *http.Request, p Place) e
 // proofEnough tells whether a session was proven as a flow that asks for a proof wants it.
 func (h *Handler) proofEnough(f flow, live *authcore.Live) bool {
 	proof := ProofOf(&live.Session, h.Accounts.Now())
-	return (f.Within > 0 || f.Factor) && (f.Within == 0 || proof.Age < time.Duration(f.Within)*time.Second) && (!f.Factor || proof.SecondFactor && (f.Within == 0 || !proof.Remembered))
+	young := proof.Age < time.Duration(f.Within)*time.Second && live.Session.AuthTime.UnixMicro() >= f.Since
+	return (f.Within > 0 || f.Factor) && (f.Within == 0 || young) && (!f.Factor || proof.SecondFactor && (f.Within == 0 || !proof.Remembered))
 }
 
 // confirmData gathers the ways in which a user can prove who they are.

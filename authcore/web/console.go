@@ -21,12 +21,12 @@ func (h *Handler) governs(live *authcore.Live, p Place, platform bool) (actor au
 }
 
 // consoleRoute finds a page on which organizations or the installation are run.
-func (h *Handler) consoleRoute(path string) (route, bool) {
+func consoleRoute(path string) (route, bool) {
 	known, platform := console.Known(path)
 	if !known {
 		return route{}, false
 	}
-	serve := func(w http.ResponseWriter, r *http.Request, p Place) error {
+	serve := func(h *Handler, w http.ResponseWriter, r *http.Request, p Place) error {
 		return h.console(w, r, p, path, platform)
 	}
 	return route{get: serve, post: serve, modes: onPortal, lists: console.Lists}, true

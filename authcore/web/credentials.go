@@ -3,15 +3,21 @@ package web
 import (
 	"encoding/base64"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
+	"github.com/gatehouse-auth/gatehouse/authcore/oidcop"
 )
 
-// Credentials are what a request carries to say whose it is. Both may be empty.
+// Credentials are what a request carries to say whose it is. All may be empty.
 type Credentials struct {
 	Session string // of our cookie
 	Access  string // an access token; where there is one, the session does not count
+	// Issued is what may be an access token of the provider, or one of somebody else's that
+	// is none of our business. It counts like an access token, but only where those are
+	// accepted.
+	Issued string
 }
 
 // CredentialsOf reads the credentials of a request. An access token comes as Bearer
@@ -23,8 +29,34 @@ func CredentialsOf(h http.Header, secure bool) Credentials {
 		if c.Access = accessToken(line); c.Access != "" {
 			break
 		}
+		if c.Issued == "" {
+			c.Issued = issuedToken(line)
+		}
 	}
 	return c
+}
+
+// issuedToken gives what may be an access token of the provider in an Authorization header,
+// or nothing.
+func issuedToken(line string) string {
+	scheme, rest, _ := strings.Cut(line, " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	if rest = strings.Trim(rest, " \t"); !oidcop.WrittenLikeToken(rest) {
+		return ""
+	}
+	return rest
+}
+
+// HideIssued takes a token of the provider out of the Authorization headers.
+func HideIssued(h http.Header, token string) {
+	lines := slices.DeleteFunc(h["Authorization"], func(line string) bool { return issuedToken(line) == token })
+	if len(lines) == 0 {
+		delete(h, "Authorization")
+		return
+	}
+	h["Authorization"] = lines
 }
 
 // HideAccessTokens takes access tokens out of the Authorization headers, wherever

@@ -29,6 +29,12 @@ type flow struct {
 	Within int `json:"f,omitempty"`
 	// Factor says that a second factor must have been proven at the end.
 	Factor bool `json:"m,omitempty"`
+	// Of an authorization request: when it came, in microseconds; the name of the app; and
+	// what it says that the user may be called. A proof that is asked for with Within is new
+	// from then on.
+	Since int64  `json:"s,omitempty"`
+	App   string `json:"a,omitempty"`
+	Login string `json:"l,omitempty"`
 }
 
 // target is the host that the flow leads to, with the port where it has one.
@@ -97,7 +103,7 @@ func localPath(s string) string {
 // comesBack tells whether a page of ours is one to come back to after a sign-in.
 func comesBack(path string) bool {
 	known, _ := console.Known(path)
-	return known || path == "account" || path == "admin/explain"
+	return known || path == "account" || path == "admin/explain" || path == "oauth/authorize" || path == "device"
 }
 
 // browserHash binds a flow to the browser that holds its cookie.

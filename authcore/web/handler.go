@@ -15,6 +15,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
 	"github.com/gatehouse-auth/gatehouse/authcore/connect"
+	"github.com/gatehouse-auth/gatehouse/authcore/oidcop"
 	"github.com/gatehouse-auth/gatehouse/authcore/passkey"
 	"github.com/gatehouse-auth/gatehouse/authcore/web/api"
 )
@@ -33,6 +34,7 @@ type Handler struct {
 	OwnersFree  bool               // the pages for owners ask for no second factor
 	Tokens      bool               // some policy accepts access tokens
 	Keys        *authcore.Keys     // what assertions are signed with
+	OAuth       *oidcop.Provider   // for the services of organizations; nil for none
 	Providers   *connect.Providers // to sign in with; nil for none
 	Broker      *connect.Broker    // of tokens that providers issued
 	API         *api.Server        // nil for none
@@ -42,138 +44,6 @@ type Handler struct {
 	Log         *slog.Logger
 
 	crossOrigin http.CrossOriginProtection
-}
-
-// endpoint serves one path; what it returns is shown by Fail.
-type endpoint func(w http.ResponseWriter, r *http.Request, p Place) error
-
-// route says where an endpoint is served and how.
-type route struct {
-	get, post endpoint
-	modes     uint8 // bit set of Mode
-	// foreign says that another site may POST here, because a standard has it so. The
-	// endpoint believes no cookie then.
-	foreign bool
-	// lists are the fields of its forms that may be there several times.
-	lists []string
-}
-
-const (
-	onOwn    = 1 << ModeOwn
-	onSite   = 1 << ModeSite
-	onPortal = 1 << ModePortal
-	onPages  = onOwn | onPortal // hosts with pages of their own
-	onAll    = onOwn | onSite | onPortal
-)
-
-// route is the one table of what is served under Prefix. It is a function because
-// its endpoints are methods.
-func (h *Handler) route(path string) (route, bool) {
-	switch path {
-	case "login":
-		return route{get: h.loginPage, post: h.login, modes: onAll}, true
-	case "logout":
-		return route{get: h.logoutPage, post: h.logout, modes: onAll}, true
-	case "logout/end":
-		return route{get: h.logoutEnd, modes: onAll}, true
-	case "whoami":
-		return route{get: h.whoami, modes: onAll}, true
-	case "callback":
-		return route{get: h.callback, modes: onSite}, true
-	case "continue":
-		return route{get: h.continuePage, modes: onPortal}, true
-	case "confirm":
-		return route{get: h.confirmPage, post: h.confirm, modes: onAll}, true
-	case "register":
-		return route{get: h.registerPage, post: h.register, modes: onPages}, true
-	case "recover":
-		return route{get: h.recoverPage, post: h.recover, modes: onPages}, true
-	case "recover/password":
-		return route{get: h.newPasswordPage, post: h.newPassword, modes: onPages}, true
-	case "not-me":
-		return route{get: h.disownPage, post: h.disown, modes: onPages}, true
-	case "mail":
-		return route{get: h.mailPage, post: h.mailAsk, modes: onPages}, true
-	case "mail/code":
-		return route{post: h.mailCode, modes: onPages}, true
-	case "mail/enter":
-		return route{get: h.mailLinkPage, post: h.mailLink, modes: onPages}, true
-	case "setup":
-		return route{get: h.setupPage, post: h.setup, modes: onPages}, true
-	case "account":
-		return route{get: h.accountPage, modes: onAll}, true
-	case "account/profile":
-		return route{post: h.changeProfile, modes: onPages}, true
-	case "account/verify":
-		return route{post: h.sendVerification, modes: onPages}, true
-	case "account/verify/cancel":
-		return route{post: h.cancelEmail, modes: onPages}, true
-	case "verify-email":
-		return route{get: h.verifyPage, post: h.verifyEmail, modes: onPages}, true
-	case "account/password":
-		return route{post: h.changePassword, modes: onPages}, true
-	case "account/data":
-		return route{post: h.exportData, modes: onPages}, true
-	case "account/delete":
-		return route{post: h.deleteAccount, modes: onPages}, true
-	case "keep-account":
-		return route{get: h.keepPage, post: h.keep, modes: onPages}, true
-	case "account/sessions/revoke":
-		return route{post: h.revokeSession, modes: onPages}, true
-	case "passkey":
-		return route{get: h.passkeyOptions, post: h.passkeySignIn, modes: onPages}, true
-	case "account/passkey":
-		return route{get: h.addPasskeyPage, post: h.addPasskey, modes: onPages}, true
-	case "account/passkey/rename":
-		return route{post: h.renamePasskey, modes: onPages}, true
-	case "account/passkey/remove":
-		return route{post: h.removePasskey, modes: onPages}, true
-	case "account/password/remove":
-		return route{post: h.removePassword, modes: onPages}, true
-	case "factor":
-		return route{post: h.factor, modes: onPages}, true
-	case "account/factor":
-		return route{get: h.enrolPage, post: h.enrol, modes: onPages}, true
-	case "account/factor/distrust":
-		return route{post: h.distrust, modes: onPages}, true
-	case "account/factor/codes":
-		return route{post: h.newCodes, modes: onPages}, true
-	case "account/factor/remove":
-		return route{post: h.removeFactor, modes: onPages}, true
-	case "account/providers/link":
-		return route{post: h.linkProvider, modes: onPages}, true
-	case "account/providers/unlink":
-		return route{post: h.unlinkProvider, modes: onPages}, true
-	case "link":
-		return route{post: h.linkBySigningIn, modes: onPages}, true
-	case "account/tokens":
-		return route{post: h.createToken, modes: onPages}, true
-	case "account/tokens/revoke":
-		return route{post: h.revokeToken, modes: onPages}, true
-	case "admin/explain":
-		return route{get: h.explainPage, modes: onPortal}, true
-	case "oauth/jwks":
-		return route{get: h.publicKeys, modes: onAll}, true
-	case "health", "health/ready":
-		return route{get: h.ready, modes: onPages}, true
-	case "health/live":
-		return route{get: h.alive, modes: onPages}, true
-	}
-	if rest, ok := strings.CutPrefix(path, "connect/"); ok {
-		return h.connectRoute(rest)
-	}
-	if rt, ok := h.consoleRoute(path); ok {
-		return rt, true
-	}
-	if rest, ok := strings.CutPrefix(path, "api/v1/providers/"); ok {
-		if name, ok := strings.CutSuffix(rest, "/token"); ok && name != "" {
-			return route{get: h.providerToken(name), modes: onPages}, true
-		}
-	}
-	if strings.HasPrefix(path, "assets/") {
-		return route{get: h.asset, modes: onAll}, true
-	}
-	return route{}, false
 }
 
 // Serve answers a request under Prefix.
@@ -191,7 +61,10 @@ func (h *Handler) dispatch(w http.ResponseWriter, r *http.Request, p Place) erro
 	case !plain || r.URL.RawPath != "":
 		return errBadPath
 	}
-	rt, found := h.route(strings.TrimPrefix(r.URL.Path, Prefix))
+	if answer := h.program(r.URL.Path, p); answer != nil {
+		return h.serveProgram(w, r, p, answer)
+	}
+	rt, found := routeOf(strings.TrimPrefix(r.URL.Path, Prefix))
 	if path, ok := strings.CutPrefix(r.URL.Path, apiPrefix); ok && !found {
 		return h.serveAPI(w, r, p, path)
 	}
@@ -202,7 +75,7 @@ func (h *Handler) dispatch(w http.ResponseWriter, r *http.Request, p Place) erro
 		if rt.get == nil {
 			return notAllowed("POST")
 		}
-		return rt.get(w, r, p)
+		return rt.get(h, w, r, p)
 	}
 	if r.Method != http.MethodPost || rt.post == nil {
 		return notAllowed(allowed(rt))
@@ -223,7 +96,7 @@ func (h *Handler) change(w http.ResponseWriter, r *http.Request, p Place, rt rou
 	if err := parseBody(w, r, rt.lists...); err != nil {
 		return err
 	}
-	return rt.post(w, r, p)
+	return rt.post(h, w, r, p)
 }
 
 func notAllowed(allow string) error {

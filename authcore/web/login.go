@@ -1,7 +1,9 @@
 package web
 
 import (
+	"cmp"
 	"errors"
+	"html/template"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -24,7 +26,7 @@ type loginData struct {
 func (h *Handler) loginData(w http.ResponseWriter, r *http.Request, p Place, form url.Values) (loginData, error) {
 	on := h.wayOf(p, form)
 	ask, err := h.askPasskey(w, r, p, "")
-	return loginData{way: on, passkeyForm: ask, Username: form.Get("username"), CanRegister: h.Accounts.Register == authcore.RegisterOpen && (!h.Accounts.PasswordOff || ask.Passkey != nil),
+	return loginData{way: on, passkeyForm: ask, Username: cmp.Or(form.Get("username"), on.login), CanRegister: h.Accounts.Register == authcore.RegisterOpen && (!h.Accounts.PasswordOff || ask.Passkey != nil),
 		PasswordOff: h.Accounts.PasswordOff, CanRecover: h.Accounts.CanRecover(), ByMail: h.Accounts.CanSignInByMail(), Providers: h.buttons(on.query())}, err
 }
 
@@ -72,7 +74,8 @@ var loginNotices = map[string]string{
 // way is where to go after sign-in, as forms and links carry it along.
 type way struct {
 	ReturnTo, Flow string
-	Target         string // the other host that the flow leads to
+	Target         string // the other host, or the app, that the flow leads to
+	App, login     string // of an authorization request; see flow
 }
 
 // query is the way as links carry it along.
@@ -82,7 +85,7 @@ func (on way) query() url.Values { return url.Values{"flow": {on.Flow}, "return_
 // would not be followed.
 func (h *Handler) wayOf(p Place, form url.Values) (on way) {
 	if f, _, ok := h.openFlow(form.Get("flow")); ok {
-		on.Flow = form.Get("flow")
+		on.Flow, on.Target, on.App, on.login = form.Get("flow"), f.App, f.App, f.Login
 		if f.Origin != p.Origin {
 			on.Target = f.target()
 		}
@@ -214,7 +217,7 @@ func (h *Handler) onward(r *http.Request, p Place, live *authcore.Live, sealed, 
 	f, fresh, ok := h.openFlow(sealed)
 	switch {
 	case ok && f.Origin == p.Origin:
-		return f.Path, nil
+		return h.back(f, fresh), nil
 	case ok && p.Mode == ModePortal && fresh && f.Browser != "":
 		code, err := h.Accounts.StartHandoff(r.Context(), live, Hostname(f.target()), f.Browser, f.Path)
 		return f.Origin + Prefix + "callback?code=" + code.Reveal(), err
@@ -222,7 +225,7 @@ func (h *Handler) onward(r *http.Request, p Place, live *authcore.Live, sealed, 
 		return f.Origin + f.Path, nil // too old: the gate there starts it anew, without asking
 	}
 	if to := localPath(returnTo); to != "/" {
-		return to, nil
+		return h.back(flow{Path: to}, false), nil
 	}
 	return home(p), nil
 }
@@ -243,11 +246,15 @@ func (h *Handler) continuePage(w http.ResponseWriter, r *http.Request, p Place) 
 	if err != nil {
 		return err
 	}
-	return h.show(w, r, p, http.StatusOK, "continue", View{User: userView(live), Data: continueData{URL: to, Target: f.target(), Heading: "You are signed in"}})
+	return h.show(w, r, p, http.StatusOK, "continue", View{User: userView(live), Data: continueData{URL: template.URL(to), Target: f.target(), Heading: "You are signed in"}})
 }
 
-// continueData is the Data of the page that leads on to another host.
-type continueData struct{ URL, Target, Heading string }
+// continueData is the Data of the page that leads on to another host: to one of ours, of a
+// provider or of an app.
+type continueData struct {
+	URL             template.URL
+	Target, Heading string
+}
 
 // callback receives the hand-off on a gated host.
 func (h *Handler) callback(w http.ResponseWriter, r *http.Request, p Place) error {

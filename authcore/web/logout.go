@@ -18,7 +18,7 @@ func (h *Handler) logoutPage(w http.ResponseWriter, r *http.Request, p Place) er
 	if live == nil {
 		return h.showSignedOut(w, r, p, r.URL.Query().Get("then"))
 	}
-	return h.show(w, r, p, http.StatusOK, "logout", View{User: userView(live), Data: struct{ ReturnTo string }{}})
+	return h.show(w, r, p, http.StatusOK, "logout", View{User: userView(live), Data: h.wayOf(p, r.URL.Query())})
 }
 
 // thenLife is how long after a sign-out here a browser may still be sent on to end its
@@ -54,18 +54,32 @@ func (h *Handler) logoutEnd(w http.ResponseWriter, r *http.Request, _ Place) err
 }
 
 // logout ends the session with everything under its root, or all sessions of
-// the user.
+// the user. Who wants to use another account with an app signs in anew.
 func (h *Handler) logout(w http.ResponseWriter, r *http.Request, p Place) error {
 	live, err := h.live(r, p)
 	if err != nil {
 		return err
 	}
 	to := Prefix + "logout"
-	if live != nil {
+	if f, _, ok := h.openFlow(r.PostForm.Get("flow")); ok && f.App != "" && f.Origin == p.Origin {
+		to = Prefix + "login?flow=" + url.QueryEscape(r.PostForm.Get("flow"))
+	} else if live != nil {
 		if then := h.endAtProvider(r, p, live); then != "" {
 			to += "?then=" + h.SignOuts.Seal([]byte(then))
 		}
-		if r.PostForm.Get("everywhere") != "" && live.Session.Act == "" {
+	}
+	if err := h.signOut(w, r, p, live, r.PostForm.Get("everywhere") != ""); err != nil {
+		return err
+	}
+	done(w, r, to, nil)
+	return nil
+}
+
+// signOut ends a session, which may be nil, and what the browser has of it.
+func (h *Handler) signOut(w http.ResponseWriter, r *http.Request, p Place, live *authcore.Live, everywhere bool) error {
+	if live != nil {
+		var err error
+		if everywhere && live.Session.Act == "" {
 			_, err = h.Accounts.RevokeAll(r.Context(), actorOf(live, p), live.Session.UserID)
 		} else {
 			err = h.Accounts.Revoke(r.Context(), actorOf(live, p), live.Session.Root)
@@ -79,7 +93,6 @@ func (h *Handler) logout(w http.ResponseWriter, r *http.Request, p Place) error 
 		setCookie(w, p, flowCookie, "", -1) // who signs in again goes in no circle
 	}
 	w.Header().Set("Clear-Site-Data", `"cache"`) // pages of the app that a browser kept, for its back button too
-	done(w, r, to, nil)
 	return nil
 }
 

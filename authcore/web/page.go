@@ -32,6 +32,8 @@ type View struct {
 	RequestID string
 	Script    bool   // the page has one
 	Acting    string // the user as whom somebody acts; empty where nobody does
+	PostsTo   string // another site that a form of the page is sent to, as a CSP source
+	Leaves    bool   // the page leads to a site that is not told from where
 	Data      any
 }
 
@@ -50,7 +52,7 @@ var pages = mustPages()
 // scripted are the pages that have a script: those with something for it to do.
 var scripted = make(map[string]bool)
 
-var needsScript = regexp.MustCompile(`data-passkey|"passkey-get"|data-meter|"password-field"`)
+var needsScript = regexp.MustCompile(`data-passkey|"passkey-get"|data-meter|"password-field"|data-send`)
 
 // mustPages parses the pages. What is the same on every page is put into their text
 // before: to be evaluated and escaped each time it costs as much as all the rest,
@@ -130,8 +132,16 @@ func (h *Handler) show(w http.ResponseWriter, r *http.Request, p Place, status i
 		return err
 	}
 	secureHeaders(w.Header())
+	policy := csp
+	if v.PostsTo != "" {
+		policy = strings.Replace(policy, "form-action 'self'", "form-action 'self' "+v.PostsTo, 1)
+	}
 	if v.Script { // by its address: where an app shares the origin, none of the app's may run here
-		w.Header().Set("Content-Security-Policy", csp+"; script-src "+p.Origin+Prefix+"assets/gate.js")
+		policy += "; script-src " + p.Origin + Prefix + "assets/gate.js"
+	}
+	w.Header().Set("Content-Security-Policy", policy)
+	if v.Leaves {
+		w.Header().Set("Referrer-Policy", "no-referrer")
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)

@@ -35,6 +35,7 @@ type exported struct {
 	Tokens        []exportedToken    `json:"access_tokens"`
 	Organizations []exportedPlace    `json:"organizations"`
 	Services      []exportedService  `json:"services"`
+	Consents      []exportedConsent  `json:"consents"`
 	Events        []exportedEvent    `json:"events"`
 }
 
@@ -48,6 +49,14 @@ type exportedService struct {
 	Name         string    `json:"name"`
 	FirstAt      time.Time `json:"first_sign_in_at"`
 	LastAt       time.Time `json:"last_sign_in_at"`
+}
+
+type exportedConsent struct {
+	Organization string    `json:"organization"`
+	Service      string    `json:"service"`
+	Scopes       []string  `json:"scopes"`
+	CreatedAt    time.Time `json:"created_at"`
+	UpdatedAt    time.Time `json:"updated_at"`
 }
 
 type exportedFactor struct {
@@ -115,7 +124,7 @@ type exportedEvent struct {
 // exportOf leaves out what is secret.
 func exportOf(now time.Time, e authcore.Export) exported {
 	out := exported{ExportedAt: now.UTC(), RecoveryCodes: e.Factors.Codes, Passkeys: []exportedPasskey{}, Devices: []exportedDevice{}, Identities: []exportedIdentity{},
-		Sessions: []exportedSession{}, Tokens: []exportedToken{}, Organizations: []exportedPlace{}, Services: []exportedService{}, Events: []exportedEvent{}}
+		Sessions: []exportedSession{}, Tokens: []exportedToken{}, Organizations: []exportedPlace{}, Services: []exportedService{}, Consents: []exportedConsent{}, Events: []exportedEvent{}}
 	u := e.User
 	out.User.ID, out.User.Username, out.User.Name, out.User.Email, out.User.EmailVerified = u.ID, u.Username, u.Name, u.Email, u.EmailVerified
 	out.User.Owner, out.User.Groups, out.User.Password, out.User.FactorRequired, out.User.OrganizationOnly = u.Owner, append([]string{}, u.Groups...), e.Password, u.FactorRequired, u.OrganizationOnly
@@ -146,6 +155,9 @@ func exportOf(now time.Time, e authcore.Export) exported {
 	}
 	for _, s := range e.Services {
 		out.Services = append(out.Services, exportedService{s.Organization, s.Name, s.FirstAt, s.LastAt})
+	}
+	for _, c := range e.Consents {
+		out.Consents = append(out.Consents, exportedConsent{c.Slug, c.ServiceName, append([]string{}, c.Scopes...), c.CreatedAt, c.UpdatedAt})
 	}
 	for _, ev := range e.Events {
 		x := exportedEvent{ev.Time, ev.Action, ev.Outcome, ev.Target, ev.Details, "", ""}

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"html/template"
 	"net/http"
 	"net/url"
 	"time"
@@ -109,7 +110,7 @@ func (h *Handler) linkProvider(w http.ResponseWriter, r *http.Request, p Place) 
 				done(w, r, to, nil)
 				return nil
 			}
-			return h.show(w, r, p, http.StatusOK, "continue", View{User: userView(live), Data: continueData{URL: to, Target: provider.Label, Heading: "Linking " + provider.Label}})
+			return h.show(w, r, p, http.StatusOK, "continue", View{User: userView(live), Data: continueData{URL: template.URL(to), Target: provider.Label, Heading: "Linking " + provider.Label}})
 		}, err
 	})
 }

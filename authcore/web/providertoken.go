@@ -18,8 +18,8 @@ func brokerScope(provider string) string { return "provider:" + provider }
 
 // providerToken gives a service the current access token of a user at a provider. It
 // must have an access token of that user with the scope for it.
-func (h *Handler) providerToken(name string) endpoint {
-	return func(w http.ResponseWriter, r *http.Request, p Place) error {
+func providerToken(name string) endpoint {
+	return func(h *Handler, w http.ResponseWriter, r *http.Request, p Place) error {
 		provider, err := h.Providers.Find(r.Context(), "", name)
 		if err != nil || !provider.HandsOutTokens {
 			return connect.ErrUnknownProvider

@@ -20,6 +20,7 @@ type Seals struct {
 	Ceremonies *authcore.Sealer // passkeys that are asked for
 	Mailed     *authcore.Sealer // codes by mail that were asked for
 	SignOuts   *authcore.Sealer // addresses at which sessions at providers end
+	Resumes    *authcore.Sealer // authorization requests that their users answer
 }
 
 // NewSeals makes them of an installation's key.
@@ -36,5 +37,6 @@ func NewSeals(key authcore.SecretKey, now func() time.Time) Seals {
 		Ceremonies: key.NewSealer("passkey ceremony", now),
 		Mailed:     key.NewSealer("sign-in by mail", now),
 		SignOuts:   key.NewSealer("provider sign-out", now),
+		Resumes:    key.NewSealer("authorization request", now),
 	}
 }

@@ -48,24 +48,24 @@ const (
 const visitLife = 30 * time.Minute
 
 // connectRoute finds what is served under connect/.
-func (h *Handler) connectRoute(path string) (route, bool) {
+func connectRoute(path string) (route, bool) {
 	name, rest, _ := strings.Cut(path, "/")
-	with := func(f func(http.ResponseWriter, *http.Request, Place, *connect.Provider) error) endpoint {
-		return func(w http.ResponseWriter, r *http.Request, p Place) error {
+	with := func(f func(*Handler, http.ResponseWriter, *http.Request, Place, *connect.Provider) error) endpoint {
+		return func(h *Handler, w http.ResponseWriter, r *http.Request, p Place) error {
 			provider, err := h.Providers.Find(r.Context(), "", name)
 			if err != nil {
 				return err
 			}
-			return f(w, r, p, provider)
+			return f(h, w, r, p, provider)
 		}
 	}
 	switch rest {
 	case "":
-		return route{get: with(h.visitProvider), modes: onPages}, name != ""
+		return route{get: with((*Handler).visitProvider), modes: onPages}, name != ""
 	case "callback":
-		return route{get: with(h.providerAnswers), post: with(h.providerPosts), modes: onPages, foreign: true}, true
+		return route{get: with((*Handler).providerAnswers), post: with((*Handler).providerPosts), modes: onPages, foreign: true}, true
 	case "backchannel-logout":
-		return route{post: with(h.providerSignsOut), modes: onPages, foreign: true}, true
+		return route{post: with((*Handler).providerSignsOut), modes: onPages, foreign: true}, true
 	}
 	return route{}, false
 }

@@ -57,6 +57,27 @@ func newClient(secure, plain *net.Dialer, now func() time.Time) *Client {
 	return &Client{Now: now, tls: transport(secure), http: transport(plain)}
 }
 
+// HTTP gives a client of the standard library that dials as this one does, and follows no
+// redirect either.
+func (c *Client) HTTP() *http.Client {
+	return &http.Client{Transport: byScheme{c}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+}
+
+// byScheme sends requests as their scheme asks for.
+type byScheme struct{ c *Client }
+
+// RoundTrip implements http.RoundTripper.
+func (t byScheme) RoundTrip(r *http.Request) (*http.Response, error) {
+	return t.c.transport(r).RoundTrip(r)
+}
+
+func (c *Client) transport(r *http.Request) *http.Transport {
+	if r.URL.Scheme == "http" {
+		return c.http
+	}
+	return c.tls
+}
+
 // Close closes what connections are not in use.
 func (c *Client) Close() {
 	c.tls.CloseIdleConnections()
@@ -104,11 +125,7 @@ func (c *Client) send(ctx context.Context, a *Answer, to, id string, secrets []a
 	}
 	r.Header = http.Header{"Content-Type": {"application/json"}, "User-Agent": {userAgent}, HeaderID: {id}, HeaderSignature: {signature},
 		HeaderTimestamp: {strconv.FormatInt(a.At.Unix(), 10)}}
-	transport := c.tls
-	if r.URL.Scheme == "http" {
-		transport = c.http
-	}
-	resp, err := transport.RoundTrip(r) // a client would follow redirects, and know cookies
+	resp, err := c.transport(r).RoundTrip(r) // a client would follow redirects, and know cookies
 	if err != nil {
 		return err
 	}

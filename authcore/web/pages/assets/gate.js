@@ -152,3 +152,6 @@
 		show();
 	}
 })();
+
+// Sends a form that an app waits for.
+for (const form of document.querySelectorAll('form[data-send]')) form.submit();

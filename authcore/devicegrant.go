@@ -1,0 +1,47 @@
+package authcore
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/authcore/access"
+	"github.com/gatehouse-auth/gatehouse/authcore/limit"
+)
+
+// GuessUserCode counts a code of a device that a user typed, before it is looked up: there
+// are few enough to guess. It gives back what it counted where the code was right, or an error
+// with the time to wait.
+func (a *Accounts) GuessUserCode(user UserID, from Client) (giveBack func(), err error) {
+	address, _ := netip.ParseAddr(from.Address)
+	keys := []string{"user " + string(user), "address " + limit.AddressKey(address)}
+	for i, key := range keys {
+		if ok, after := a.ByUserCode.Take(key); !ok {
+			for _, taken := range keys[:i] {
+				a.ByUserCode.GiveBack(taken)
+			}
+			return nil, &Error{Kind: TooMany, Code: "too_many_codes", Message: "Too many wrong codes. Please wait before you try again.", RetryAfter: after}
+		}
+	}
+	return func() {
+		for _, key := range keys {
+			a.ByUserCode.GiveBack(key)
+		}
+	}, nil
+}
+
+// CommandLineToken makes the access token of a user who let the command line in as a device,
+// once: for the API alone, with the scopes that the device asked for. ErrGrantUsed,
+// ErrTooManyTokens.
+func (a *Accounts) CommandLineToken(ctx context.Context, actor Actor, d DeviceGrant, life time.Duration) (Secret, AccessToken, error) {
+	factors, err := a.Factors(ctx, d.User)
+	if err != nil {
+		return "", AccessToken{}, err
+	}
+	text, hash := MakeAccessToken()
+	now := a.Now()
+	t := AccessToken{ID: NewSessionID(), UserID: d.User, Name: clean("Command line at "+d.Address, maxTokenName), Grant: access.Grant{Paths: []string{"/.gate/api/*"}, Scopes: d.Scopes},
+		CreatedAt: now, ExpiresAt: now.Add(life), SecondFactor: factors.Has()}
+	err = a.Store.RedeemCommandLine(ctx, d.Device, t, hash, a.event(actor, TokenCreate, TargetToken(t.ID), Success, t.Name))
+	return text, t, err
+}

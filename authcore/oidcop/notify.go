@@ -1,0 +1,132 @@
+package oidcop
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/gatehouse-auth/gatehouse/authcore"
+)
+
+const (
+	notifyEvery    = time.Second
+	notifyAtOnce   = 20
+	notifyTimeout  = 10 * time.Second
+	notifyTries    = 8
+	notifyFirst    = 5 * time.Second // doubled after each failure
+	logoutTokenFor = 2 * time.Minute
+)
+
+// logoutClaims are those of a logout token (OpenID Connect Back-Channel Logout 1.0 section
+// 2.4).
+type logoutClaims struct {
+	Issuer   string                    `json:"iss"`
+	Subject  authcore.UserID           `json:"sub"`
+	Audience string                    `json:"aud"`
+	IssuedAt int64                     `json:"iat"`
+	Expires  int64                     `json:"exp"`
+	ID       string                    `json:"jti"`
+	Session  authcore.SessionID        `json:"sid"`
+	Events   map[string]map[string]any `json:"events"`
+}
+
+// logoutEvent is what a logout token tells.
+const logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
+
+// Notifier tells services of sign-outs.
+type Notifier struct {
+	Provider *Provider
+	Client   *http.Client // that reaches no private address
+}
+
+// Run tells services of sign-outs until ctx ends. One node at a time does: while holds gives
+// true. report is told when the database fails, and with nil when it works again.
+func (n *Notifier) Run(ctx context.Context, holds func(context.Context) bool, report func(error)) {
+	tick := time.NewTicker(notifyEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if holds(ctx) {
+				report(n.tell(ctx))
+			}
+		}
+	}
+}
+
+// tell tells of what is due.
+func (n *Notifier) tell(ctx context.Context) error {
+	p := n.Provider
+	due, err := p.Accounts.Store.LogoutNotices(ctx, p.now(), notifyAtOnce)
+	if err != nil {
+		return err
+	}
+	var all sync.WaitGroup
+	failed := make([]error, len(due))
+	for i := range due {
+		all.Go(func() { failed[i] = n.one(ctx, due[i]) })
+	}
+	all.Wait()
+	for _, err := range failed {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// one tells of one sign-out, and writes down how it went.
+func (n *Notifier) one(ctx context.Context, notice authcore.LogoutNotice) error {
+	p := n.Provider
+	err := n.send(ctx, notice)
+	switch {
+	case err == nil:
+		return p.Accounts.Store.LogoutNoticeDone(ctx, notice.ID, nil)
+	case ctx.Err() != nil:
+		return nil // the next who tells goes on
+	case notice.Tries+1 >= notifyTries:
+		ev := authcore.NewEvent(p.now(), authcore.Actor{Kind: authcore.ActorSystem}, authcore.ServiceUntold, authcore.TargetService(notice.Service.ID), authcore.Failure, err.Error()).In(notice.Service.Organization)
+		return p.Accounts.Store.LogoutNoticeDone(ctx, notice.ID, &ev)
+	}
+	return p.Accounts.Store.LogoutNoticeLater(ctx, notice.ID, p.now().Add(notifyFirst<<notice.Tries))
+}
+
+func (n *Notifier) send(ctx context.Context, notice authcore.LogoutNotice) error {
+	p, now, s := n.Provider, n.Provider.now(), notice.Service
+	c := &client{Service: s}
+	by, err := p.Keys.SignerOf(ctx, c.algorithm(), now)
+	if err != nil {
+		return err
+	}
+	token, err := by.SignAs(authcore.TypeLogoutToken, logoutClaims{Issuer: p.Issuer, Subject: notice.User, Audience: s.ClientID, IssuedAt: now.Unix(), Expires: now.Add(logoutTokenFor).Unix(),
+		ID: uuid.NewString(), Session: notice.Session, Events: map[string]map[string]any{logoutEvent: {}}})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, notifyTimeout)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.LogoutURI, strings.NewReader(url.Values{"logout_token": {token}}.Encode()))
+	if err != nil {
+		return err
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	answer, err := n.Client.Do(r)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	_, _ = io.CopyN(io.Discard, answer.Body, maxForm)
+	if answer.StatusCode != http.StatusOK && answer.StatusCode != http.StatusNoContent {
+		return fmt.Errorf("the service answered with status %d", answer.StatusCode)
+	}
+	return nil
+}

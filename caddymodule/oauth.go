@@ -1,0 +1,82 @@
+package caddymodule
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/gatehouse-auth/gatehouse/authcore"
+	"github.com/gatehouse-auth/gatehouse/authcore/oidcop"
+	"github.com/gatehouse-auth/gatehouse/authcore/web/api"
+	"github.com/gatehouse-auth/gatehouse/authcore/webhook"
+)
+
+// provider is what issues tokens to the services of organizations: where there is a portal.
+// The host that it is on is the one that assertions name too.
+func (rt *instance) provider(accounts *authcore.Accounts) *oidcop.Provider {
+	if rt.portal.host == "" {
+		return nil
+	}
+	return &oidcop.Provider{Issuer: rt.portal.String(), Accounts: accounts, Keys: rt.core.keys, HostOf: rt.resource, CommandScopes: commandScopes(), State: rt.core.oauth, Log: rt.app.ctx.Slogger()}
+}
+
+// commandScopes are all that the JSON API knows of, but for services.
+func commandScopes() []string {
+	var all []string
+	for i := range api.Routes {
+		if rt := &api.Routes[i]; rt.Realm != api.Service && !rt.InPerson && rt.NeedsScope() != "" {
+			all = append(all, rt.NeedsScope())
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// resource gives the host of a gated site that takes access tokens, by its origin, with a
+// slash at the end or without.
+func (rt *instance) resource(text string) (host string, ok bool) {
+	text = strings.TrimSuffix(text, "/")
+	for _, s := range rt.sites {
+		if s.host == "" || !slices.ContainsFunc(s.gates, func(g *Gate) bool { return g.policy.AcceptsTokens() }) {
+			continue
+		}
+		o, err := parseOrigin(text)
+		if err == nil && matches(s.host, o.host) && s.with(o.host) == o && o.String() == text {
+			return o.host, true
+		}
+	}
+	return "", false
+}
+
+const (
+	// noticeLease is who tells services of sign-outs.
+	noticeLease = "logout notices"
+	// noticeLeaseTime is how long it is taken for, and noticeLeaseEvery how often.
+	noticeLeaseTime  = 15 * time.Second
+	noticeLeaseEvery = 5 * time.Second
+)
+
+// notifier tells services of sign-outs, at addresses that webhooks may be at.
+func (rt *instance) notifier() *oidcop.Notifier {
+	return &oidcop.Notifier{Provider: rt.pages.OAuth, Client: webhook.NewClient(rt.app.values.webhooks, time.Now).HTTP()}
+}
+
+// turn tells whether a holder has a lease, and takes it or has it for longer when that is
+// due.
+func (c *core) turn(name, holder string, d, every time.Duration) func(context.Context) bool {
+	var asked time.Time
+	var ours bool
+	return func(ctx context.Context) bool {
+		if now := time.Now(); now.Sub(asked) >= every {
+			won, err := c.db.TakeLease(ctx, name, holder, d)
+			if err != nil && ctx.Err() == nil {
+				c.log().Debug("a lease cannot be taken", zap.String("lease", name), zap.Error(err))
+			}
+			ours, asked = won && err == nil, now
+		}
+		return ours
+	}
+}
