@@ -34,7 +34,7 @@ type ServiceSession struct {
 	Service      ServiceID
 	User         UserID
 	Root         SessionID // the portal session that vouched; where it is Offline, that may have ended
-	Offline      bool      // goes on after the portal session: offline_access, or a device
+	Offline      bool      // goes on after the portal session: offline_access, or a device; never where somebody acts
 	Scopes       []string  // that were granted
 	Resources    []string  // for which its tokens are (RFC 8707)
 	AMR          []string  // how the user proved who they are (RFC 8176)

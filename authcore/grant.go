@@ -81,20 +81,23 @@ type GrantStore interface {
 	// BeginGrant adds a session of a user at a service with the code that brings its tokens,
 	// and counts the sign-in: with the errors of NoteEndUser. Where pushed is not the zero
 	// hash, that pushed request is used up, or ErrGrantUsed. ErrSessionNotFound where the
-	// portal session has ended.
+	// portal session has ended, or is not of the user and of who acts as the user.
 	BeginGrant(ctx context.Context, s ServiceSession, c GrantCode, pushed TokenHash, ev Event) error
-	// GrantByCode finds a code that has not expired, with its session; ErrGrantInvalid.
+	// GrantByCode finds a code that has not expired, also one that was used, with its session.
+	// ErrGrantInvalid for none, or where the session has ended.
 	GrantByCode(ctx context.Context, hash TokenHash, now time.Time) (GrantCode, Granted, error)
 	// RedeemGrantCode uses a code up, gives its session until a time and adds the first
 	// refresh token, where that is not nil, and the access token, where it is stored. A code
-	// that was used before ends the session: ErrGrantUsed, with the event replay.
+	// that was used before ends the session: ErrGrantUsed, with the event replay, whose time
+	// is now. ErrGrantInvalid where the session has ended.
 	RedeemGrantCode(ctx context.Context, hash TokenHash, until time.Time, keyHash string, refresh *RefreshToken, access *GrantToken, replay Event) error
 	// GrantByRefresh finds a refresh token with its session, also one that was used;
 	// ErrGrantInvalid for none, or where the session has ended.
 	GrantByRefresh(ctx context.Context, hash TokenHash, now, idleSince time.Time) (RefreshToken, Granted, error)
 	// RotateRefresh uses a refresh token up with a salt, adds the next one and the access
 	// token, where it is stored, and gives the session until a time. ErrGrantUsed where it
-	// was used meanwhile: whoever asks reads it again.
+	// was used meanwhile: whoever asks reads it again. ErrGrantInvalid where the session has
+	// ended.
 	RotateRefresh(ctx context.Context, used RefreshToken, until time.Time, next RefreshToken, access *GrantToken) error
 	// AddGrantToken adds an access token that is stored: ErrServiceNotFound.
 	AddGrantToken(ctx context.Context, t GrantToken) error
@@ -116,7 +119,8 @@ type GrantReader interface {
 	// TokenRevoked tells whether RevokeGrantToken was called for a token.
 	TokenRevoked(ctx context.Context, hash TokenHash) (bool, error)
 	// RevokeGrantToken ends an access token of a user before its time, whether it is stored
-	// or not. The user is empty where a service acts for itself.
+	// or not. The user is empty where a service acts for itself; then it counts for all
+	// tokens of the service that is the event's target.
 	RevokeGrantToken(ctx context.Context, hash TokenHash, expires time.Time, user UserID, ev Event) error
 }
 
@@ -181,7 +185,8 @@ type DeviceGrantStore interface {
 	ApproveDevice(ctx context.Context, device TokenHash, user UserID, session *ServiceSession, ev Event) error
 	// DenyDevice refuses a device that waits, once: ErrUserCodeInvalid.
 	DenyDevice(ctx context.Context, device TokenHash, ev Event) error
-	// RedeemDevice uses an approved device grant up, as RedeemGrantCode does with a code.
+	// RedeemDevice uses an approved device grant up, as RedeemGrantCode does with a code. One
+	// that waits or was denied is ErrGrantInvalid.
 	RedeemDevice(ctx context.Context, device TokenHash, until time.Time, keyHash string, refresh *RefreshToken, access *GrantToken, replay Event) error
 	// RedeemCommandLine uses an approved device grant of the command line up and adds an
 	// access token of its user: ErrGrantUsed, ErrTooManyTokens.

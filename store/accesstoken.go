@@ -69,22 +69,26 @@ func (db *DB) CreateAccessToken(ctx context.Context, t authcore.AccessToken, has
 		if err := db.lockUser(tx, t.UserID); err != nil {
 			return err
 		}
-		var n int
-		if err := tx.scan("SELECT count(*) FROM access_tokens WHERE user_id = ?", []any{t.UserID}, &n); err != nil {
-			return err
-		}
-		if n >= authcore.MaxAccessTokens {
-			return authcore.ErrTooManyTokens
-		}
-		list := func(all []string) string { return strings.Join(all, " ") }
-		_, err := tx.exec("INSERT INTO access_tokens (id, user_id, name, token_hash, hosts, paths, scopes, created_at, last_seen_at, expires_at, second_factor)"+
-			" VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?)", t.ID, t.UserID, t.Name, hash.Hex(), list(t.Grant.Hosts), list(t.Grant.Paths), list(t.Grant.Scopes),
-			micros(t.CreatedAt), micros(t.ExpiresAt), flag(t.SecondFactor))
-		if err != nil {
+		if err := insertAccessToken(tx, t, hash); err != nil {
 			return err
 		}
 		return insertEvents(tx, ev)
 	})
+}
+
+// insertAccessToken adds an access token of a user who is locked, where there is room.
+func insertAccessToken(tx *tx, t authcore.AccessToken, hash authcore.TokenHash) error {
+	var n int
+	if err := tx.scan("SELECT count(*) FROM access_tokens WHERE user_id = ?", []any{t.UserID}, &n); err != nil {
+		return err
+	}
+	if n >= authcore.MaxAccessTokens {
+		return authcore.ErrTooManyTokens
+	}
+	_, err := tx.exec("INSERT INTO access_tokens (id, user_id, name, token_hash, hosts, paths, scopes, created_at, last_seen_at, expires_at, second_factor)"+
+		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?)", t.ID, t.UserID, t.Name, hash.Hex(), words(t.Grant.Hosts), words(t.Grant.Paths), words(t.Grant.Scopes),
+		micros(t.CreatedAt), micros(t.ExpiresAt), flag(t.SecondFactor))
+	return err
 }
 
 // AccessTokens implements authcore.AccessStore.

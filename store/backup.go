@@ -112,7 +112,7 @@ func prepareRestored(ctx context.Context, path string) error {
 		return err
 	}
 	err = db.command(ctx, durable, func(tx *tx) error {
-		for _, table := range []string{"sessions", "codes", "mails", "changes", "leases"} {
+		for _, table := range append([]string{"sessions", "codes", "mails", "changes", "leases"}, grantTables...) {
 			if _, err := tx.exec("DELETE FROM " + table); err != nil {
 				return err
 			}

@@ -24,6 +24,11 @@ func noteChange(tx *tx, kind authcore.ChangeKind, subject, id string) error {
 	return err
 }
 
+// noteAll writes a change record of everything that memory holds.
+func noteAll(tx *tx) error {
+	return noteChange(tx, authcore.ChangeAll, "", string(authcore.NewSessionID()))
+}
+
 // What a server may be that takes no writes.
 const (
 	readOnly = "read-only"

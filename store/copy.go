@@ -21,8 +21,8 @@ type Copied struct {
 
 // CopyOptions say how to copy.
 type CopyOptions struct {
-	// WithoutSessions leaves sessions, one-time codes, invitations and mail behind: what was revoked,
-	// used or sent since does not come back.
+	// WithoutSessions leaves sessions, one-time codes, invitations, mail and what services were
+	// granted behind: what was revoked, used or sent since does not come back.
 	WithoutSessions bool
 	// Report is told of each table.
 	Report func(Copied)
@@ -31,6 +31,10 @@ type CopyOptions struct {
 // copying is the setting of a database into which a copy is under way. One in
 // which it stayed is not used.
 const copying = "copy_unfinished"
+
+// grantTables hold what services were granted, and what is under way to that. Tokens that
+// were revoked are not among them: they stay so.
+var grantTables = []string{"service_sessions", "grant_codes", "refresh_tokens", "grant_tokens", "pushed_requests", "device_grants", "logout_notices"}
 
 var errUnfinished = errors.New("a copy into it was not finished: drop it, make it anew and copy again")
 
@@ -59,7 +63,7 @@ func Copy(ctx context.Context, from, to *DB, o CopyOptions) error {
 	}
 	if o.WithoutSessions {
 		tables = slices.DeleteFunc(tables, func(t string) bool {
-			return t == "sessions" || t == "codes" || t == "mails" || t == "changes" || t == "invitations" || t == "service_sessions"
+			return t == "sessions" || t == "codes" || t == "mails" || t == "changes" || t == "invitations" || slices.Contains(grantTables, t)
 		})
 	}
 	if err := to.mark(ctx, "INSERT INTO settings (name, value) VALUES (?, '')"); err != nil {

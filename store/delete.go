@@ -18,7 +18,7 @@ var ofUser = []string{"DELETE FROM passwords WHERE user_id = ?", "DELETE FROM us
 	"DELETE FROM sessions WHERE user_id = ?", "DELETE FROM access_tokens WHERE user_id = ?", "DELETE FROM codes WHERE user_id = ?",
 	"DELETE FROM identities WHERE user_id = ?", "DELETE FROM mails WHERE user_id = ?", "DELETE FROM members WHERE user_id = ?",
 	"DELETE FROM codes WHERE hash IN (SELECT hash FROM invitations WHERE created_by = ?)", "DELETE FROM invitations WHERE created_by = ?",
-	"DELETE FROM service_access WHERE user_id = ?", "DELETE FROM service_sessions WHERE user_id = ?", "DELETE FROM end_users WHERE user_id = ?",
+	"DELETE FROM service_access WHERE user_id = ?", "DELETE FROM end_users WHERE user_id = ?", "DELETE FROM consents WHERE user_id = ?", "DELETE FROM device_grants WHERE user_id = ?",
 	"DELETE FROM barred WHERE user_id = ?", "DELETE FROM users WHERE id = ?"}
 
 // DeleteUser implements authcore.DeletionStore.
@@ -31,10 +31,13 @@ func (db *DB) DeleteUser(ctx context.Context, id authcore.UserID, at time.Time, 
 			return err
 		}
 		for _, q := range []string{"DELETE FROM sessions WHERE user_id = ?", "DELETE FROM access_tokens WHERE user_id = ?", "DELETE FROM codes WHERE user_id = ?",
-			"DELETE FROM service_sessions WHERE user_id = ?"} {
+			"DELETE FROM device_grants WHERE user_id = ?"} {
 			if _, err := tx.exec(q, id); err != nil {
 				return err
 			}
+		}
+		if _, err := endGrants(tx, ev.Time, "user_id = ?", id); err != nil {
+			return err
 		}
 		if !at.IsZero() {
 			if err := post(tx, mail); err != nil {
@@ -49,8 +52,12 @@ func (db *DB) DeleteUser(ctx context.Context, id authcore.UserID, at time.Time, 
 	})
 }
 
-// purge deletes all rows of a user who is locked.
+// purge deletes all rows of a user who is locked. Notices of sign-outs stay until services
+// know: they hold no more of the user than the id.
 func (db *DB) purge(tx *tx, id authcore.UserID, ev authcore.Event) error {
+	if _, err := endGrants(tx, ev.Time, "user_id = ?", id); err != nil {
+		return err
+	}
 	for _, q := range ofUser {
 		if _, err := tx.exec(q, id); err != nil {
 			return err

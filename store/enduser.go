@@ -12,30 +12,60 @@ import (
 
 var _ authcore.EndUserStore = (*DB)(nil)
 
+const serviceSessionColumns = "x.id, x.organization_id, x.service_id, x.user_id, x.root_id, x.offline, COALESCE(x.scopes, ''), COALESCE(x.resources, '')," +
+	" x.amr, x.auth_time, x.act_id, x.key_hash, x.address, x.agent, x.created_at, x.expires_at"
+
+// serviceSessionRow receives serviceSessionColumns.
+type serviceSessionRow struct {
+	s                               authcore.ServiceSession
+	scopes, resources, amr          string
+	offline, auth, created, expires int64
+}
+
+func (r *serviceSessionRow) fields(more ...any) []any {
+	s := &r.s
+	return append([]any{(*string)(&s.ID), (*string)(&s.Organization), (*string)(&s.Service), (*string)(&s.User), (*string)(&s.Root), &r.offline, &r.scopes, &r.resources,
+		&r.amr, &r.auth, (*string)(&s.Act), &s.KeyHash, &s.Address, &s.Agent, &r.created, &r.expires}, more...)
+}
+
+func (r *serviceSessionRow) session() authcore.ServiceSession {
+	s := r.s
+	s.Offline, s.Scopes, s.Resources, s.AMR = r.offline != 0, fields(r.scopes), fields(r.resources), fields(r.amr)
+	s.AuthTime, s.CreatedAt, s.ExpiresAt = orZero(r.auth), fromMicros(r.created), fromMicros(r.expires)
+	return s
+}
+
+// insertServiceSession adds a session at a service. One in which somebody acts as the user
+// ends with the portal session whatever was asked for.
+func insertServiceSession(tx *tx, s authcore.ServiceSession) error {
+	_, err := tx.exec("INSERT INTO service_sessions (id, organization_id, service_id, user_id, root_id, offline, scopes, resources, amr, auth_time, act_id, key_hash, address, agent, created_at, expires_at)"+
+		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", s.ID, s.Organization, s.Service, s.User, s.Root, flag(s.Offline && s.Act == ""), words(s.Scopes), words(s.Resources),
+		words(s.AMR), microsOrZero(s.AuthTime), s.Act, s.KeyHash, s.Address, s.Agent, micros(s.CreatedAt), micros(s.ExpiresAt))
+	return err
+}
+
 // NoteEndUser implements authcore.EndUserStore. The organization is not locked, so that
 // sign-ins do not wait for one another; the user is, and Bar locks the user too: so is
 // nobody let in who was barred before.
-func (db *DB) NoteEndUser(ctx context.Context, s authcore.Service, user authcore.UserID, at time.Time, session *authcore.ServiceSession) error {
+func (db *DB) NoteEndUser(ctx context.Context, s authcore.Service, user authcore.UserID, at time.Time) error {
 	return db.command(ctx, quick, func(tx *tx) error {
-		if err := db.lockPerson(tx, user); err != nil {
-			return err
-		}
-		if err := mayUse(tx, s, user); err != nil {
-			return err
-		}
-		if _, err := tx.exec("INSERT INTO end_users (service_id, user_id, organization_id, first_at, last_at) VALUES (?, ?, ?, ?, ?)"+db.dialect.orNothing("user_id"), s.ID, user, s.Organization, micros(at), micros(at)); err != nil {
-			return err
-		}
-		if _, err := tx.exec("UPDATE end_users SET last_at = ? WHERE service_id = ? AND user_id = ? AND last_at < ?", micros(at), s.ID, user, micros(at)); err != nil {
-			return err
-		}
-		if session == nil {
-			return nil
-		}
-		_, err := tx.exec("INSERT INTO service_sessions (id, organization_id, service_id, user_id, root_id, address, agent, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-			session.ID, s.Organization, s.ID, user, session.Root, session.Address, session.Agent, micros(session.CreatedAt), micros(session.ExpiresAt))
-		return err
+		return db.noteEndUser(tx, s.Organization, s.ID, user, at)
 	})
+}
+
+// noteEndUser locks a user who may use a service, and counts the sign-in.
+func (db *DB) noteEndUser(tx *tx, id authcore.OrganizationID, service authcore.ServiceID, user authcore.UserID, at time.Time) error {
+	if err := db.lockPerson(tx, user); err != nil {
+		return err
+	}
+	if err := mayUse(tx, id, service, user); err != nil {
+		return err
+	}
+	if _, err := tx.exec("INSERT INTO end_users (service_id, user_id, organization_id, first_at, last_at) VALUES (?, ?, ?, ?, ?)"+db.dialect.orNothing("user_id"), service, user, id, micros(at), micros(at)); err != nil {
+		return err
+	}
+	_, err := tx.exec("UPDATE end_users SET last_at = ? WHERE service_id = ? AND user_id = ? AND last_at < ?", micros(at), service, user, micros(at))
+	return err
 }
 
 // MayUse implements authcore.EndUserStore.
@@ -44,42 +74,53 @@ func (db *DB) MayUse(ctx context.Context, s authcore.Service, user authcore.User
 		if err := db.lockPerson(tx, user); err != nil {
 			return err
 		}
-		return mayUse(tx, s, user)
+		return mayUse(tx, s.Organization, s.ID, user)
 	})
 }
 
+// relationColumns are what a user u is to a service s: a member m of its organization, one
+// who is barred from it, one who was chosen.
+const relationColumns = "CASE WHEN m.user_id IS NULL THEN 0 ELSE 1 END, (SELECT count(*) FROM barred b WHERE b.organization_id = s.organization_id AND b.user_id = u.id)," +
+	" (SELECT count(*) FROM service_access a WHERE a.service_id = s.id AND a.user_id = u.id)"
+
+// relation receives relationColumns.
+type relation struct{ member, barred, chosen int64 }
+
+func (r *relation) fields(more ...any) []any {
+	return append([]any{&r.member, &r.barred, &r.chosen}, more...)
+}
+
+// mayUse judges whether a user who is active may use a service. Whoever belongs to
+// organizations only, only is true, uses none of others.
+func (r *relation) mayUse(service authcore.Status, reach authcore.Reach, of authcore.OrganizationStatus, only bool) error {
+	switch member := r.member != 0; {
+	case service != authcore.Active || of != authcore.OrganizationActive:
+		return authcore.ErrServiceDisabled
+	case r.barred != 0:
+		return authcore.ErrBarred
+	case reach == authcore.ReachEveryone && (member || !only), reach == authcore.ReachMembers && member, reach == authcore.ReachChosen && member && r.chosen != 0:
+		return nil
+	}
+	return authcore.ErrServiceNotAllowed
+}
+
 // mayUse judges whether a user who is active may use a service as it is by now.
-func mayUse(tx *tx, s authcore.Service, user authcore.UserID) error {
+func mayUse(tx *tx, id authcore.OrganizationID, service authcore.ServiceID, user authcore.UserID) error {
 	var status authcore.Status
 	var reach authcore.Reach
 	var of authcore.OrganizationStatus
-	err := tx.scan("SELECT s.status, s.access, o.status FROM services s JOIN organizations o ON o.id = s.organization_id WHERE s.id = ? AND s.organization_id = ?",
-		[]any{s.ID, s.Organization}, (*string)(&status), (*string)(&reach), (*string)(&of))
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
+	var owner, only int64
+	var r relation
+	err := tx.scan("SELECT s.status, s.access, o.status, u.owner, u.organization_only, "+relationColumns+" FROM services s JOIN organizations o ON o.id = s.organization_id JOIN users u ON u.id = ?"+
+		" LEFT JOIN members m ON m.organization_id = s.organization_id AND m.user_id = u.id WHERE s.id = ? AND s.organization_id = ?", []any{user, service, id},
+		append([]any{(*string)(&status), (*string)(&reach), (*string)(&of), &owner, &only}, r.fields()...)...)
+	if errors.Is(err, sql.ErrNoRows) {
 		return authcore.ErrServiceNotFound
-	case err != nil:
-		return err
-	case status != authcore.Active || of != authcore.OrganizationActive:
-		return authcore.ErrServiceDisabled
 	}
-	if err := notBarred(tx, s.Organization, user); err != nil || reach == authcore.ReachEveryone {
-		return err
-	}
-	role, err := roleOf(tx, s.Organization, user)
 	if err != nil {
 		return err
 	}
-	n := 1
-	if reach == authcore.ReachChosen {
-		if err := tx.scan("SELECT count(*) FROM service_access WHERE service_id = ? AND user_id = ?", []any{s.ID, user}, &n); err != nil {
-			return err
-		}
-	}
-	if role == "" || n == 0 {
-		return authcore.ErrServiceNotAllowed
-	}
-	return nil
+	return r.mayUse(status, reach, of, only != 0 && owner == 0)
 }
 
 // notBarred returns ErrBarred for a user whom an organization keeps out.
@@ -140,48 +181,37 @@ func (db *DB) IsEndUser(ctx context.Context, id authcore.OrganizationID, service
 
 // ServiceSessions implements authcore.EndUserStore.
 func (db *DB) ServiceSessions(ctx context.Context, id authcore.OrganizationID, service authcore.ServiceID, user authcore.UserID, now time.Time) ([]authcore.ServiceSession, error) {
-	query, args := "SELECT id, organization_id, service_id, user_id, root_id, address, agent, created_at, expires_at FROM service_sessions WHERE organization_id = ? AND user_id = ? AND expires_at > ?",
-		[]any{id, user, micros(now)}
+	query, args := "SELECT "+serviceSessionColumns+" FROM service_sessions x WHERE x.organization_id = ? AND x.user_id = ? AND x.expires_at > ?"+
+		" AND (x.offline = 1 OR EXISTS (SELECT 1 FROM sessions r WHERE r.id = x.root_id AND r.expires_at > ?))", []any{id, user, micros(now), micros(now)}
 	if service != "" {
-		query += " AND service_id = ?"
+		query += " AND x.service_id = ?"
 		args = append(args, service)
 	}
 	return collect(db, ctx, func(row scanner, s *authcore.ServiceSession) error {
-		var created, expires int64
-		err := row.Scan((*string)(&s.ID), (*string)(&s.Organization), (*string)(&s.Service), (*string)(&s.User), (*string)(&s.Root), &s.Address, &s.Agent, &created, &expires)
-		s.CreatedAt, s.ExpiresAt = fromMicros(created), fromMicros(expires)
+		var r serviceSessionRow
+		err := row.Scan(r.fields()...)
+		*s = r.session()
 		return err
-	}, query+" ORDER BY id DESC", args...)
-}
-
-// ServiceSessionLives implements authcore.EndUserStore.
-func (db *DB) ServiceSessionLives(ctx context.Context, id authcore.SessionID, now time.Time) (bool, error) {
-	var one int
-	return db.first(ctx, "SELECT 1 FROM service_sessions x JOIN services s ON s.id = x.service_id JOIN organizations o ON o.id = x.organization_id WHERE x.id = ? AND x.expires_at > ? AND s.status = ? AND o.status = ?",
-		[]any{id, micros(now), authcore.Active, authcore.OrganizationActive}, &one)
+	}, query+" ORDER BY x.id DESC", args...)
 }
 
 // EndServiceSessions implements authcore.EndUserStore.
 func (db *DB) EndServiceSessions(ctx context.Context, id authcore.OrganizationID, service authcore.ServiceID, user authcore.UserID, one authcore.SessionID, ev authcore.Event) (n int, err error) {
 	err = db.command(ctx, durable, func(tx *tx) error {
-		query, args := "DELETE FROM service_sessions WHERE organization_id = ? AND user_id = ?", []any{id, user}
+		where, args := "organization_id = ? AND user_id = ?", []any{id, user}
 		if service != "" {
-			query += " AND service_id = ?"
+			where += " AND service_id = ?"
 			args = append(args, service)
 		}
 		if one != "" {
-			query += " AND id = ?"
+			where += " AND id = ?"
 			args = append(args, one)
 		}
-		res, err := tx.exec(query, args...)
-		if err != nil {
+		ended, err := endGrants(tx, ev.Time, where, args...)
+		if n = ended.n; err != nil || n == 0 {
 			return err
 		}
-		all, err := res.RowsAffected()
-		if n = int(all); err != nil || n == 0 {
-			return err
-		}
-		return insertEvents(tx, ev)
+		return noteUser(tx, user, ev)
 	})
 	return n, err
 }
@@ -203,10 +233,10 @@ func (db *DB) Bar(ctx context.Context, id authcore.OrganizationID, user authcore
 		if _, err := tx.exec("INSERT INTO barred (organization_id, user_id, reason, created_at) VALUES (?, ?, ?, ?)"+db.dialect.orNothing("user_id"), id, user, reason, micros(ev.Time)); err != nil {
 			return err
 		}
-		if _, err := tx.exec("DELETE FROM service_sessions WHERE organization_id = ? AND user_id = ?", id, user); err != nil {
+		if _, err := endGrants(tx, ev.Time, "organization_id = ? AND user_id = ?", id, user); err != nil {
 			return err
 		}
-		return insertEvents(tx, ev)
+		return noteUser(tx, user, ev)
 	})
 }
 

@@ -64,7 +64,7 @@ func (db *DB) SetTOTP(ctx context.Context, user authcore.UserID, t authcore.TOTP
 		if err := proveRoot(tx, root, user, amr); err != nil {
 			return err
 		}
-		if _, err := deleteSessions(tx, user, root); err != nil {
+		if _, err := deleteSessions(tx, user, root, ev.Time); err != nil {
 			return err
 		}
 		return noteUser(tx, user, ev)
@@ -139,7 +139,7 @@ func (db *DB) RemoveFactors(ctx context.Context, user authcore.UserID, keep auth
 				return err
 			}
 		}
-		if _, err := deleteSessions(tx, user, keep); err != nil {
+		if _, err := deleteSessions(tx, user, keep, ev.Time); err != nil {
 			return err
 		}
 		if err := forgetProof(tx, keep, "otp", "device"); err != nil {

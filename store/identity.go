@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
 )
@@ -286,7 +287,7 @@ func (db *DB) UnlinkIdentity(ctx context.Context, user authcore.UserID, id authc
 		if _, err := tx.exec("DELETE FROM user_groups WHERE user_id = ? AND given_by = ?", user, id); err != nil {
 			return err
 		}
-		if _, _, err := endRoots(tx, keep, "identity_id = ?", id); err != nil {
+		if _, _, err := endRoots(tx, ev.Time, keep, "identity_id = ?", id); err != nil {
 			return err
 		}
 		if _, err := tx.exec("UPDATE sessions SET identity_id = '', provider = '', provider_session = '' WHERE root_id = ? AND identity_id = ?", keep, id); err != nil {
@@ -310,8 +311,8 @@ func waysIn(tx *tx, user authcore.UserID, without authcore.IdentityID, ways auth
 }
 
 // endRoots ends root sessions but for one, by what holds for their rows, with their
-// children. It counts them and tells whose they were.
-func endRoots(tx *tx, keep authcore.SessionID, where string, args ...any) (n int, of []authcore.UserID, err error) {
+// children and the sessions at services. It counts them and tells whose they were.
+func endRoots(tx *tx, at time.Time, keep authcore.SessionID, where string, args ...any) (n int, of []authcore.UserID, err error) {
 	// A hand-off under way is waited for, and so is who ends the same sessions.
 	rows, err := tx.query("SELECT id, user_id FROM sessions WHERE id = root_id AND id <> ? AND "+where+" ORDER BY id"+tx.db.dialect.forUpdate(), append([]any{keep}, args...)...)
 	if err != nil {
@@ -337,5 +338,9 @@ func endRoots(tx *tx, keep authcore.SessionID, where string, args ...any) (n int
 			return 0, nil, err
 		}
 	}
-	return len(roots), of, nil
+	ended, err := endGrantsUnder(tx, at, roots)
+	if err != nil {
+		return 0, nil, err
+	}
+	return len(roots), of, ended.note(tx, of...)
 }

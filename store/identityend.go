@@ -32,7 +32,7 @@ func (db *DB) ExpelIdentity(ctx context.Context, id authcore.IdentityID, version
 		if err != nil || !ok {
 			return err // somebody signed in with it meanwhile
 		}
-		if n, _, err = endRoots(tx, "", "identity_id = ?", id); err != nil {
+		if n, _, err = endRoots(tx, ev.Time, "", "identity_id = ?", id); err != nil {
 			return err
 		}
 		if _, err := tx.exec("DELETE FROM user_groups WHERE user_id = ? AND given_by = ?", user, id); err != nil {
@@ -69,7 +69,7 @@ func (db *DB) SignOutIdentity(ctx context.Context, out authcore.SignOut, ev auth
 			return err
 		}
 		var n int
-		if n, of, err = endRoots(tx, "", where, args...); err != nil {
+		if n, of, err = endRoots(tx, ev.Time, "", where, args...); err != nil {
 			return err
 		}
 		for k, user := range of {

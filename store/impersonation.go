@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
 )
@@ -82,12 +83,19 @@ func (db *DB) mayStillAct(ctx context.Context, owner authcore.UserID) error {
 
 // endActs ends the sessions in which somebody acts as others. No index finds them, since
 // few sessions are such, but they are among those that end soon.
-func endActs(tx *tx, owner authcore.UserID) error {
+func endActs(tx *tx, owner authcore.UserID, at time.Time) error {
 	roots, err := tx.texts("SELECT id FROM sessions WHERE expires_at <= ? AND act_id = ? AND id = root_id", micros(tx.db.now().Add(2*authcore.ActingLife)), owner)
 	for _, root := range roots {
 		if err == nil {
 			_, err = tx.exec("DELETE FROM sessions WHERE root_id = ?", root)
 		}
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	ended, err := endGrantsUnder(tx, at, roots)
+	if err != nil {
+		return err
+	}
+	return ended.note(tx)
 }

@@ -117,11 +117,13 @@ func (db *DB) RemoveMember(ctx context.Context, id authcore.OrganizationID, user
 		case was != role:
 			return authcore.ErrMemberChanged
 		}
-		for _, q := range []string{"DELETE FROM members WHERE organization_id = ? AND user_id = ?", "DELETE FROM service_access WHERE organization_id = ? AND user_id = ?",
-			"DELETE FROM service_sessions WHERE organization_id = ? AND user_id = ?"} {
+		for _, q := range []string{"DELETE FROM members WHERE organization_id = ? AND user_id = ?", "DELETE FROM service_access WHERE organization_id = ? AND user_id = ?"} {
 			if _, err := tx.exec(q, id, user); err != nil {
 				return err
 			}
+		}
+		if _, err := endGrants(tx, ev.Time, "organization_id = ? AND user_id = ?", id, user); err != nil {
+			return err
 		}
 		if err := withdrawInvitations(tx, id, user); err != nil {
 			return err

@@ -11,13 +11,34 @@ import (
 
 var _ authcore.OrganizationStore = (*DB)(nil)
 
-const organizationColumns = "id, slug, name, status, reason, tier, factor_required, created_at, updated_at"
+const (
+	organizationColumns = "id, slug, name, status, reason, tier, factor_required, created_at, updated_at"
+	// ofOrganizations are organizationColumns where other tables are read along.
+	ofOrganizations = "o.id, o.slug, o.name, o.status, o.reason, o.tier, o.factor_required, o.created_at, o.updated_at"
+)
+
+// organizationRow receives organizationColumns.
+type organizationRow struct {
+	o                          authcore.Organization
+	required, created, updated int64
+}
+
+func (r *organizationRow) fields(more ...any) []any {
+	o := &r.o
+	return append([]any{(*string)(&o.ID), &o.Slug, &o.Name, (*string)(&o.Status), &o.Reason, (*string)(&o.Tier), &r.required, &r.created, &r.updated}, more...)
+}
+
+func (r *organizationRow) organization() authcore.Organization {
+	o := r.o
+	o.FactorRequired = r.required != 0
+	o.CreatedAt, o.UpdatedAt = fromMicros(r.created), fromMicros(r.updated)
+	return o
+}
 
 func scanOrganization(row scanner, o *authcore.Organization) error {
-	var required, created, updated int64
-	err := row.Scan((*string)(&o.ID), &o.Slug, &o.Name, (*string)(&o.Status), &o.Reason, (*string)(&o.Tier), &required, &created, &updated)
-	o.FactorRequired = required != 0
-	o.CreatedAt, o.UpdatedAt = fromMicros(created), fromMicros(updated)
+	var r organizationRow
+	err := row.Scan(r.fields()...)
+	*o = r.organization()
 	return err
 }
 
@@ -81,6 +102,9 @@ func (db *DB) SetOrganizationStatus(ctx context.Context, id authcore.Organizatio
 		if _, err := tx.exec("UPDATE organizations SET status = ?, reason = ?, updated_at = ? WHERE id = ?", to, reason, micros(ev.Time), id); err != nil {
 			return err
 		}
+		if err := noteAll(tx); err != nil { // those who use its services need not be members
+			return err
+		}
 		return note(tx, authcore.ChangeOrganization, string(id), ev)
 	})
 }
@@ -116,13 +140,16 @@ func (db *DB) SetOrganizationFactor(ctx context.Context, id authcore.Organizatio
 var ofOrganization = []string{"UPDATE users SET organizations = organizations - 1 WHERE id IN (SELECT user_id FROM members WHERE organization_id = ?)",
 	"DELETE FROM codes WHERE hash IN (SELECT hash FROM invitations WHERE organization_id = ?)", "DELETE FROM invitations WHERE organization_id = ?",
 	"DELETE FROM members WHERE organization_id = ?", "DELETE FROM roles WHERE organization_id = ?", "DELETE FROM overrides WHERE organization_id = ?",
-	"DELETE FROM service_access WHERE organization_id = ?", "DELETE FROM service_sessions WHERE organization_id = ?", "DELETE FROM end_users WHERE organization_id = ?",
+	"DELETE FROM service_access WHERE organization_id = ?", "DELETE FROM end_users WHERE organization_id = ?",
 	"DELETE FROM barred WHERE organization_id = ?", "DELETE FROM api_keys WHERE organization_id = ?", "DELETE FROM services WHERE organization_id = ?",
 	"DELETE FROM organization_providers WHERE organization_id = ?", "DELETE FROM webhooks WHERE organization_id = ?", "DELETE FROM organizations WHERE id = ?"}
 
 // DeleteOrganization implements authcore.OrganizationStore.
 func (db *DB) DeleteOrganization(ctx context.Context, id authcore.OrganizationID, ev authcore.Event) error {
 	hooks, err := db.webhookIDs(ctx, id)
+	if err == nil {
+		err = db.thinGrants(ctx, ev.Time, "organization_id = ?", id)
+	}
 	if err != nil {
 		return err
 	}
@@ -133,10 +160,22 @@ func (db *DB) DeleteOrganization(ctx context.Context, id authcore.OrganizationID
 		if _, err := tx.exec("INSERT INTO retired_slugs (slug, retired_at) SELECT slug, ? FROM organizations WHERE id = ?", micros(ev.Time), id); err != nil {
 			return err
 		}
+		services, err := tx.texts("SELECT id FROM services WHERE organization_id = ?", id)
+		if err != nil {
+			return err
+		}
 		for _, q := range ofOrganization {
 			if _, err := tx.exec(q, id); err != nil {
 				return err
 			}
+		}
+		for _, s := range services {
+			if err := dropGranted(tx, authcore.ServiceID(s), ev.Time); err != nil {
+				return err
+			}
+		}
+		if err := noteAll(tx); err != nil {
+			return err
 		}
 		return note(tx, authcore.ChangeOrganization, string(id), ev)
 	})

@@ -169,7 +169,7 @@ func (db *DB) RemovePasskey(ctx context.Context, id authcore.PasskeyID, user aut
 		if err := distrust(tx, user); err != nil {
 			return err
 		}
-		if _, err := deleteSessions(tx, user, keep); err != nil {
+		if _, err := deleteSessions(tx, user, keep, ev.Time); err != nil {
 			return err
 		}
 		if err := forgetProof(tx, keep, "hwk", "swk", "device"); err != nil {
@@ -263,7 +263,7 @@ func (db *DB) RemovePassword(ctx context.Context, user authcore.UserID, keep aut
 		if err := distrust(tx, user); err != nil {
 			return err
 		}
-		if _, err := deleteSessions(tx, user, keep); err != nil {
+		if _, err := deleteSessions(tx, user, keep, ev.Time); err != nil {
 			return err
 		}
 		if err := post(tx, mail); err != nil { // after the links of before have ended

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"encoding/hex"
 	"errors"
 	"strings"
@@ -147,13 +148,29 @@ func setService(tx *tx, s authcore.Service, ev authcore.Event, set string, value
 
 // UpdateService implements authcore.ServiceStore.
 func (db *DB) UpdateService(ctx context.Context, s authcore.Service, ev authcore.Event) error {
+	if s.Status != authcore.Active {
+		if err := db.thinGrants(ctx, ev.Time, "organization_id = ? AND service_id = ?", s.Organization, s.ID); err != nil {
+			return err
+		}
+	}
 	return db.command(ctx, durable, func(tx *tx) error {
-		err := setService(tx, s, ev, "name = ?, status = ?, redirect_uris = ?, logout_uris = ?, device = ?, access = ?, token_format = ?, access_life = ?, refresh_life = ?,"+
+		var status, reach string
+		err := tx.scan("SELECT status, access FROM services WHERE organization_id = ? AND id = ?"+db.dialect.forUpdate(), []any{s.Organization, s.ID}, &status, &reach)
+		if errors.Is(err, sql.ErrNoRows) {
+			return authcore.ErrServiceNotFound
+		}
+		if err != nil {
+			return err
+		}
+		err = setService(tx, s, ev, "name = ?, status = ?, redirect_uris = ?, logout_uris = ?, device = ?, access = ?, token_format = ?, access_life = ?, refresh_life = ?,"+
 			" algorithm = ?, scopes = ?, jwks = ?, logout_uri = ?, no_pkce = ?, pushed_only = ?, dpop = ?",
 			s.Name, s.Status, lines(s.RedirectURIs), lines(s.LogoutURIs), flag(s.Device), s.Access, s.TokenFormat, int64(s.AccessLife/time.Second), int64(s.RefreshLife/time.Second),
 			s.Algorithm, words(s.Scopes), s.Keys, s.LogoutURI, flag(s.NoPKCE), flag(s.PushedOnly), flag(s.DPoP))
 		if err == nil && s.Status != authcore.Active {
-			_, err = tx.exec("DELETE FROM service_sessions WHERE service_id = ?", s.ID)
+			_, err = endGrants(tx, ev.Time, "service_id = ?", s.ID)
+		}
+		if err == nil && (string(s.Status) != status || string(s.Access) != reach) {
+			err = noteAll(tx) // of whoever uses it
 		}
 		return err
 	})
@@ -173,6 +190,9 @@ func (db *DB) RotateServiceSecret(ctx context.Context, s authcore.Service, secre
 
 // DeleteService implements authcore.ServiceStore.
 func (db *DB) DeleteService(ctx context.Context, s authcore.Service, ev authcore.Event) error {
+	if err := db.thinGrants(ctx, ev.Time, "organization_id = ? AND service_id = ?", s.Organization, s.ID); err != nil {
+		return err
+	}
 	return db.command(ctx, durable, func(tx *tx) error {
 		if _, err := db.lockOrganization(tx, s.Organization); err != nil {
 			return err
@@ -183,12 +203,15 @@ func (db *DB) DeleteService(ctx context.Context, s authcore.Service, ev authcore
 			return authcore.ErrServiceNotFound
 		}
 		for _, q := range []string{"DELETE FROM service_access WHERE service_id = ?", "DELETE FROM api_keys WHERE service_id = ?",
-			"DELETE FROM end_users WHERE service_id = ?", "DELETE FROM service_sessions WHERE service_id = ?"} {
+			"DELETE FROM end_users WHERE service_id = ?"} {
 			if _, err := tx.exec(q, s.ID); err != nil {
 				return err
 			}
 		}
-		return insertEvents(tx, ev)
+		if err := dropGranted(tx, s.ID, ev.Time); err != nil {
+			return err
+		}
+		return note(tx, authcore.ChangeAll, "", ev)
 	})
 }
 
@@ -240,10 +263,10 @@ func (db *DB) WithdrawService(ctx context.Context, s authcore.Service, user auth
 		} else if !found {
 			return authcore.ErrMemberNotFound
 		}
-		if _, err := tx.exec("DELETE FROM service_sessions WHERE service_id = ? AND user_id = ?", s.ID, user); err != nil {
+		if _, err := endGrants(tx, ev.Time, "service_id = ? AND user_id = ?", s.ID, user); err != nil {
 			return err
 		}
-		return insertEvents(tx, ev)
+		return noteUser(tx, user, ev)
 	})
 }
 

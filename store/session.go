@@ -164,6 +164,13 @@ func (db *DB) RevokeSession(ctx context.Context, root authcore.SessionID, user a
 		if _, err := tx.exec("DELETE FROM sessions WHERE root_id = ?", root); err != nil {
 			return err
 		}
+		ended, err := endGrantsUnder(tx, ev.Time, []string{string(root)})
+		if err != nil {
+			return err
+		}
+		if err := ended.note(tx); err != nil {
+			return err
+		}
 		return note(tx, authcore.ChangeSession, string(root), ev)
 	})
 }
@@ -187,7 +194,7 @@ func (db *DB) RevokeSessionsOf(ctx context.Context, user authcore.UserID, keep a
 // was proven before: what devices remember (ProofSince), links in mails, trusted devices.
 // It counts the roots.
 func (db *DB) endAll(tx *tx, user authcore.UserID, keep authcore.SessionID, at time.Time) (int, error) {
-	n, err := deleteSessions(tx, user, keep)
+	n, err := deleteSessions(tx, user, keep, at)
 	if err != nil {
 		return 0, err
 	}
@@ -200,9 +207,9 @@ func (db *DB) endAll(tx *tx, user authcore.UserID, keep authcore.SessionID, at t
 	return n, distrust(tx, user)
 }
 
-// deleteSessions deletes a user's sessions but those under the root keep, and
-// counts the roots.
-func deleteSessions(tx *tx, user authcore.UserID, keep authcore.SessionID) (int, error) {
+// deleteSessions deletes the sessions of a user who is locked but those under the root keep,
+// also those at services, and what the user has let in on the way to one. It counts the roots.
+func deleteSessions(tx *tx, user authcore.UserID, keep authcore.SessionID, at time.Time) (int, error) {
 	var n int
 	err := tx.scan("SELECT count(*) FROM sessions WHERE user_id = ? AND id = root_id AND root_id <> ?", []any{user, keep}, &n)
 	if err != nil {
@@ -211,10 +218,13 @@ func deleteSessions(tx *tx, user authcore.UserID, keep authcore.SessionID) (int,
 	if _, err := tx.exec("DELETE FROM sessions WHERE user_id = ? AND root_id <> ?", user, keep); err != nil {
 		return n, err
 	}
-	if err := endActs(tx, user); err != nil {
+	if err := endActs(tx, user, at); err != nil {
 		return n, err
 	}
-	_, err = tx.exec("DELETE FROM service_sessions WHERE user_id = ? AND (root_id <> ? OR root_id = '')", user, keep)
+	if _, err := endGrants(tx, at, "user_id = ? AND (root_id <> ? OR root_id = '')", user, keep); err != nil {
+		return n, err
+	}
+	_, err = tx.exec("UPDATE device_grants SET status = ? WHERE user_id = ? AND status = ? AND service_id = ''", authcore.DeviceDenied, user, authcore.DeviceApproved)
 	return n, err
 }
 
@@ -244,8 +254,9 @@ const (
 )
 
 // DeleteEnded deletes a batch each of the sessions that ended, the access tokens that
-// expired a month ago, the codes, invitations and idempotency keys that expired and the changes that every node has read by now. idleBefore is the
-// last-seen time before which a session has ended; those are looked for after an id,
+// expired a month ago, the codes, invitations and idempotency keys that expired, what was
+// granted to services and is over, and the changes that every node has read by now. idleBefore
+// is the last-seen time before which a session has ended; those are looked for after an id,
 // a page at a time. It gives the id to go on after, and tells whether more is left.
 // Readers find the rows, so that the writer is held for the deletion only, and
 // nothing here grows with the size of a table.
@@ -256,22 +267,34 @@ func (db *DB) DeleteEnded(ctx context.Context, now, idleBefore time.Time, after 
 	for _, c := range []struct {
 		find, remove string
 		args         []any
+		along        func(tx *tx, keys []string) error // what else goes; may be nil
 	}{
-		{"SELECT id FROM sessions WHERE expires_at <= ? ORDER BY expires_at LIMIT ?", "DELETE FROM sessions WHERE id IN ", []any{micros(now), cleanupBatch}},
-		{"SELECT id FROM access_tokens WHERE expires_at <= ? ORDER BY expires_at LIMIT ?", "DELETE FROM access_tokens WHERE id IN ", []any{micros(now.Add(-expiredKept)), cleanupBatch}},
-		{"SELECT id FROM devices WHERE expires_at <= ? ORDER BY expires_at LIMIT ?", "DELETE FROM devices WHERE id IN ", []any{micros(now), cleanupBatch}},
-		{"SELECT hash FROM codes WHERE expires_at <= ? ORDER BY expires_at LIMIT ?", "DELETE FROM codes WHERE hash IN ", []any{micros(now), cleanupBatch}},
-		{"SELECT id FROM idempotency_keys WHERE expires_at <= ? ORDER BY expires_at LIMIT ?", "DELETE FROM idempotency_keys WHERE id IN ", []any{micros(now), cleanupBatch}},
-		{"SELECT id FROM invitations WHERE expires_at <= ? ORDER BY expires_at LIMIT ?", "DELETE FROM invitations WHERE id IN ", []any{micros(now), cleanupBatch}},
-		{"SELECT id FROM service_sessions WHERE expires_at <= ? ORDER BY expires_at LIMIT ?", "DELETE FROM service_sessions WHERE id IN ", []any{micros(now), cleanupBatch}},
-		{"SELECT id FROM deliveries WHERE id < ? AND status <> 'waiting' ORDER BY id LIMIT ?", "DELETE FROM deliveries WHERE id IN ", []any{idBefore(now.Add(-authcore.DeliveryKept)), cleanupBatch}},
-		{"SELECT id FROM changes WHERE changed_at < " + db.dialect.now() + fmt.Sprintf(" - %d ORDER BY changed_at LIMIT ?", authcore.ChangesKept.Microseconds()), "DELETE FROM changes WHERE id IN ", []any{cleanupBatch}},
+		{"SELECT id FROM sessions WHERE expires_at <= ? ORDER BY expires_at LIMIT ?", "DELETE FROM sessions WHERE id IN ", []any{micros(now), cleanupBatch}, (*tx).dropGrantsUnder},
+		{"SELECT id FROM access_tokens WHERE expires_at <= ? ORDER BY expires_at LIMIT ?", "DELETE FROM access_tokens WHERE id IN ", []any{micros(now.Add(-expiredKept)), cleanupBatch}, nil},
+		{"SELECT id FROM devices WHERE expires_at <= ? ORDER BY expires_at LIMIT ?", "DELETE FROM devices WHERE id IN ", []any{micros(now), cleanupBatch}, nil},
+		{"SELECT hash FROM codes WHERE expires_at <= ? ORDER BY expires_at LIMIT ?", "DELETE FROM codes WHERE hash IN ", []any{micros(now), cleanupBatch}, nil},
+		{"SELECT id FROM idempotency_keys WHERE expires_at <= ? ORDER BY expires_at LIMIT ?", "DELETE FROM idempotency_keys WHERE id IN ", []any{micros(now), cleanupBatch}, nil},
+		{"SELECT id FROM invitations WHERE expires_at <= ? ORDER BY expires_at LIMIT ?", "DELETE FROM invitations WHERE id IN ", []any{micros(now), cleanupBatch}, nil},
+		{"SELECT id FROM service_sessions WHERE expires_at <= ? ORDER BY expires_at LIMIT ?", "DELETE FROM service_sessions WHERE id IN ", []any{micros(now), cleanupBatch}, (*tx).dropTokens},
+		{"SELECT hash FROM grant_codes WHERE expires_at <= ? ORDER BY expires_at LIMIT ?", "DELETE FROM grant_codes WHERE hash IN ", []any{micros(now.Add(-grantsKept)), cleanupBatch}, nil},
+		{"SELECT device FROM device_grants WHERE expires_at <= ? ORDER BY expires_at LIMIT ?", "DELETE FROM device_grants WHERE device IN ", []any{micros(now.Add(-grantsKept)), cleanupBatch}, nil},
+		{"SELECT hash FROM refresh_tokens WHERE expires_at <= ? ORDER BY expires_at LIMIT ?", "DELETE FROM refresh_tokens WHERE hash IN ", []any{micros(now), cleanupBatch}, nil},
+		{"SELECT hash FROM grant_tokens WHERE expires_at <= ? ORDER BY expires_at LIMIT ?", "DELETE FROM grant_tokens WHERE hash IN ", []any{micros(now), cleanupBatch}, nil},
+		{"SELECT hash FROM revoked_tokens WHERE expires_at <= ? ORDER BY expires_at LIMIT ?", "DELETE FROM revoked_tokens WHERE hash IN ", []any{micros(now), cleanupBatch}, nil},
+		{"SELECT hash FROM pushed_requests WHERE expires_at <= ? ORDER BY expires_at LIMIT ?", "DELETE FROM pushed_requests WHERE hash IN ", []any{micros(now), cleanupBatch}, nil},
+		{"SELECT id FROM logout_notices WHERE id < ? ORDER BY id LIMIT ?", "DELETE FROM logout_notices WHERE id IN ", []any{idBefore(now.Add(-noticesKept)), cleanupBatch}, nil},
+		{"SELECT id FROM deliveries WHERE id < ? AND status <> 'waiting' ORDER BY id LIMIT ?", "DELETE FROM deliveries WHERE id IN ", []any{idBefore(now.Add(-authcore.DeliveryKept)), cleanupBatch}, nil},
+		{"SELECT id FROM changes WHERE changed_at < " + db.dialect.now() + fmt.Sprintf(" - %d ORDER BY changed_at LIMIT ?", authcore.ChangesKept.Microseconds()), "DELETE FROM changes WHERE id IN ", []any{cleanupBatch}, nil},
 	} {
 		keys, err := collect(db, ctx, func(row scanner, key *string) error { return row.Scan(key) }, c.find, c.args...)
 		if err == nil && len(keys) > 0 {
 			err = db.command(ctx, quick, func(tx *tx) error {
-				_, err := tx.once(c.remove+marks(len(keys)), anys(keys)...)
-				return err
+				if c.along != nil {
+					if err := c.along(tx, keys); err != nil {
+						return err
+					}
+				}
+				return tx.deletes(c.remove, keys)
 			})
 		}
 		errs = append(errs, err)
@@ -318,8 +341,10 @@ func (t *tx) deleteRoots(roots []string, before time.Time) error {
 	if err != nil || len(still) == 0 {
 		return err
 	}
-	_, err = t.once("DELETE FROM sessions WHERE root_id IN "+marks(len(still)), anys(still)...)
-	return err
+	if _, err := t.once("DELETE FROM sessions WHERE root_id IN "+marks(len(still)), anys(still)...); err != nil {
+		return err
+	}
+	return t.dropGrantsUnder(still)
 }
 
 // RevokeEverySession implements authcore.SessionStore: batch by batch, then the
@@ -334,11 +359,17 @@ func (db *DB) RevokeEverySession(ctx context.Context, ev authcore.Event) (int, e
 			return n, err
 		}
 		if len(batch) == 0 {
+			if err := db.thinGrants(ctx, ev.Time, "created_at <= ?", micros(ev.Time)); err != nil {
+				return n, err
+			}
 			return n, db.command(ctx, durable, func(tx *tx) error {
 				if _, err := tx.exec("DELETE FROM codes WHERE purpose IN (?, ?, ?, ?)", authcore.PurposeHandoff, authcore.PurposeRecover, authcore.PurposeMailLink, authcore.PurposeMailCode); err != nil {
 					return err
 				}
-				if _, err := tx.exec("DELETE FROM service_sessions WHERE created_at <= ?", micros(ev.Time)); err != nil {
+				if _, err := tx.exec("UPDATE device_grants SET status = ? WHERE user_id > '' AND status = ?", authcore.DeviceDenied, authcore.DeviceApproved); err != nil {
+					return err
+				}
+				if _, err := endGrants(tx, ev.Time, "created_at <= ?", micros(ev.Time)); err != nil {
 					return err
 				}
 				return note(tx, authcore.ChangeAll, "", ev)

@@ -110,6 +110,37 @@ func (t *tx) query(query string, args ...any) (*sql.Rows, error) {
 	return stmt.QueryContext(t.ctx, args...)
 }
 
+// batches are the sizes of statements that are about many rows: few, so that their texts
+// can be kept prepared.
+var batches = []int{100, 10, 1}
+
+// inserts carries out an INSERT, up to its VALUES, of many rows of so many values each.
+func (t *tx) inserts(insert string, values int, args []any) error {
+	row := marks(values)
+	for _, size := range batches {
+		query := insert + row + strings.Repeat(", "+row, size-1)
+		for n := size * values; len(args) >= n; args = args[n:] {
+			if _, err := t.exec(query, args[:n]...); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// deletes carries out a DELETE, up to its IN, of the rows with some keys.
+func (t *tx) deletes(remove string, keys []string) error {
+	for _, size := range batches {
+		query := remove + marks(size)
+		for ; len(keys) >= size; keys = keys[size:] {
+			if _, err := t.exec(query, anys(keys[:size])...); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // texts carries out a query of one text a row. It is not kept prepared.
 func (t *tx) texts(query string, args ...any) ([]string, error) {
 	rows, err := t.QueryContext(t.ctx, t.db.dialect.rebind(query), args...)

@@ -49,7 +49,7 @@ func (db *DB) DistrustDevice(ctx context.Context, id authcore.DeviceID, user aut
 		if !ok {
 			return authcore.ErrDeviceNotFound
 		}
-		if _, _, err := endRoots(tx, keep, "user_id = ? AND amr LIKE ?", user, "%device%"); err != nil {
+		if _, _, err := endRoots(tx, ev.Time, keep, "user_id = ? AND amr LIKE ?", user, "%device%"); err != nil {
 			return err
 		}
 		return noteUser(tx, user, ev)

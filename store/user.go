@@ -328,7 +328,7 @@ func setPassword(tx *tx, id authcore.UserID, hash password.Hash, keep authcore.S
 	if err != nil {
 		return err
 	}
-	if _, err := deleteSessions(tx, id, keep); err != nil {
+	if _, err := deleteSessions(tx, id, keep, ev.Time); err != nil {
 		return err
 	}
 	if err := dropLinks(tx, id); err != nil {
@@ -422,7 +422,7 @@ func (db *DB) SetStatus(ctx context.Context, id authcore.UserID, status authcore
 			if err := db.lockToEnd(tx, id); err != nil {
 				return err
 			}
-			if _, err := deleteSessions(tx, id, ""); err != nil {
+			if _, err := deleteSessions(tx, id, "", ev.Time); err != nil {
 				return err
 			}
 			if err := dropLinks(tx, id); err != nil {
@@ -463,7 +463,7 @@ func (db *DB) SetFactorRequired(ctx context.Context, id authcore.UserID, require
 			return err
 		}
 		if required {
-			if _, _, err := endRoots(tx, "", "user_id = ? AND amr NOT LIKE ?", id, "%mfa%"); err != nil {
+			if _, _, err := endRoots(tx, ev.Time, "", "user_id = ? AND amr NOT LIKE ?", id, "%mfa%"); err != nil {
 				return err
 			}
 		}

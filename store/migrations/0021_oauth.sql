@@ -100,4 +100,3 @@ CREATE TABLE logout_notices (
 );
 CREATE INDEX logout_notices_due_at ON logout_notices (due_at, id);
 CREATE INDEX logout_notices_service_id ON logout_notices (service_id);
-CREATE INDEX logout_notices_user_id ON logout_notices (user_id);
