@@ -115,7 +115,7 @@ func grantLife(w *world) {
 	w.must(w.setMember(w.db(), o, bob, authcore.RoleMember))
 	root, _ := w.signIn(bob, nil)
 	session, code := w.beginIn(s, root, offline)
-	want := authcore.Granted{Session: session, Service: s, User: withoutTimes(bob)}
+	want := authcore.Granted{Session: session, Service: s, User: withoutTimes(bob), RootSeen: root.LastSeen}
 	want.Organization, _ = w.db().OrganizationByID(w.Context(), o.ID)
 	want.User.Memberships, _ = w.db().Memberships(w.Context(), bob.ID)
 	w.same("memberships", 1, len(want.User.Memberships))
@@ -724,8 +724,10 @@ func grantTokens(w *world) {
 	_, err = w.db().GrantTokenByHash(w.Context(), own.Hash, own.ExpiresAt)
 	w.is("expired", err, authcore.ErrNoSession)
 	elsewhere := w.hash() // of a token that is not stored
-	for _, hash := range []authcore.TokenHash{own.Hash, elsewhere, elsewhere} {
-		w.must(w.db().RevokeGrantToken(w.Context(), hash, w.now.Add(time.Minute), w.event(authcore.TokenRevoke, "grant")))
+	for hash, of := range map[authcore.TokenHash]authcore.UserID{own.Hash: "", elsewhere: bob.ID} {
+		for range 2 {
+			w.must(w.db().RevokeGrantToken(w.Context(), hash, w.now.Add(time.Minute), of, w.event(authcore.TokenRevoke, "grant")))
+		}
 		revoked, err := w.db().TokenRevoked(w.Context(), hash)
 		w.must(err)
 		w.same("revoked", true, revoked)
@@ -735,8 +737,7 @@ func grantTokens(w *world) {
 	revoked, err := w.db().TokenRevoked(w.Context(), none.Hash)
 	w.must(err)
 	w.same("another", false, revoked)
-	change := "session " + authcore.RevokedSubject(elsewhere)
-	w.changed("user "+string(bob.ID), "all ", "organization "+string(s.Organization), "session "+authcore.RevokedSubject(own.Hash), change, change)
+	w.changed("user "+string(bob.ID), "all ", "organization "+string(s.Organization), "user ", "user ", "user "+string(bob.ID), "user "+string(bob.ID))
 	_, _, err = w.db().DeleteEnded(w.Context(), w.now.Add(time.Minute), w.idle(), "")
 	w.must(err)
 	revoked, err = w.db().TokenRevoked(w.Context(), elsewhere)
