@@ -794,11 +794,12 @@ func grantCleanup(w *world) {
 
 // grantMany: more sessions than one command ends at once.
 func grantMany(w *world) {
+	const cleanupBatch = 500 // as the store has it
 	owner, bob := w.add("owner", nil), w.add("bob", nil)
 	s := w.tellingService(w.active("acme", owner), "a")
 	other := w.addService(authcore.Organization{ID: s.Organization}, "b", authcore.ReachEveryone)
 	root := w.root(bob)
-	const n = 1103
+	const n = cleanupBatch + 103
 	for _, err := range w.atOnce(n, func(_ int, db Store) error {
 		session, code := w.grant(s, root)
 		return w.beginGrant(db, session, code)
