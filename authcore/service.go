@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/hex"
+	"slices"
 	"strings"
 	"time"
 )
@@ -101,7 +102,12 @@ const (
 	minTokenLife       = time.Minute
 	maxAccessLife      = 24 * time.Hour
 	maxRefreshLife     = 366 * 24 * time.Hour
+	MaxServiceScopes   = 50
+	maxServiceScope    = 64 // bytes of one
 )
+
+// ProviderScopes are those of the provider, which every service may ask for.
+var ProviderScopes = []string{"openid", "profile", "email", "groups", "org", "roles", "offline_access"}
 
 // clientSecretPrefix begins every secret of a service, so that people and scanners know it.
 const clientSecretPrefix = "gate_cs_"
@@ -198,36 +204,99 @@ func TargetService(id ServiceID) string { return "service:" + string(id) }
 // check refuses settings that no service of a type can have, and fills in what they leave
 // open.
 func (n *ServiceSettings) check(t ServiceType) error {
-	bad := func(field, msg string) error {
-		return &Error{Kind: Invalid, Code: "service_" + field + "_invalid", Field: field, Message: msg}
-	}
 	n.defaults()
 	if !t.Confidential() && !t.Native() {
-		return bad("type", "A service is web, api, mobile or desktop.")
+		return badSetting("type", "A service is web, api, mobile or desktop.")
 	}
 	if n.Name = strings.TrimSpace(n.Name); n.Name == "" {
-		return bad("name", "Please give the service a name.")
+		return badSetting("name", "Please give the service a name.")
 	}
 	if err := CheckName(n.Name); err != nil {
 		return err
 	}
 	if err := n.Status.Validate(); err != nil {
-		return bad("status", "A service is active or disabled.")
+		return badSetting("status", "A service is active or disabled.")
 	}
 	switch {
 	case n.Access != ReachMembers && n.Access != ReachChosen && n.Access != ReachEveryone:
-		return bad("access", "A service is for members, chosen or everyone.")
+		return badSetting("access", "A service is for members, chosen or everyone.")
 	case n.TokenFormat != TokenJWT && n.TokenFormat != TokenOpaque:
-		return bad("token_format", "A token is jwt or opaque.")
+		return badSetting("token_format", "A token is jwt or opaque.")
 	case n.AccessLife < minTokenLife || n.AccessLife > maxAccessLife:
-		return bad("access_life", "An access token can be good for a minute at least and a day at most.")
+		return badSetting("access_life", "An access token can be good for a minute at least and a day at most.")
 	case n.RefreshLife < minTokenLife || n.RefreshLife > maxRefreshLife:
-		return bad("refresh_life", "A refresh token can be good for a minute at least and 366 days at most.")
+		return badSetting("refresh_life", "A refresh token can be good for a minute at least and 366 days at most.")
 	}
 	if err := checkRedirectURIs(t, "redirect_uris", n.RedirectURIs); err != nil {
 		return err
 	}
-	return checkRedirectURIs(t, "logout_uris", n.LogoutURIs)
+	if err := checkRedirectURIs(t, "logout_uris", n.LogoutURIs); err != nil {
+		return err
+	}
+	return n.checkProtocol(t)
+}
+
+func badSetting(field, msg string) error {
+	return &Error{Kind: Invalid, Code: "service_" + field + "_invalid", Field: field, Message: msg}
+}
+
+// checkProtocol is check for how a service speaks OAuth. It brings the keys into their
+// normal form.
+func (n *ServiceSettings) checkProtocol(t ServiceType) error {
+	if n.Algorithm != ES256 && n.Algorithm != RS256 {
+		return badSetting("algorithm", "Tokens are signed with ES256 or RS256.")
+	}
+	if fault := scopesFault(n.Scopes); fault != "" {
+		return badSetting("scopes", fault)
+	}
+	if n.Keys = strings.TrimSpace(n.Keys); n.Keys != "" {
+		if !t.Confidential() {
+			return badSetting("keys", "A mobile or desktop app has no keys: it could not keep the private ones.")
+		}
+		keys, fault := publicKeys(n.Keys)
+		if fault != "" {
+			return badSetting("keys", fault)
+		}
+		n.Keys = keys
+	}
+	if n.LogoutURI != "" {
+		// Whatever the service is: a scheme of an app's own is nothing that can be asked.
+		if fault := redirectFault(ServiceWeb, n.LogoutURI); fault != "" {
+			return badSetting("backchannel_logout_uri", fault)
+		}
+	}
+	if n.NoPKCE && !t.Confidential() {
+		return badSetting("no_pkce", "A mobile or desktop app proves itself by PKCE, and cannot do without.")
+	}
+	return nil
+}
+
+// scopesFault says what is wrong with the scopes of a service; empty for nothing.
+func scopesFault(all []string) string {
+	if len(all) > MaxServiceScopes {
+		return "A service can have 50 scopes of its own at most."
+	}
+	for i, scope := range all {
+		switch {
+		case !scopeToken(scope):
+			return "A scope has 1 to 64 printable characters of ASCII, without spaces, \" and \\."
+		case slices.Contains(ProviderScopes, scope):
+			return "Every service may ask for " + scope + ": leave it out."
+		case slices.Contains(all[:i], scope):
+			return "A scope is there twice."
+		}
+	}
+	return ""
+}
+
+// scopeToken tells whether text can be a scope (RFC 6749 section 3.3).
+func scopeToken(text string) bool {
+	for _, r := range text {
+		if r <= ' ' || r > '~' || r == '"' || r == '\\' {
+			return false
+		}
+	}
+	return text != "" && len(text) <= maxServiceScope
 }
 
 func (n *ServiceSettings) defaults() {
@@ -245,6 +314,9 @@ func (n *ServiceSettings) defaults() {
 	}
 	if n.RefreshLife == 0 {
 		n.RefreshLife = DefaultRefreshLife
+	}
+	if n.Algorithm == "" {
+		n.Algorithm = ES256
 	}
 	n.AccessLife, n.RefreshLife = n.AccessLife.Truncate(time.Second), n.RefreshLife.Truncate(time.Second)
 }

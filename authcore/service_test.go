@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -59,6 +60,83 @@ func TestServiceSecrets(t *testing.T) {
 	check(t, b.StepOrganization(t.Context(), authcore.CommandLine(), "acme", "suspend", "why"))
 	if _, err := b.ServiceByClientID(t.Context(), s.ClientID); !errors.Is(err, authcore.ErrServiceDisabled) {
 		t.Errorf("suspended: %v", err)
+	}
+}
+
+// How a service speaks OAuth: what it has unless somebody says otherwise, what is kept of
+// what somebody says, and what no service of its type can have.
+func TestServiceProtocol(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 0)
+	owner := withOrganization(t, b)
+	_, web, err := b.CreateService(t.Context(), owner, "acme", authcore.ServiceWeb, authcore.ServiceSettings{Name: "Shop"})
+	check(t, err)
+	if web.Algorithm != authcore.ES256 || len(web.Scopes) > 0 || web.Keys != "" || web.LogoutURI != "" || web.NoPKCE || web.PushedOnly || web.DPoP {
+		t.Errorf("%+v", web.ServiceSettings)
+	}
+	_, app, err := b.CreateService(t.Context(), owner, "acme", authcore.ServiceMobile, authcore.ServiceSettings{Name: "App"})
+	check(t, err)
+	const key = `{"kty":"EC","kid":"a","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}`
+	const long = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+	var many []string
+	for n := range 51 {
+		many = append(many, fmt.Sprint("scope", n))
+	}
+	for _, c := range []struct {
+		n        authcore.ServiceSettings
+		field    string // at fault; empty for none
+		web, app bool
+	}{
+		{authcore.ServiceSettings{Algorithm: authcore.RS256, PushedOnly: true, DPoP: true}, "", true, true},
+		{authcore.ServiceSettings{Algorithm: "HS256"}, "algorithm", false, false},
+		{authcore.ServiceSettings{Algorithm: "none"}, "algorithm", false, false},
+		{authcore.ServiceSettings{Scopes: []string{"orders:read", "https://api.example.com/x", "!#[]~", long}}, "", true, true},
+		{authcore.ServiceSettings{Scopes: many[:50]}, "", true, true},
+		{authcore.ServiceSettings{Scopes: many}, "scopes", false, false},
+		{authcore.ServiceSettings{Scopes: []string{"a", "b", "a"}}, "scopes", false, false},
+		{authcore.ServiceSettings{Scopes: []string{"email"}}, "scopes", false, false},
+		{authcore.ServiceSettings{Scopes: []string{""}}, "scopes", false, false},
+		{authcore.ServiceSettings{Scopes: []string{"a b"}}, "scopes", false, false},
+		{authcore.ServiceSettings{Scopes: []string{`a"`}}, "scopes", false, false},
+		{authcore.ServiceSettings{Scopes: []string{`a\b`}}, "scopes", false, false},
+		{authcore.ServiceSettings{Scopes: []string{"ä"}}, "scopes", false, false},
+		{authcore.ServiceSettings{Scopes: []string{"a\x7f"}}, "scopes", false, false},
+		{authcore.ServiceSettings{Scopes: []string{long + "x"}}, "scopes", false, false},
+		{authcore.ServiceSettings{Keys: " \n"}, "", true, true},
+		{authcore.ServiceSettings{Keys: ` {"keys": [` + key + `], "more": 1}`}, "keys", true, false},
+		{authcore.ServiceSettings{Keys: key}, "keys", false, false},
+		{authcore.ServiceSettings{Keys: `{"keys":[{"d":"AA",` + key[1:] + `]}`}, "keys", false, false},
+		{authcore.ServiceSettings{LogoutURI: "https://shop.example.com/out?x=1"}, "", true, true},
+		{authcore.ServiceSettings{LogoutURI: "http://127.0.0.1:8080/out"}, "", true, true},
+		{authcore.ServiceSettings{LogoutURI: "http://shop.example.com/out"}, "backchannel_logout_uri", false, false},
+		{authcore.ServiceSettings{LogoutURI: "https://shop.example.com/out#x"}, "backchannel_logout_uri", false, false},
+		{authcore.ServiceSettings{LogoutURI: "com.example.app:/out"}, "backchannel_logout_uri", false, false},
+		{authcore.ServiceSettings{LogoutURI: "https://u:p@shop.example.com/"}, "backchannel_logout_uri", false, false},
+		{authcore.ServiceSettings{NoPKCE: true}, "no_pkce", true, false},
+	} {
+		for id, good := range map[authcore.ServiceID]bool{web.ID: c.web, app.ID: c.app} {
+			n := c.n
+			n.Name = "x"
+			_, err := b.UpdateService(t.Context(), owner, "acme", id, n)
+			var e *authcore.Error
+			switch {
+			case good && err != nil, !good && (!errors.As(err, &e) || e.Kind != authcore.Invalid || e.Code != "service_"+c.field+"_invalid" || e.Field != c.field):
+				t.Errorf("%+v, web %v: %v", c.n, id == web.ID, err)
+				continue
+			case !good:
+				continue
+			}
+			if n.Keys = strings.TrimSpace(n.Keys); n.Keys != "" {
+				n.Keys = `{"keys":[` + key + `]}`
+			}
+			if n.Algorithm == "" {
+				n.Algorithm = authcore.ES256
+			}
+			got := must(b.Service(t.Context(), owner, "acme", id))(t)
+			if got.Algorithm != n.Algorithm || !slices.Equal(got.Scopes, n.Scopes) || got.Keys != n.Keys || got.LogoutURI != n.LogoutURI || got.NoPKCE != n.NoPKCE || got.PushedOnly != n.PushedOnly || got.DPoP != n.DPoP {
+				t.Errorf("%+v is kept as %+v", n, got.ServiceSettings)
+			}
+		}
 	}
 }
 

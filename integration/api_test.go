@@ -324,7 +324,8 @@ func (c *caller) expected(rt *api.Route, slug string) int {
 	return http.StatusForbidden
 }
 
-const apiService = `"name":"Shop","status":"active","redirect_uris":["https://shop.example.com/back"],"logout_uris":[],"device":false,"access":"everyone","token_format":"jwt","access_life":600,"refresh_life":3600`
+const apiService = `"name":"Shop","status":"active","redirect_uris":["https://shop.example.com/back"],"logout_uris":[],"device":false,"access":"everyone","token_format":"jwt","access_life":600,"refresh_life":3600` +
+	`,"algorithm":"ES256","scopes":[],"keys":null,"backchannel_logout_uri":"","no_pkce":false,"pushed_only":false,"dpop":false`
 
 // apiBodies are bodies that are good, by the operation.
 var apiBodies = map[string]string{"changeOrganization": `{"name":"Changed"}`, "setMember": `{"role":"member"}`, "rejectOrganization": `{"reason":"walk"}`, "suspendOrganization": `{"reason":"walk"}`,
@@ -343,7 +344,7 @@ func (w *apiWorld) state() string {
 	var all strings.Builder
 	for _, query := range []string{"SELECT slug, name, status, tier FROM organizations ORDER BY slug", "SELECT slug, CAST(factor_required AS CHAR(1)), '', '' FROM organizations ORDER BY slug",
 		"SELECT organization_id, slug, name, capabilities FROM roles ORDER BY organization_id, slug", "SELECT id, email, role, '' FROM invitations ORDER BY id", "SELECT organization_id, name, client_id, sealed FROM organization_providers ORDER BY organization_id, name",
-		"SELECT id, name, status, secret_hash FROM services ORDER BY id", "SELECT id, redirect_uris, access, CAST(first_party AS CHAR(1)) FROM services ORDER BY id", "SELECT service_id, user_id, '', '' FROM service_access ORDER BY service_id, user_id",
+		"SELECT id, name, status, secret_hash FROM services ORDER BY id", "SELECT id, redirect_uris, access, CAST(first_party AS CHAR(1)) FROM services ORDER BY id", "SELECT algorithm, scopes, COALESCE(jwks, ''), logout_uri FROM services ORDER BY id", "SELECT service_id, user_id, '', '' FROM service_access ORDER BY service_id, user_id",
 		"SELECT id, name, scopes, '' FROM api_keys ORDER BY id", "SELECT service_id, user_id, '', '' FROM end_users ORDER BY service_id, user_id", "SELECT id, user_id, '', '' FROM service_sessions ORDER BY id", "SELECT organization_id, user_id, reason, '' FROM barred ORDER BY organization_id, user_id",
 		"SELECT organization_id, features, CAST(services AS CHAR(9)), CAST(members AS CHAR(9)) FROM overrides ORDER BY organization_id", "SELECT name, features, CAST(services AS CHAR(9)), CAST(members AS CHAR(9)) FROM tiers ORDER BY name", "SELECT organization_id, user_id, role, '' FROM members ORDER BY organization_id, user_id",
 		"SELECT username, status, CAST(owner AS CHAR(1)), CAST(factor_required AS CHAR(1)) FROM users ORDER BY username", "SELECT id, '', '', '' FROM sessions ORDER BY id", "SELECT user_id, '', '', '' FROM totps ORDER BY user_id"} {
@@ -548,6 +549,30 @@ func TestAPIPlatform(t *testing.T) {
 	})
 }
 
+// protocol changes how a service speaks OAuth, makes another one that does from the start,
+// and finds what it said.
+func (w *apiWorld) protocol(boss *caller, organization, at string) {
+	w.t.Helper()
+	const key = `{"kty":"EC","kid":"a","crv":"P-256","alg":"ES256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}`
+	said := strings.NewReplacer(`"algorithm":"ES256"`, `"algorithm":"RS256"`, `"scopes":[]`, `"scopes":["orders:read","orders:write"]`, `"keys":null`, `"keys":{"keys":[`+key+`]}`,
+		`_uri":""`, `_uri":"https://shop.example.com/out"`, `"no_pkce":false`, `"no_pkce":true`, `"pushed_only":false`, `"pushed_only":true`, `"dpop":false`, `"dpop":true`).Replace(apiService)
+	how := said[strings.Index(said, `"algorithm"`):]
+	w.is(boss, "PUT", at, "{"+said+"}", 200, how)
+	w.is(boss, "GET", at, "", 200, how)
+	var made api.ServiceMade
+	must(w.t, json.Unmarshal([]byte(w.is(boss, "POST", organization+"/services", `{"type":"api","name":"Strict",`+how+`}`, 201, how).Body), &made))
+	w.is(boss, "GET", organization+"/services?q=Strict", "", 200, how)
+	w.is(boss, "DELETE", organization+"/services/"+string(made.ID), "", 204, "")
+	for field, bad := range map[string]string{"algorithm": `"HS256"`, "scopes": `["openid"]`, "backchannel_logout_uri": `"http://shop.example.com/out"`, "keys": `{"keys":[{"d":"AA",` + key[1:] + `]}`} {
+		w.is(boss, "POST", organization+"/services", `{"type":"api","name":"Bad","`+field+`":`+bad+`}`, 400, "service_"+field+"_invalid")
+	}
+	w.is(boss, "POST", organization+"/services", `{"type":"desktop","name":"Bad","no_pkce":true}`, 400, "service_no_pkce_invalid")
+	w.is(boss, "POST", organization+"/services", `{"type":"api","name":"Bad","keys":"x"}`, 400, "field_type")
+	w.is(boss, "PUT", at, strings.Replace("{"+apiService+"}", `,"dpop":false`, "", 1), 400, "field_required")
+	w.is(boss, "PUT", at, "{"+apiService+"}", 200, `"keys":null`)
+	w.is(boss, "GET", at, "", 200, apiService[strings.Index(apiService, `"algorithm"`):])
+}
+
 // TestAPIGovernance does what organizations do, once each: with roles, invitations, services,
 // their keys and users; and what the rules of the services refuse.
 func TestAPIGovernance(t *testing.T) {
@@ -627,6 +652,7 @@ func TestAPIGovernance(t *testing.T) {
 		read(is(boss, "GET", at, "", 200, `"access":"everyone"`), &shop)
 		is(boss, "PUT", at, "{"+apiService+"}", 200, "https://shop.example.com/back")
 		is(boss, "PUT", at, `{"name":"Shop"}`, 400, "field_required")
+		w.protocol(boss, acme, at)
 		is(boss, "POST", at+"/secret", `{"overlap":604801}`, 400, "overlap_invalid")
 		is(boss, "POST", at+"/secret", `{"overlap":60}`, 201, `"secret":"gate_cs_`)
 		is(boss, "GET", at, "", 200, "old_secret_until")

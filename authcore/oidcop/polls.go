@@ -24,8 +24,9 @@ type polls struct {
 }
 
 type pollShard struct {
-	mu  sync.Mutex
-	all map[authcore.TokenHash]poll
+	mu    sync.Mutex
+	all   map[authcore.TokenHash]poll
+	swept time.Time
 }
 
 // poll is when a device asked, and how long it has to wait from then on.
@@ -70,14 +71,18 @@ func (p *polls) forget(device authcore.TokenHash) {
 	s.mu.Unlock()
 }
 
-// makeRoom forgets devices whose code has expired, and where that is not enough any.
+// makeRoom forgets devices whose code has expired, at most once in a second, and where that is
+// not enough any one.
 func (s *pollShard) makeRoom(now time.Time) {
 	if len(s.all) < maxPolls {
 		return
 	}
-	for d, last := range s.all {
-		if now.Sub(last.at) > deviceLife {
-			delete(s.all, d)
+	if now.Sub(s.swept) > time.Second {
+		s.swept = now
+		for d, last := range s.all {
+			if now.Sub(last.at) > deviceLife {
+				delete(s.all, d)
+			}
 		}
 	}
 	for d := range s.all {

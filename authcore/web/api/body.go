@@ -30,6 +30,9 @@ func fieldsOf(t reflect.Type) []field {
 	return all
 }
 
+// keySetType is the one type of a field that can be null.
+var keySetType = reflect.TypeFor[KeySet]()
+
 // decode reads a body, which is one JSON object with each field once, spelled as it is.
 func decode(body []byte, t reflect.Type) (any, error) {
 	in := reflect.New(t)
@@ -47,7 +50,7 @@ func decode(body []byte, t reflect.Type) (any, error) {
 			return nil, invalid("field_required", f.name, "This field is required.")
 		}
 		to := in.Elem().FieldByIndex(f.index)
-		if null := string(raw) == "null"; null || json.Unmarshal(raw, to.Addr().Interface()) != nil {
+		if null := string(raw) == "null" && f.of.Type != keySetType; null || json.Unmarshal(raw, to.Addr().Interface()) != nil {
 			return nil, invalid("field_type", f.name, "This field is to be "+kindOf(f.of.Type)+".")
 		}
 	}
@@ -58,8 +61,11 @@ func decode(body []byte, t reflect.Type) (any, error) {
 }
 
 func kindOf(t reflect.Type) string {
-	if t == reflect.TypeFor[time.Time]() {
+	switch t {
+	case reflect.TypeFor[time.Time]():
 		return "a time such as 2026-01-31T12:00:00Z"
+	case keySetType:
+		return "an object or null"
 	}
 	switch t.Kind() {
 	case reflect.Pointer:

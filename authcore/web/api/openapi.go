@@ -136,6 +136,8 @@ func (s schemas) of(t reflect.Type) object {
 		return object{"type": "string", "format": "date-time"}
 	case t == reflect.TypeFor[json.RawMessage]():
 		return object{}
+	case t == keySetType:
+		return object{"type": []string{"object", "null"}, "required": []string{"keys"}, "properties": object{"keys": object{"type": "array", "minItems": 1, "maxItems": authcore.MaxPublicKeys, "items": object{"type": "object"}}}}
 	}
 	switch t.Kind() {
 	case reflect.Pointer:

@@ -1,6 +1,8 @@
 package api
 
 import (
+	"bytes"
+	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -19,6 +21,13 @@ type ServiceSettings struct {
 	TokenFormat  authcore.TokenFormat `json:"token_format" enum:"jwt opaque"`
 	AccessLife   int64                `json:"access_life" doc:"of access tokens, in seconds"`
 	RefreshLife  int64                `json:"refresh_life" doc:"of refresh tokens, in seconds"`
+	Algorithm    authcore.Algorithm   `json:"algorithm" enum:"ES256 RS256" doc:"that its tokens are signed with"`
+	Scopes       []string             `json:"scopes" doc:"that it may ask for, besides those of the provider"`
+	Keys         KeySet               `json:"keys" doc:"public keys of a web or API service (JWK Set), for private_key_jwt; null for none"`
+	LogoutURI    string               `json:"backchannel_logout_uri" doc:"is told of sign-outs; empty for none"`
+	NoPKCE       bool                 `json:"no_pkce" doc:"a web or API service that cannot do PKCE"`
+	PushedOnly   bool                 `json:"pushed_only" doc:"sign-ins begin with a pushed authorization request"`
+	DPoP         bool                 `json:"dpop" doc:"its tokens are bound to a key that it proves to have"`
 }
 
 // NewService is what a service is made of. What is missing has its default.
@@ -32,6 +41,37 @@ type NewService struct {
 	TokenFormat  authcore.TokenFormat `json:"token_format,omitempty" enum:"jwt opaque"`
 	AccessLife   int64                `json:"access_life,omitempty" doc:"of access tokens, in seconds"`
 	RefreshLife  int64                `json:"refresh_life,omitempty" doc:"of refresh tokens, in seconds"`
+	Algorithm    authcore.Algorithm   `json:"algorithm,omitempty" enum:"ES256 RS256" doc:"that its tokens are signed with"`
+	Scopes       []string             `json:"scopes,omitempty" doc:"that it may ask for, besides those of the provider"`
+	Keys         KeySet               `json:"keys,omitempty" doc:"public keys of a web or API service (JWK Set), for private_key_jwt; null for none"`
+	LogoutURI    string               `json:"backchannel_logout_uri,omitempty" doc:"is told of sign-outs"`
+	NoPKCE       bool                 `json:"no_pkce,omitempty" doc:"a web or API service that cannot do PKCE"`
+	PushedOnly   bool                 `json:"pushed_only,omitempty" doc:"sign-ins begin with a pushed authorization request"`
+	DPoP         bool                 `json:"dpop,omitempty" doc:"its tokens are bound to a key that it proves to have"`
+}
+
+// KeySet is a JWK Set (RFC 7517) as JSON; empty for none, which is null.
+type KeySet string
+
+// MarshalJSON gives the set.
+func (k KeySet) MarshalJSON() ([]byte, error) {
+	if k == "" {
+		return []byte("null"), nil
+	}
+	return []byte(k), nil
+}
+
+// UnmarshalJSON takes any object, or null.
+func (k *KeySet) UnmarshalJSON(text []byte) error {
+	switch text = bytes.TrimSpace(text); {
+	case string(text) == "null":
+		*k = ""
+	case len(text) > 0 && text[0] == '{':
+		*k = KeySet(text)
+	default:
+		return errors.New("this is no object")
+	}
+	return nil
 }
 
 // ServiceView is an application of an organization: an OAuth client.
@@ -78,7 +118,8 @@ type Grantee struct {
 func serviceOf(s *authcore.Service) ServiceView {
 	v := ServiceView{ID: s.ID, Type: s.Type, ClientID: s.ClientID, FirstParty: s.FirstParty, CreatedAt: s.CreatedAt, UpdatedAt: s.UpdatedAt,
 		ServiceSettings: ServiceSettings{Name: s.Name, Status: s.Status, RedirectURIs: append([]string{}, s.RedirectURIs...), LogoutURIs: append([]string{}, s.LogoutURIs...), Device: s.Device,
-			Access: s.Access, TokenFormat: s.TokenFormat, AccessLife: int64(s.AccessLife / time.Second), RefreshLife: int64(s.RefreshLife / time.Second)}}
+			Access: s.Access, TokenFormat: s.TokenFormat, AccessLife: int64(s.AccessLife / time.Second), RefreshLife: int64(s.RefreshLife / time.Second),
+			Algorithm: s.Algorithm, Scopes: append([]string{}, s.Scopes...), Keys: KeySet(s.Keys), LogoutURI: s.LogoutURI, NoPKCE: s.NoPKCE, PushedOnly: s.PushedOnly, DPoP: s.DPoP}}
 	if (s.OldSecret != authcore.TokenHash{}) {
 		v.OldSecretUntil = when(s.OldUntil)
 	}
@@ -126,14 +167,16 @@ var serviceRoutes = []Route{
 	{Method: http.MethodPost, Path: "/organizations/{slug}/services", ID: "createService", Summary: "Make a service, with its secret", Realm: Organization, Need: authcore.ServicesCreate, Creates: true,
 		Do: with(func(c *Call, in NewService) (ServiceMade, error) {
 			secret, s, err := c.Accounts.CreateService(c.Ctx, c.Actor, c.Slug(), in.Type, authcore.ServiceSettings{Name: in.Name, RedirectURIs: in.RedirectURIs, LogoutURIs: in.LogoutURIs, Device: in.Device,
-				Access: in.Access, TokenFormat: in.TokenFormat, AccessLife: seconds(in.AccessLife), RefreshLife: seconds(in.RefreshLife)})
+				Access: in.Access, TokenFormat: in.TokenFormat, AccessLife: seconds(in.AccessLife), RefreshLife: seconds(in.RefreshLife),
+				Algorithm: in.Algorithm, Scopes: in.Scopes, Keys: string(in.Keys), LogoutURI: in.LogoutURI, NoPKCE: in.NoPKCE, PushedOnly: in.PushedOnly, DPoP: in.DPoP})
 			return ServiceMade{ServiceView: serviceOf(&s), Secret: secret.Reveal()}, err
 		})},
 	{Method: http.MethodGet, Path: "/organizations/{slug}/services/{id}", ID: "getService", Summary: "One service", Realm: Organization, Need: authcore.ServicesView, Do: give(serviceNow)},
 	{Method: http.MethodPut, Path: "/organizations/{slug}/services/{id}", ID: "changeService", Summary: "Change the settings of a service, all of them", Realm: Organization, Need: authcore.ServicesManage,
 		Do: with(func(c *Call, in ServiceSettings) (ServiceView, error) {
 			s, err := c.Accounts.UpdateService(c.Ctx, c.Actor, c.Slug(), c.ServiceID(), authcore.ServiceSettings{Name: in.Name, Status: in.Status, RedirectURIs: in.RedirectURIs, LogoutURIs: in.LogoutURIs,
-				Device: in.Device, Access: in.Access, TokenFormat: in.TokenFormat, AccessLife: seconds(in.AccessLife), RefreshLife: seconds(in.RefreshLife)})
+				Device: in.Device, Access: in.Access, TokenFormat: in.TokenFormat, AccessLife: seconds(in.AccessLife), RefreshLife: seconds(in.RefreshLife),
+				Algorithm: in.Algorithm, Scopes: in.Scopes, Keys: string(in.Keys), LogoutURI: in.LogoutURI, NoPKCE: in.NoPKCE, PushedOnly: in.PushedOnly, DPoP: in.DPoP})
 			return serviceOf(&s), err
 		})},
 	{Method: http.MethodDelete, Path: "/organizations/{slug}/services/{id}", ID: "deleteService", Summary: "Delete a service, with all that is its", Realm: Organization, Need: authcore.ServicesManage,

@@ -28,7 +28,7 @@ var pages = []page{
 	{pattern: "org/{slug}/roles", show: showRoles, deeds: deeds{"create": createRole}},
 	{pattern: "org/{slug}/roles/{id}", show: showRole, deeds: deeds{"change": changeRole, "delete": deleteRole}},
 	{pattern: "org/{slug}/services", show: showServices, deeds: deeds{"create": createService}},
-	{pattern: "org/{slug}/services/{id}", show: showService, deeds: deeds{"change": changeService, "rotate": rotateSecret, "delete": deleteService,
+	{pattern: "org/{slug}/services/{id}", show: showService, deeds: deeds{"change": changeService, "advanced": changeAdvanced, "rotate": rotateSecret, "delete": deleteService,
 		"grant": grantService, "withdraw": withdrawService, "key": createKey, "unkey": revokeKey, "trust": trustService}},
 	{pattern: "org/{slug}/users", show: showEndUsers, deeds: deeds{"unbar": unbarEndUser}},
 	{pattern: "org/{slug}/users/{id}", show: showEndUser, deeds: deeds{"end": endServiceSessions, "bar": barEndUser}},

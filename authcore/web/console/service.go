@@ -1,7 +1,9 @@
 package console
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"strconv"
 	"strings"
 	"time"
@@ -65,18 +67,19 @@ func showService(ctx context.Context, v *Visit) (Page, error) {
 	p.Title, p.Above = s.Name, &Link{Text: "Services", URL: Base + "org/" + v.slug + "/services"}
 	tag := status(string(s.Status))
 	p.Tag = &tag
-	facts := []Fact{{"Client id", Cell{Text: s.ClientID, Code: true}}, {"Type", Cell{Text: typeWords[s.Type]}}, {"Discovery", Cell{Text: v.Origin + "/.well-known/openid-configuration", Code: true}}, {"Since", Cell{Time: s.CreatedAt}}}
+	facts := []Fact{{"Type", Cell{Text: typeWords[s.Type]}}, {"Since", Cell{Time: s.CreatedAt}}}
 	if s.FirstParty {
 		facts = append(facts, Fact{"Consent", Cell{Text: "nobody is asked: it is the platform's own"}})
 	}
 	if s.OldUntil.After(v.Now) {
 		facts = append(facts, Fact{"Old secret", Cell{Text: "good until " + s.OldUntil.UTC().Format("2 January 2006 15:04 UTC")}})
 	}
-	p.Parts = append(p.Parts, Part{ID: "service", Title: "At a glance", Facts: facts, Secret: v.secret})
+	p.Parts = append(p.Parts, Part{ID: "service", Title: "At a glance", Facts: facts, Secret: v.secret}, v.forTheApp(s))
 	if !v.changes(authcore.ServicesManage) {
 		return p, nil
 	}
-	p.Parts = append(p.Parts, Part{ID: "settings", Title: "Settings", Forms: []Form{{Do: "change", Button: "Save", Fields: serviceFields(s)}}})
+	p.Parts = append(p.Parts, Part{ID: "settings", Title: "Settings", Forms: []Form{{Do: "change", Button: "Save", Fields: serviceFields(s)},
+		{Do: "advanced", Button: "Save the advanced settings", Folded: "Advanced…", Fields: advancedFields(s)}}})
 	for _, add := range []func(context.Context, *Visit, *Page, authcore.Service) error{addGrantees, addKeys} {
 		if err := add(ctx, v, &p, s); err != nil {
 			return p, err
@@ -97,6 +100,16 @@ func showService(ctx context.Context, v *Visit) (Page, error) {
 	return p, nil
 }
 
+// forTheApp is what the people who make the application copy into it.
+func (v *Visit) forTheApp(s authcore.Service) Part {
+	p := Part{ID: "app", Title: "For the app", About: "What its settings for OpenID Connect or OAuth 2.0 ask for. Most applications find the rest by themselves.",
+		Facts: []Fact{{"Issuer", Cell{Text: v.Origin, Code: true}}, {"Discovery", Cell{Text: v.Origin + "/.well-known/openid-configuration", Code: true}}, {"Client id", Cell{Text: s.ClientID, Code: true}}}}
+	if !s.Type.Confidential() {
+		p.Facts = append(p.Facts, Fact{"Secret", Cell{Text: "none: it proves itself by PKCE"}})
+	}
+	return p
+}
+
 func serviceFields(s authcore.Service) []Field {
 	return []Field{
 		{Name: "name", Label: "Name", Value: s.Name},
@@ -109,7 +122,33 @@ func serviceFields(s authcore.Service) []Field {
 		{Name: "token_format", Label: "Access tokens", Kind: Choice, Options: []Option{{"jwt", "JWT: the application's servers check them themselves", s.TokenFormat == authcore.TokenJWT}, {"opaque", "opaque: they are asked about here", s.TokenFormat == authcore.TokenOpaque}}},
 		{Name: "access_minutes", Label: "Access tokens are good for, in minutes", Kind: Number, Value: strconv.Itoa(int(s.AccessLife / time.Minute))},
 		{Name: "refresh_days", Label: "Refresh tokens are good for, in days", Kind: Number, Value: strconv.FormatFloat(s.RefreshLife.Hours()/24, 'f', -1, 64)},
+		{Name: "scopes", Label: "Scopes of its own", Kind: Lines, Optional: true, Value: strings.Join(s.Scopes, "\n"), Hint: "What it may ask for besides " + strings.Join(authcore.ProviderScopes, ", ") + ". One a line."},
 	}
+}
+
+// advancedFields are the settings that few applications need.
+func advancedFields(s authcore.Service) []Field {
+	fields := []Field{
+		{Name: "algorithm", Label: "Tokens are signed with", Kind: Choice, Options: []Option{{"ES256", "ES256", s.Algorithm == authcore.ES256}, {"RS256", "RS256: for applications that know nothing newer", s.Algorithm == authcore.RS256}}},
+		{Name: "backchannel_logout_uri", Label: "Address that is told of sign-outs", Kind: URL, Optional: true, Value: s.LogoutURI, Hint: "The application's server ends its own session then (back-channel logout)."},
+		{Name: "pushed_only", Label: "Sign-ins begin with a pushed request", Kind: Check, Optional: true, Options: []Option{{"yes", "", s.PushedOnly}}, Hint: "The application sends what it asks for from server to server first (PAR)."},
+		{Name: "dpop", Label: "Tokens are bound to a key", Kind: Check, Optional: true, Options: []Option{{"yes", "", s.DPoP}}, Hint: "A token that is stolen is good for nothing without the application's key (DPoP)."},
+	}
+	if !s.Type.Confidential() {
+		return fields
+	}
+	return append(fields,
+		Field{Name: "no_pkce", Label: "It cannot do PKCE", Kind: Check, Optional: true, Options: []Option{{"yes", "", s.NoPKCE}}, Hint: "For old applications: a code that is stolen on its way is not protected then."},
+		Field{Name: "keys", Label: "Public keys", Kind: Lines, Optional: true, Value: indented(s.Keys), Hint: "A JWK Set, by which the application proves itself in place of the secret, which is good no longer then (private_key_jwt). Public keys only."})
+}
+
+// indented is JSON for people to read.
+func indented(text string) string {
+	var out bytes.Buffer
+	if json.Indent(&out, []byte(text), "", "  ") != nil {
+		return text
+	}
+	return out.String()
 }
 
 func changeService(ctx context.Context, v *Visit) (string, error) {
@@ -120,6 +159,7 @@ func changeService(ctx context.Context, v *Visit) (string, error) {
 	}
 	n := s.ServiceSettings
 	n.Name, n.Status, n.RedirectURIs, n.LogoutURIs = v.text("name"), authcore.Status(v.text("status")), v.lines("redirect_uris"), v.lines("logout_uris")
+	n.Scopes = strings.Fields(v.Form.Get("scopes"))
 	n.Access, n.Device, n.TokenFormat = authcore.Reach(v.text("access")), v.text("device") != "", authcore.TokenFormat(v.text("token_format"))
 	if n.AccessLife, err = v.number("access_minutes", "access_life", time.Minute); err != nil {
 		return "", err
@@ -127,6 +167,18 @@ func changeService(ctx context.Context, v *Visit) (string, error) {
 	if n.RefreshLife, err = v.number("refresh_days", "refresh_life", 24*time.Hour); err != nil {
 		return "", err
 	}
+	_, err = v.Accounts.UpdateService(ctx, v.Actor, v.slug, s.ID, n)
+	return "saved", err
+}
+
+func changeAdvanced(ctx context.Context, v *Visit) (string, error) {
+	s, err := v.Accounts.Service(ctx, v.Actor, v.slug, authcore.ServiceID(v.id))
+	if err != nil {
+		return "", err
+	}
+	n := s.ServiceSettings
+	n.Algorithm, n.LogoutURI, n.Keys = authcore.Algorithm(v.text("algorithm")), v.text("backchannel_logout_uri"), v.text("keys")
+	n.PushedOnly, n.DPoP, n.NoPKCE = v.text("pushed_only") != "", v.text("dpop") != "", v.text("no_pkce") != ""
 	_, err = v.Accounts.UpdateService(ctx, v.Actor, v.slug, s.ID, n)
 	return "saved", err
 }
