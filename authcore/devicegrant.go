@@ -34,6 +34,9 @@ func (a *Accounts) GuessUserCode(user UserID, from Client) (giveBack func(), err
 // once: for the API alone, with the scopes that the device asked for. ErrGrantUsed,
 // ErrTooManyTokens.
 func (a *Accounts) CommandLineToken(ctx context.Context, actor Actor, d DeviceGrant, life time.Duration) (Secret, AccessToken, error) {
+	if err := actor.inPerson(); err != nil {
+		return "", AccessToken{}, err
+	}
 	factors, err := a.Factors(ctx, d.User)
 	if err != nil {
 		return "", AccessToken{}, err

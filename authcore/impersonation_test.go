@@ -179,6 +179,16 @@ var forTheUser = map[string]func(a *authcore.Accounts, ctx context.Context, by a
 	"ImportUser": func(a *authcore.Accounts, ctx context.Context, by authcore.Actor) error {
 		return err2(a.ImportUser(ctx, by, authcore.NewUser{}, "", authcore.Active))
 	},
+	"Consent": func(a *authcore.Accounts, ctx context.Context, by authcore.Actor) error {
+		return a.Consent(ctx, by, authcore.Service{}, nil)
+	},
+	"WithdrawConsent": func(a *authcore.Accounts, ctx context.Context, by authcore.Actor) error {
+		return a.WithdrawConsent(ctx, by, "x")
+	},
+	"CommandLineToken": func(a *authcore.Accounts, ctx context.Context, by authcore.Actor) error {
+		_, _, err := a.CommandLineToken(ctx, by, authcore.DeviceGrant{}, time.Hour)
+		return err
+	},
 	"ChangeGroups": func(a *authcore.Accounts, ctx context.Context, by authcore.Actor) error {
 		return a.ChangeGroups(ctx, by, by.User, nil, nil)
 	},
