@@ -724,9 +724,10 @@ func grantTokens(w *world) {
 	_, err = w.db().GrantTokenByHash(w.Context(), own.Hash, own.ExpiresAt)
 	w.is("expired", err, authcore.ErrNoSession)
 	elsewhere := w.hash() // of a token that is not stored
-	for hash, of := range map[authcore.TokenHash]authcore.UserID{own.Hash: "", elsewhere: bob.ID} {
+	for hash, user := range map[authcore.TokenHash]authcore.UserID{own.Hash: "", elsewhere: bob.ID} {
 		for range 2 {
-			w.must(w.db().RevokeGrantToken(w.Context(), hash, w.now.Add(time.Minute), of, authcore.NewEvent(w.now, authcore.Actor{Kind: authcore.ActorService}, authcore.TokenRevoke, authcore.TargetService(s.ID), authcore.Success, "grant")))
+			ev := authcore.NewEvent(w.now, authcore.Actor{Kind: authcore.ActorService}, authcore.TokenRevoke, authcore.TargetService(s.ID), authcore.Success, "grant")
+			w.must(w.db().RevokeGrantToken(w.Context(), hash, w.now.Add(time.Minute), user, ev))
 		}
 		revoked, err := w.db().TokenRevoked(w.Context(), hash)
 		w.must(err)
@@ -737,7 +738,8 @@ func grantTokens(w *world) {
 	revoked, err := w.db().TokenRevoked(w.Context(), none.Hash)
 	w.must(err)
 	w.same("another", false, revoked)
-	w.changed("user "+string(bob.ID), "all ", "organization "+string(s.Organization), "session "+string(s.ID), "session "+string(s.ID), "user "+string(bob.ID), "user "+string(bob.ID))
+	ofAll, ofUser := "session "+string(s.ID), "user "+string(bob.ID) // those of the service itself count as one session
+	w.changed(ofUser, "all ", "organization "+string(s.Organization), ofAll, ofAll, ofUser, ofUser)
 	_, _, err = w.db().DeleteEnded(w.Context(), w.now.Add(time.Minute), w.idle(), "")
 	w.must(err)
 	revoked, err = w.db().TokenRevoked(w.Context(), elsewhere)
