@@ -725,7 +725,7 @@ func grantTokens(w *world) {
 	w.is("expired", err, authcore.ErrNoSession)
 	elsewhere := w.hash() // of a token that is not stored
 	for _, hash := range []authcore.TokenHash{own.Hash, elsewhere, elsewhere} {
-		w.must(w.db().RevokeGrantToken(w.Context(), hash, w.now.Add(time.Minute), w.event(authcore.TokenRevoke, "grant")))
+		w.must(w.db().RevokeGrantToken(w.Context(), hash, w.now.Add(time.Minute), "", authcore.NewEvent(w.now, authcore.Actor{Kind: authcore.ActorService}, authcore.TokenRevoke, authcore.TargetService(s.ID), authcore.Success, "grant")))
 		revoked, err := w.db().TokenRevoked(w.Context(), hash)
 		w.must(err)
 		w.same("revoked", true, revoked)
@@ -735,8 +735,8 @@ func grantTokens(w *world) {
 	revoked, err := w.db().TokenRevoked(w.Context(), none.Hash)
 	w.must(err)
 	w.same("another", false, revoked)
-	change := "session " + authcore.RevokedSubject(elsewhere)
-	w.changed("user "+string(bob.ID), "all ", "organization "+string(s.Organization), "session "+authcore.RevokedSubject(own.Hash), change, change)
+	change := "session " + string(s.ID) // of all tokens of the service
+	w.changed("user "+string(bob.ID), "all ", "organization "+string(s.Organization), change, change, change)
 	_, _, err = w.db().DeleteEnded(w.Context(), w.now.Add(time.Minute), w.idle(), "")
 	w.must(err)
 	revoked, err = w.db().TokenRevoked(w.Context(), elsewhere)
