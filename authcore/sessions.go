@@ -359,6 +359,9 @@ func (s *Sessions) Apply(c Change) {
 		for _, root := range s.roots {
 			root.stale.Store(true)
 		}
+		for _, user := range s.users {
+			user.stale.Store(true)
+		}
 	}
 }
 

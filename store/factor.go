@@ -142,18 +142,18 @@ func (db *DB) RemoveFactors(ctx context.Context, user authcore.UserID, keep auth
 		if _, err := deleteSessions(tx, user, keep, ev.Time); err != nil {
 			return err
 		}
-		if err := forgetProof(tx, keep, "otp", "device"); err != nil {
+		if err := forgetProof(tx, keep, user, "otp", "device"); err != nil {
 			return err
 		}
 		return noteUser(tx, user, ev)
 	})
 }
 
-// forgetProof makes the sessions of a root, if there is one, as if they had not been
+// forgetProof makes the sessions of a root, if it is one of a user, as if they had not been
 // proven in some ways. Whether two factors are left, the others say.
-func forgetProof(tx *tx, root authcore.SessionID, ways ...string) error {
+func forgetProof(tx *tx, root authcore.SessionID, user authcore.UserID, ways ...string) error {
 	var text string
-	err := tx.scan("SELECT amr FROM sessions WHERE id = ?", []any{root}, &text)
+	err := tx.scan("SELECT amr FROM sessions WHERE id = ? AND user_id = ?", []any{root, user}, &text)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
 	}

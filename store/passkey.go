@@ -172,7 +172,7 @@ func (db *DB) RemovePasskey(ctx context.Context, id authcore.PasskeyID, user aut
 		if _, err := deleteSessions(tx, user, keep, ev.Time); err != nil {
 			return err
 		}
-		if err := forgetProof(tx, keep, "hwk", "swk", "device"); err != nil {
+		if err := forgetProof(tx, keep, user, "hwk", "swk", "device"); err != nil {
 			return err
 		}
 		return noteUser(tx, user, ev)

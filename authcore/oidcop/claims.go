@@ -19,15 +19,12 @@ const (
 	ScopeOffline = "offline_access" // to go on after the user has signed out
 )
 
-// Scopes are all of them.
-var Scopes = []string{ScopeOpenID, ScopeProfile, ScopeEmail, ScopeGroups, ScopeOrg, ScopeRoles, ScopeOffline}
-
 // granted are the scopes of a request that a service can have, each once; those that it
 // cannot are left out (OpenID Connect Core section 3.1.2.1).
 func granted(c *client, asked string) []string {
 	var all []string
 	for s := range strings.FieldsSeq(asked) {
-		if (slices.Contains(Scopes, s) || slices.Contains(c.Service.Scopes, s)) && !slices.Contains(all, s) {
+		if (slices.Contains(authcore.ProviderScopes, s) || slices.Contains(c.Service.Scopes, s)) && !slices.Contains(all, s) {
 			all = append(all, s)
 		}
 	}

@@ -61,7 +61,7 @@ func (p *Provider) discovery(w http.ResponseWriter, r *http.Request, _ authcore.
 	all := append(slices.Clone(confidential), "none")
 	answer(w, http.StatusOK, metadata{Issuer: p.Issuer, Authorize: p.Issuer + PathAuthorize, Token: p.Issuer + PathToken, Userinfo: p.Issuer + PathUserinfo, Keys: p.Issuer + PathKeys,
 		Device: p.Issuer + PathDevice, Introspect: p.Issuer + PathIntrospect, Revoke: p.Issuer + PathRevoke, Push: p.Issuer + PathPush, EndSession: p.Issuer + PathEndSession,
-		Scopes: Scopes, ResponseTypes: []string{"code"}, ResponseModes: []string{modeQuery, modeForm, modeFragment}, Grants: []string{grantCode, grantRefresh, grantDevice, grantClient},
+		Scopes: authcore.ProviderScopes, ResponseTypes: []string{"code"}, ResponseModes: []string{modeQuery, modeForm, modeFragment}, Grants: []string{grantCode, grantRefresh, grantDevice, grantClient},
 		Subjects: []string{"public"}, Signatures: []string{string(authcore.ES256), string(authcore.RS256)},
 		TokenAuth: all, TokenAuthAlgs: algorithms, IntrospectAuth: confidential, IntrospectAuthAlgs: algorithms, RevokeAuth: all, RevokeAuthAlgs: algorithms, DPoP: algorithms,
 		Challenges: []string{"S256"}, Classes: []string{ClassSingle, ClassMulti},

@@ -138,7 +138,7 @@ func TestLeadingPages(t *testing.T) {
 
 func TestWordsOfScopes(t *testing.T) {
 	t.Parallel()
-	for _, scope := range oidcop.Scopes {
+	for _, scope := range authcore.ProviderScopes {
 		if scopeWords[scope] == "" {
 			t.Errorf("there are no words for %s", scope)
 		}

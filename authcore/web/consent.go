@@ -38,7 +38,7 @@ var scopeWords = map[string]string{
 // app knows.
 func wordsOf(scopes []string) []string {
 	all := []string{scopeWords[oidcop.ScopeOpenID]}
-	for _, s := range oidcop.Scopes {
+	for _, s := range authcore.ProviderScopes {
 		if s != oidcop.ScopeOpenID && slices.Contains(scopes, s) {
 			all = append(all, scopeWords[s])
 		}

@@ -13,6 +13,7 @@ var factorTests = map[string]func(*world){
 	"factor: a session by two":          provenSessions,
 	"factor: proven later":              proveFactor,
 	"factor: one code, many hands":      raceForCode,
+	"factor: taken by an owner":         factorOfAnother,
 }
 
 // sealed is the TOTP that the tests use.
@@ -196,4 +197,15 @@ func raceForCode(w *world) {
 			w.Errorf("%s: %d of 20 used it", what, won.Load())
 		}
 	}
+}
+
+// An owner who takes another's factors away has proven their own as before.
+func factorOfAnother(w *world) {
+	ann, bob := w.add("ann", nil), w.add("bob", nil)
+	owner, token := w.factor(ann, 1)
+	w.factor(bob, 1)
+	w.must(w.db().RemoveFactors(w.Context(), bob.ID, owner.Root, w.event(authcore.FactorRemove, "")))
+	s, _, err := w.db().SessionByToken(w.Context(), token)
+	w.must(err)
+	w.same("how the owner has proven it", []string{"pwd", "otp", "mfa"}, s.AMR)
 }
