@@ -35,6 +35,9 @@ func (a *Accounts) GuessUserCode(user UserID, from Client) (giveBack func(), err
 // commandLinePaths are where a token of the command line is good.
 var commandLinePaths = []string{"/.gate/api/*"}
 
+// OfCommandLine tells whether it is a token of the command line.
+func (t *AccessToken) OfCommandLine() bool { return slices.Equal(t.Grant.Paths, commandLinePaths) }
+
 // CommandLineToken makes the access token of a user who let the command line in as a device,
 // once: for the API alone, with the scopes that the device asked for. ErrGrantUsed,
 // ErrTooManyTokens.
@@ -58,7 +61,7 @@ func (a *Accounts) EndCommandLineToken(ctx context.Context, text string, from Cl
 		return nil
 	}
 	t, _, err := a.Sessions.reader.AccessTokenByHash(ctx, HashToken(text)) // also one of a user who is disabled
-	if errors.Is(err, ErrNoSession) || err == nil && !slices.Equal(t.Grant.Paths, commandLinePaths) {
+	if errors.Is(err, ErrNoSession) || err == nil && !t.OfCommandLine() {
 		return nil
 	}
 	if err == nil {

@@ -1,7 +1,6 @@
 package caddymodule
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -65,8 +64,8 @@ const commandTime = 30 * time.Second
 
 // readTarget reads the configuration that --config names.
 func readTarget(cmd *cobra.Command) (*target, error) {
-	if at, err := atOf(cmd); err != nil || at != "" {
-		return nil, cmp.Or(err, errOnlyThere)
+	if err := onlyHere(cmd); err != nil {
+		return nil, err
 	}
 	name, err := cmd.Flags().GetString("config")
 	if err != nil {

@@ -142,6 +142,15 @@ func atOf(cmd *cobra.Command) (string, error) {
 	return at, nil
 }
 
+// onlyHere refuses to work elsewhere.
+func onlyHere(cmd *cobra.Command) error {
+	at, err := atOf(cmd)
+	if err == nil && at != "" {
+		err = errOnlyThere
+	}
+	return err
+}
+
 // remoteAt gives the installation that a command is to work on, with the token for it.
 func remoteAt(cmd *cobra.Command, at string) (*remote, error) {
 	all, err := readSignIns()
