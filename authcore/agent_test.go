@@ -24,6 +24,7 @@ func TestAgentName(t *testing.T) {
 		"curl/8.14.1":                      "curl",
 		"Go-http-client/2.0":               "A program",
 		"python-requests/2.32.4":           "A program",
+		"Gatehouse-command-line (Linux)":   "Command line on Linux",
 		"Something (Linux)":                "A browser on Linux",
 		"":                                 "Unknown device",
 		"<script>alert(1)</script>":        "Unknown device",

@@ -2,7 +2,9 @@ package authcore
 
 import (
 	"context"
+	"errors"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/authcore/access"
@@ -30,6 +32,12 @@ func (a *Accounts) GuessUserCode(user UserID, from Client) (giveBack func(), err
 	}, nil
 }
 
+// commandLinePaths are where a token of the command line is good.
+var commandLinePaths = []string{"/.gate/api/*"}
+
+// OfCommandLine tells whether it is a token of the command line.
+func (t *AccessToken) OfCommandLine() bool { return slices.Equal(t.Grant.Paths, commandLinePaths) }
+
 // CommandLineToken makes the access token of a user who let the command line in as a device,
 // once: for the API alone, with the scopes that the device asked for. ErrGrantUsed,
 // ErrTooManyTokens.
@@ -43,8 +51,27 @@ func (a *Accounts) CommandLineToken(ctx context.Context, actor Actor, d DeviceGr
 	}
 	text, hash := MakeAccessToken()
 	now := a.Now()
-	t := AccessToken{ID: NewSessionID(), UserID: d.User, Name: clean("Command line at "+d.Address, maxTokenName), Grant: access.Grant{Paths: []string{"/.gate/api/*"}, Scopes: d.Scopes},
+	t := AccessToken{ID: NewSessionID(), UserID: d.User, Name: clean("Command line at "+d.Address, maxTokenName), Grant: access.Grant{Paths: commandLinePaths, Scopes: d.Scopes},
 		CreatedAt: now, ExpiresAt: now.Add(life), SecondFactor: factors.Has()}
 	err = a.Store.RedeemCommandLine(ctx, d.Device, t, hash, a.event(actor, TokenCreate, TargetToken(t.ID), Success, t.Name))
 	return text, t, err
+}
+
+// EndCommandLineToken ends an access token of the command line for who has it. What is no
+// such token needs no ending.
+func (a *Accounts) EndCommandLineToken(ctx context.Context, text string, from Client) error {
+	if !PlausibleAccessToken(text) {
+		return nil
+	}
+	t, _, err := a.Sessions.reader.AccessTokenByHash(ctx, HashToken(text)) // also one of a user who is disabled
+	if errors.Is(err, ErrNoSession) || err == nil && !t.OfCommandLine() {
+		return nil
+	}
+	if err == nil {
+		err = a.RevokeAccessToken(ctx, Actor{Kind: ActorToken, User: t.UserID, Session: t.ID, Client: from}, t.ID)
+	}
+	if ErrTokenNotFound.is(err) {
+		return nil
+	}
+	return err
 }

@@ -17,7 +17,7 @@ type UserQuery struct {
 // UserPage is a page of users. It may hold fewer than were asked for, even none: where
 // filters find little, a page ends after so many rows that it takes no longer.
 type UserPage struct {
-	Users []User // without groups and memberships
+	Users []User // without memberships
 	Next  string // After for the next page; empty after the last
 }
 

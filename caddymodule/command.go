@@ -25,11 +25,15 @@ func init() {
 		Long: `Manages users, sessions, the audit log and the database of the gate.
 
 Works whether or not a server runs: through Caddy's admin endpoint where one runs
-with this configuration, else on the database itself.`,
+with this configuration, else on the database itself. With --at URL, some commands work
+on an installation elsewhere, after "caddy gate login URL".`,
 		CobraFunc: func(cmd *cobra.Command) {
 			cmd.PersistentFlags().StringP("config", "c", "Caddyfile", "the Caddyfile (or JSON configuration) of the server")
+			cmd.PersistentFlags().String("at", "", "work on the installation at this `URL`, that you are signed in to; or "+atVariable+" in the environment")
+			cmd.MarkFlagsMutuallyExclusive("config", "at")
 			cmd.SilenceUsage = true
-			parent(cmd, userCommand(), organizationCommand(), webhookCommand(), importCommand(), sessionCommand(), tokenCommand(), keyCommand(), auditCommand(), explainCommand(), backupCommand(), restoreCommand(), copyCommand(), doctorCommand())
+			parent(cmd, userCommand(), organizationCommand(), webhookCommand(), importCommand(), sessionCommand(), tokenCommand(), keyCommand(), auditCommand(), explainCommand(), backupCommand(), restoreCommand(), copyCommand(), doctorCommand(),
+				loginCommand(), logoutCommand(), apiCommand())
 		},
 	})
 }
@@ -60,6 +64,9 @@ const commandTime = 30 * time.Second
 
 // readTarget reads the configuration that --config names.
 func readTarget(cmd *cobra.Command) (*target, error) {
+	if err := onlyHere(cmd); err != nil {
+		return nil, err
+	}
 	name, err := cmd.Flags().GetString("config")
 	if err != nil {
 		return nil, err

@@ -17,6 +17,9 @@ func doctorCommand() *cobra.Command {
 		Short: "Checks configuration, database, clock, mail and files",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := onlyHere(cmd); err != nil {
+				return err
+			}
 			found := diagnose(cmd, mailTo)
 			if asJSON {
 				if err := printJSON(cmd.OutOrStdout(), found); err != nil {

@@ -1,7 +1,9 @@
 package caddymodule
 
 import (
+	"cmp"
 	"fmt"
+	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,7 +19,7 @@ func organizationCommand() *cobra.Command {
 member, and those that an organization makes. Policies name them: "allow org:acme", "allow role:acme/admin". Only an active
 organization counts; one that is suspended lets nobody in from the next request on.`,
 	}
-	return parent(cmd, organizationAdd(), organizationList(), organizationStep("approve", "Lets an organization that waits begin", false),
+	return parent(cmd, organizationAdd(), organizationList(), organizationShow(), organizationStep("approve", "Lets an organization that waits begin", false),
 		organizationStep("reject", "Turns an organization that waits down", true), organizationStep("suspend", "Stops an organization for a while", true),
 		organizationStep("activate", "Lets an organization that was suspended go on", false), organizationTier(), organizationRequire(), organizationDelete(),
 		organizationMembers(), organizationMember(), organizationExpel(),
@@ -63,6 +65,34 @@ func organizationList() *cobra.Command {
 		return []string{o.Slug, o.Name, string(o.Status), string(o.Tier), o.Created.Format(time.DateOnly), o.Reason}
 	})
 	cmd.Flags().StringVar((*string)(&a.Status), "status", "", "only those that are pending, active, rejected or suspended")
+	return cmd
+}
+
+func organizationShow() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "show SLUG",
+		Short: "Shows an organization",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return connected(cmd, false, func(c *connection) error {
+				var o organizationLine
+				if err := c.do("org.show", organizationArgs{Slug: args[0]}, &o); err != nil {
+					return err
+				}
+				if asJSON {
+					return printJSON(cmd.OutOrStdout(), []organizationLine{o})
+				}
+				table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 4, 2, ' ', 0)
+				for _, row := range [][2]string{{"Organization", o.Slug}, {"Name", o.Name}, {"Status", string(o.Status)}, {"Reason", o.Reason}, {"Tier", string(o.Tier)},
+					{"Second factor required", cmp.Or(yes(o.Factor), "no")}, {"Since", o.Created.Format(time.DateOnly)}} {
+					fmt.Fprintf(table, "%s:\t%s\n", row[0], cmp.Or(row[1], "-"))
+				}
+				return table.Flush()
+			})
+		},
+	}
+	jsonFlag(cmd, &asJSON)
 	return cmd
 }
 

@@ -27,12 +27,20 @@ type connection struct {
 	key    string   // … on this database
 	core   *core    // or the database, opened for the command
 	local  *console // with its services
+	remote *remote  // or an installation elsewhere, by its API
 	cancel context.CancelFunc
 }
 
 // connected makes the body of a command that needs a connection. create allows
 // to make a SQLite database that is not there.
 func connected(cmd *cobra.Command, create bool, f func(*connection) error) error {
+	at, err := atOf(cmd)
+	if err != nil {
+		return err
+	}
+	if at != "" {
+		return elsewhereConnected(cmd, at, f)
+	}
 	t, err := readTarget(cmd)
 	if err != nil {
 		return err
@@ -43,6 +51,17 @@ func connected(cmd *cobra.Command, create bool, f func(*connection) error) error
 	}
 	defer c.close()
 	return f(c)
+}
+
+// elsewhereConnected is connected for an installation elsewhere. What that says must not
+// steer the terminal.
+func elsewhereConnected(cmd *cobra.Command, at string, f func(*connection) error) error {
+	r, err := remoteAt(cmd, at)
+	if err != nil {
+		return err
+	}
+	cmd.SetOut(&plainWriter{out: cmd.OutOrStdout()})
+	return f(&connection{ctx: cmd.Context(), remote: r})
 }
 
 // connect finds a server that runs with this configuration, or opens the database
@@ -136,6 +155,9 @@ func (c *connection) do(name string, args, result any) error {
 	raw, err := json.Marshal(args)
 	if err != nil {
 		return err
+	}
+	if c.remote != nil {
+		return c.remote.do(name, raw, result)
 	}
 	var ans answer
 	if c.local != nil {

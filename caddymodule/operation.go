@@ -47,6 +47,7 @@ var operations = map[string]operation{
 	"user.recover":       with(recoverUser),
 	"org.add":            with(addOrganization),
 	"org.list":           with(listOrganizations),
+	"org.show":           withOrganization(func(context.Context, *console, authcore.Organization, organizationArgs) error { return nil }),
 	"org.step":           withOrganization(stepOrganization),
 	"org.tier":           withOrganization(setTier),
 	"org.require":        withOrganization(requireMembersFactor),

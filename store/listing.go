@@ -34,10 +34,41 @@ func within(column, after, prefix string) (condition string, args []any) {
 }
 
 // FindUsers implements authcore.ListingStore.
-func (db *DB) FindUsers(ctx context.Context, q authcore.UserQuery) (authcore.UserPage, error) {
+func (db *DB) FindUsers(ctx context.Context, q authcore.UserQuery) (page authcore.UserPage, err error) {
 	if q.Prefix != "" {
-		return db.usersByPrefix(ctx, q)
+		page, err = db.usersByPrefix(ctx, q)
+	} else {
+		page, err = db.usersInOrder(ctx, q)
 	}
+	if err == nil {
+		err = db.addGroups(ctx, page.Users)
+	}
+	return page, err
+}
+
+// addGroups reads the groups of users.
+func (db *DB) addGroups(ctx context.Context, users []authcore.User) error {
+	if len(users) == 0 {
+		return nil
+	}
+	at, ids := make(map[authcore.UserID]int, len(users)), make([]any, len(users))
+	for i := range users {
+		at[users[i].ID], ids[i] = i, users[i].ID
+	}
+	type member struct {
+		user  authcore.UserID
+		group string
+	}
+	found, err := collect(db, ctx, func(row scanner, m *member) error { return row.Scan((*string)(&m.user), &m.group) },
+		"SELECT user_id, name FROM user_groups WHERE user_id IN (?"+strings.Repeat(", ?", len(ids)-1)+") ORDER BY user_id, name", ids...)
+	for _, m := range found {
+		u := &users[at[m.user]]
+		u.Groups = append(u.Groups, m.group)
+	}
+	return err
+}
+
+func (db *DB) usersInOrder(ctx context.Context, q authcore.UserQuery) (authcore.UserPage, error) {
 	query, args := "SELECT "+userColumns+" FROM users u WHERE u.username_key > ?", []any{q.After}
 	if q.Status != "" {
 		query, args = query+" AND u.status = ?", append(args, q.Status)

@@ -58,7 +58,7 @@ func sorted(err error) *Error {
 		return &Error{Code: "temporarily_unavailable", Description: ours.Message, Status: status, retryAfter: max(1, int(math.Ceil(ours.RetryAfter.Seconds())))}
 	case errors.Is(err, authcore.ErrGrantInvalid), errors.Is(err, authcore.ErrGrantUsed):
 		return errGrant
-	case ours.Kind == authcore.Forbidden:
+	case ours.Kind == authcore.Forbidden, errors.Is(err, authcore.ErrTooManyTokens):
 		return &Error{Code: "access_denied", Description: ours.Message}
 	}
 	return &Error{Code: "server_error", Description: "Something went wrong on our side. It has been noted.", Status: http.StatusInternalServerError}

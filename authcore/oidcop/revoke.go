@@ -32,6 +32,9 @@ func (p *Provider) end(w http.ResponseWriter, r *http.Request, from authcore.Cli
 	if text == "" {
 		return invalid("The token is missing.")
 	}
+	if c.own() {
+		return p.Accounts.EndCommandLineToken(r.Context(), text, from)
+	}
 	if authcore.KindRefresh.Plausible(text) {
 		return p.endRefresh(r.Context(), c, text, from)
 	}

@@ -107,6 +107,57 @@ func TestQRReadsBack(t *testing.T) {
 	}
 }
 
+// paintText draws lines of text as a terminal would, scale pixels for a module.
+func paintText(t *testing.T, text string, scale int) *image.Gray {
+	t.Helper()
+	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	var img *image.Gray
+	for i, line := range lines {
+		inner, begins := strings.CutPrefix(line, "\x1b[30;107m")
+		inner, ends := strings.CutSuffix(inner, "\x1b[0m")
+		if !begins || !ends {
+			t.Fatalf("line %d is %q", i, line)
+		}
+		for x, r := range []rune(inner) {
+			if img == nil {
+				img = image.NewGray(image.Rect(0, 0, len([]rune(inner))*scale, 2*len(lines)*scale))
+				draw.Draw(img, img.Bounds(), image.White, image.Point{}, draw.Src)
+			}
+			top, bottom := 2*i, 2*i+2
+			switch r {
+			case ' ':
+				bottom = top
+			case '▀':
+				bottom--
+			case '▄':
+				top++
+			case '█':
+			default:
+				t.Fatalf("line %d has %q", i, r)
+			}
+			draw.Draw(img, image.Rect(x*scale, top*scale, (x+1)*scale, bottom*scale), image.NewUniform(color.Black), image.Point{}, draw.Src)
+		}
+	}
+	return img
+}
+
+func TestQRTextReadsBack(t *testing.T) {
+	t.Parallel()
+	for _, uri := range []string{"a", "https://auth.example.com/.gate/device?user_code=BCDF-GHJK", strings.Repeat("~ ", 50)} {
+		text, err := QRText(uri)
+		if err != nil {
+			t.Errorf("%s: %v", uri, err)
+			continue
+		}
+		if got, err := read(paintText(t, text, 4), nil); err != nil || got != uri {
+			t.Errorf("%v\n got %s\nwant %s\n%s", err, got, uri, text)
+		}
+	}
+	if _, err := QRText("ü"); err == nil {
+		t.Error("what is not ASCII")
+	}
+}
+
 // As many bytes as there is room for, and one more.
 func TestQRLimit(t *testing.T) {
 	t.Parallel()

@@ -95,6 +95,8 @@ func (h *Handler) apiToken(r *http.Request, p Place, rt *api.Route, token string
 		return authcore.Actor{}, &tokenRefusal{notGranted.err}
 	case !grant.Has([]string{rt.NeedsScope()}):
 		return authcore.Actor{}, &tokenRefusal{errTokenScope}
+	case rt.Realm == api.Platform && !live.User().Owner: // whom a second factor would not help
+		return authcore.Actor{}, authcore.ErrNotOwner
 	}
 	// Without the two factors that its user had to show, a token governs no more than a
 	// session without them.

@@ -42,6 +42,9 @@ func (h *Handler) addTokens(r *http.Request, live *authcore.Live, d *tokensData)
 	for _, t := range all {
 		v := tokenView{ID: string(t.ID), Name: t.Name, Where: where(t.Grant), Scopes: strings.Join(t.Grant.Scopes, " "), Created: ago(now, t.CreatedAt),
 			CreatedISO: t.CreatedAt.UTC().Format(time.RFC3339), Expires: t.ExpiresAt.UTC().Format(time.DateOnly), Expired: !now.Before(t.ExpiresAt)}
+		if t.OfCommandLine() { // which has all scopes that there are
+			v.Where, v.Scopes = "all that you may do on this site", ""
+		}
 		if !t.LastUsed.IsZero() {
 			v.LastUsed = ago(now, t.LastUsed)
 		}

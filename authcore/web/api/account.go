@@ -19,6 +19,7 @@ type User struct {
 	FactorRequired bool            `json:"factor_required" doc:"nothing opens without a second factor"`
 	// OrganizationOnly is the mark that AdmitUser sets and takes away.
 	OrganizationOnly bool       `json:"organization_only" doc:"only rules of policies that name an organization of the user's let in"`
+	Groups           []string   `json:"groups"`
 	CreatedAt        time.Time  `json:"created_at"`
 	UpdatedAt        time.Time  `json:"updated_at"`
 	DeleteAt         *time.Time `json:"delete_at,omitempty" doc:"when the account will be deleted"`
@@ -27,8 +28,7 @@ type User struct {
 // UserDetails is a user with all that belongs to one.
 type UserDetails struct {
 	User
-	Groups        []string `json:"groups"`
-	Organizations []Place  `json:"organizations"`
+	Organizations []Place `json:"organizations"`
 }
 
 // Place is a user's place in an organization.
@@ -40,7 +40,7 @@ type Place struct {
 
 func userOf(u *authcore.User) User {
 	v := User{ID: u.ID, Username: u.Username, Email: u.Email, EmailVerified: u.EmailVerified, Name: u.Name, Status: u.Status, Owner: u.Owner,
-		FactorRequired: u.FactorRequired, OrganizationOnly: u.OrganizationOnly, CreatedAt: u.CreatedAt, UpdatedAt: u.UpdatedAt}
+		FactorRequired: u.FactorRequired, OrganizationOnly: u.OrganizationOnly, Groups: append([]string{}, u.Groups...), CreatedAt: u.CreatedAt, UpdatedAt: u.UpdatedAt}
 	if !u.DeleteAt.IsZero() {
 		v.DeleteAt = &u.DeleteAt
 	}
@@ -48,7 +48,7 @@ func userOf(u *authcore.User) User {
 }
 
 func userDetailsOf(u *authcore.User) UserDetails {
-	d := UserDetails{User: userOf(u), Groups: append([]string{}, u.Groups...), Organizations: []Place{}}
+	d := UserDetails{User: userOf(u), Organizations: []Place{}}
 	for _, m := range u.Memberships {
 		d.Organizations = append(d.Organizations, Place{Slug: m.Slug, Role: m.Role, Status: m.Status})
 	}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
 )
@@ -55,6 +56,52 @@ type NewUser struct {
 	Owner         bool     `json:"owner,omitempty" doc:"a platform owner"`
 }
 
+// UserCredentials are the ways in to an account, without what is secret of them.
+type UserCredentials struct {
+	Password      bool           `json:"password"`
+	Passkeys      int            `json:"passkeys"`
+	AppSince      *time.Time     `json:"app_since" doc:"when the authenticator app was set up; null for none"`
+	RecoveryCodes int            `json:"recovery_codes" doc:"how many are left"`
+	Identities    []UserIdentity `json:"identities"`
+}
+
+// UserIdentity is an account at an outside provider that is linked to a user.
+type UserIdentity struct {
+	ID         authcore.IdentityID `json:"id"`
+	Provider   string              `json:"provider"`
+	Issuer     string              `json:"issuer"`
+	Subject    string              `json:"subject"`
+	Username   string              `json:"username"`
+	Email      string              `json:"email"`
+	LinkedAt   time.Time           `json:"linked_at"`
+	LastUsedAt time.Time           `json:"last_used_at"`
+}
+
+// credentials are those of the user in the path.
+func credentials(c *Call) (UserCredentials, error) {
+	if _, err := changed(c, nil); err != nil {
+		return UserCredentials{}, err
+	}
+	v := UserCredentials{Identities: []UserIdentity{}}
+	var err error
+	if v.Password, err = c.Accounts.HasPassword(c.Ctx, c.User()); err != nil {
+		return v, err
+	}
+	factors, err := c.Accounts.Factors(c.Ctx, c.User())
+	if err != nil {
+		return v, err
+	}
+	v.Passkeys = factors.Passkeys
+	if factors.TOTP != nil {
+		v.AppSince, v.RecoveryCodes = when(factors.TOTP.CreatedAt), factors.Codes
+	}
+	linked, err := c.Accounts.Identities(c.Ctx, c.User())
+	for _, i := range linked {
+		v.Identities = append(v.Identities, UserIdentity{i.ID, i.Provider, i.Issuer, i.Subject, i.Username, i.Email, i.CreatedAt, i.UsedAt})
+	}
+	return v, err
+}
+
 // errOwnAccount keeps a session that was stolen from deleting its user.
 var errOwnAccount = &authcore.Error{Kind: authcore.Forbidden, Code: "own_account", Message: "Delete your own account on the account page."}
 
@@ -74,6 +121,8 @@ var userRoutes = []Route{
 		Do: give(func(c *Call) (UserDetails, error) {
 			return changed(c, nil)
 		})},
+	{Method: http.MethodGet, Path: "/platform/users/{id}/credentials", ID: "getUserCredentials", Summary: "The ways in to an account: password, passkeys, second factor, accounts at providers", Realm: Platform, Scope: ScopeUsersView,
+		Do: give(credentials)},
 	{Method: http.MethodPost, Path: "/platform/users", ID: "createUser", Summary: "Make an account", Realm: Platform, Scope: ScopeUsersManage, Creates: true,
 		Do: with(func(c *Call, in NewUser) (UserDetails, error) {
 			u, err := c.Accounts.CreateUser(c.Ctx, c.Actor, authcore.NewUser{Username: in.Username, Email: in.Email, EmailVerified: in.EmailVerified, Name: in.Name,
