@@ -100,6 +100,7 @@ func TestPublicKeys(t *testing.T) {
 		{"RSA, exponent 1", jwkSet(modulusKey(2048, 1)), "no key of RSA"}, {"RSA, exponent 4", jwkSet(modulusKey(2048, 4)), "no key of RSA"}, {"RSA, exponent too large", jwkSet(modulusKey(2048, 1<<31+1)), "no key of RSA"},
 		{"for encryption", jwkSet(ec("", "enc", "")), "not for signatures"},
 		{"the algorithm of another kind", jwkSet(ec("", "", "RS256")), "algorithm"}, {"of another curve", jwkSet(ec("", "", "ES384")), "algorithm"}, {"none", jwkSet(ec("", "", "none")), "algorithm"}, {"HMAC", jwkSet(with(rsaPublic, `"alg":"HS256"`)), "algorithm"},
+		{"one that the provider does not take", jwkSet(with(rsaPublic, `"alg":"RS512"`)), "algorithm"},
 		{"a kid twice", jwkSet(ec("a", "", ""), with(rsaPublic, `"kid":"a"`)), "Key 2 has the kid of another."},
 		{"too long", jwkSet(ec(strings.Repeat("k", 16<<10), "", "")), "16 KiB"}, {"too long once it is written", jwkSet(ec(strings.Repeat("<", 5000), "", "")), "16 KiB"},
 		{"deep", strings.Repeat(`{"keys":[`, 1700), "no JWK Set"},
