@@ -85,7 +85,7 @@ func (d *driver) script(name string) {
 	if _, err := os.Stat(filepath.Join("openid", "node_modules")); err != nil {
 		d.t.Fatal("the OpenID clients are not installed: run integration/setup.sh")
 	}
-	settings, err := json.Marshal(map[string]string{"issuer": d.i.at, "driver": d.URL})
+	settings, err := json.Marshal(map[string]string{"issuer": d.i.at, "driver": d.URL, "resource": d.i.URL("HTTPS", "api.example.com")})
 	must(d.t, err)
 	cmd := exec.CommandContext(d.t.Context(), "node", filepath.Join("openid", name+".mjs"))
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + os.TempDir(), "NODE_EXTRA_CA_CERTS=" + d.i.authority()}

@@ -9,7 +9,8 @@ globalThis.crypto ??= webcrypto; // Node 18
 let text = '';
 for await (const part of process.stdin) text += part;
 
-// The settings: issuer, and driver, the address of the test's side of this.
+// The settings: issuer; driver, the address of the test's side of this; and resource, a site
+// that takes tokens.
 export const settings = JSON.parse(text);
 
 async function ask(what, body = {}) {
