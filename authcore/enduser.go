@@ -215,7 +215,7 @@ func (a *Accounts) RevokeEndUserSessions(ctx context.Context, actor Actor, slug 
 	if err == nil && n == 0 && one != "" {
 		err = ErrSessionNotFound
 	}
-	return n, err
+	return n, a.ended(user, err)
 }
 
 // BarEndUser keeps an end user from all services of the organization, and ends the sessions
@@ -227,7 +227,7 @@ func (a *Accounts) BarEndUser(ctx context.Context, actor Actor, slug string, use
 		return err
 	}
 	reason = clean(strings.TrimSpace(reason), maxReason)
-	return a.Store.Bar(ctx, s.Organization.ID, user, reason, a.eventIn(s.Organization, actor, EndUserBar, "user "+string(user)))
+	return a.ended(user, a.Store.Bar(ctx, s.Organization.ID, user, reason, a.eventIn(s.Organization, actor, EndUserBar, "user "+string(user))))
 }
 
 // UnbarEndUser lets somebody in again. ErrNotBarred.

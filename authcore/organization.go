@@ -187,7 +187,7 @@ func (a *Accounts) StepOrganization(ctx context.Context, actor Actor, slug, step
 	if s.reason && reason == "" {
 		return ErrReasonRequired
 	}
-	return a.afterOrganization(a.Store.SetOrganizationStatus(ctx, o.ID, s.from, s.to, reason, a.eventIn(o, actor, s.action, reason)), o.ID)
+	return a.afterOrganization(a.Store.SetOrganizationStatus(ctx, o.ID, s.from, s.to, reason, a.eventIn(o, actor, s.action, reason)))
 }
 
 // platformOver finds an organization for those who run the installation; ErrNotOwner for
@@ -211,7 +211,7 @@ func (a *Accounts) RequireFactor(ctx context.Context, actor Actor, slug string, 
 	if !required {
 		details = "not required of members any more"
 	}
-	return a.afterOrganization(a.Store.SetOrganizationFactor(ctx, o.ID, required, a.eventIn(o, actor, FactorRequire, details)), o.ID)
+	return a.afterOrganization(a.Store.SetOrganizationFactor(ctx, o.ID, required, a.eventIn(o, actor, FactorRequire, details)))
 }
 
 // RenameOrganization changes what an organization is called.
@@ -248,13 +248,10 @@ func (a *Accounts) DeleteOrganization(ctx context.Context, actor Actor, slug str
 	case o.Status == OrganizationSuspended: // what is being looked into is not wiped out
 		return ErrOrganizationState
 	}
-	return a.afterOrganization(a.Store.DeleteOrganization(ctx, o.ID, a.eventIn(o, actor, OrganizationDelete, o.Slug)), o.ID)
+	return a.afterOrganization(a.Store.DeleteOrganization(ctx, o.ID, a.eventIn(o, actor, OrganizationDelete, o.Slug)))
 }
 
-// afterOrganization makes a change to an organization count for its members here at once.
-func (a *Accounts) afterOrganization(err error, id OrganizationID) error {
-	if err == nil {
-		a.changed(ChangeOrganization, string(id))
-	}
-	return err
-}
+// afterOrganization makes a change to an organization count here at once: for its members,
+// and for those who use its services, who need not be members. err is the outcome of the
+// change.
+func (a *Accounts) afterOrganization(err error) error { return a.ended("", err) }

@@ -105,7 +105,7 @@ func publicKey(parts map[string]json.RawMessage) (key jose.JSONWebKey, fault str
 	case key.Use != "" && key.Use != "sig":
 		return key, `is not for signatures ("use": "sig")`
 	case key.Algorithm != "" && !slices.Contains(algorithms, jose.SignatureAlgorithm(key.Algorithm)):
-		return key, "names an algorithm (alg) that it cannot be used with here: ES256, ES384, RS256 or PS256, by its kind"
+		return key, "has an alg that is not good for it: EC signs with ES256 or ES384, as its curve is, and RSA with RS256 or PS256"
 	}
 	return key, ""
 }

@@ -389,8 +389,13 @@ func (a *Accounts) UpdateService(ctx context.Context, actor Actor, slug string, 
 	if err := n.check(s.Type); err != nil {
 		return Service{}, err
 	}
+	same := n.Status == s.Status && n.Access == s.Access
 	s.ServiceSettings, s.UpdatedAt = n, a.Now()
-	return s, a.Store.UpdateService(ctx, s, a.serviceEvent(o, actor, ServiceUpdate, id, n.Name+", "+string(n.Status)))
+	err = a.Store.UpdateService(ctx, s, a.serviceEvent(o, actor, ServiceUpdate, id, n.Name+", "+string(n.Status)))
+	if same {
+		return s, a.serviceChanged(id, err)
+	}
+	return s, a.ended("", err)
 }
 
 // SetServiceTrust says whether a service is the platform's own, for those who run the
@@ -408,7 +413,28 @@ func (a *Accounts) SetServiceTrust(ctx context.Context, actor Actor, slug string
 	if !firstParty {
 		details = "not the platform's own"
 	}
-	return a.Store.SetServiceTrust(ctx, s, firstParty, a.serviceEvent(o, actor, ServiceTrust, id, details))
+	return a.serviceChanged(id, a.Store.SetServiceTrust(ctx, s, firstParty, a.serviceEvent(o, actor, ServiceTrust, id, details)))
+}
+
+// serviceChanged makes other settings of a service count on this node at once; err is the
+// outcome of the change.
+func (a *Accounts) serviceChanged(id ServiceID, err error) error {
+	if err == nil {
+		a.changed(ChangeService, string(id))
+	}
+	return err
+}
+
+// ended makes the end of sessions at services count on this node at once: those of a user, or
+// of everybody where that is empty. err is the outcome of what ended them.
+func (a *Accounts) ended(user UserID, err error) error {
+	switch {
+	case err == nil && user == "":
+		a.changed(ChangeAll, "")
+	case err == nil:
+		a.changed(ChangeUser, string(user))
+	}
+	return err
 }
 
 // RotateServiceSecret gives a service another secret, which nothing can show again. The one
@@ -429,7 +455,7 @@ func (a *Accounts) RotateServiceSecret(ctx context.Context, actor Actor, slug st
 	secret, hash := makeChecked(clientSecretPrefix)
 	until := a.Now().Add(overlap)
 	ev := a.serviceEvent(o, actor, ServiceSecret, id, "the one before ends on "+until.UTC().Format("2006-01-02 15:04 UTC"))
-	if err := a.Store.RotateServiceSecret(ctx, s, hash, until, ev); err != nil {
+	if err := a.serviceChanged(id, a.Store.RotateServiceSecret(ctx, s, hash, until, ev)); err != nil {
 		return "", err
 	}
 	return secret, nil
@@ -441,7 +467,7 @@ func (a *Accounts) DeleteService(ctx context.Context, actor Actor, slug string, 
 	if err != nil {
 		return err
 	}
-	return a.Store.DeleteService(ctx, s, a.serviceEvent(o, actor, ServiceDelete, id, s.Name))
+	return a.ended("", a.Store.DeleteService(ctx, s, a.serviceEvent(o, actor, ServiceDelete, id, s.Name)))
 }
 
 // GrantService gives a member access to a service that is for chosen ones.
@@ -461,7 +487,7 @@ func (a *Accounts) WithdrawService(ctx context.Context, actor Actor, slug string
 	if err != nil {
 		return err
 	}
-	return a.Store.WithdrawService(ctx, s, user, a.serviceEvent(o, actor, ServiceWithdraw, id, "user "+string(user)))
+	return a.ended(user, a.Store.WithdrawService(ctx, s, user, a.serviceEvent(o, actor, ServiceWithdraw, id, "user "+string(user))))
 }
 
 // Grantees lists who was given access to a service, as ServiceStore does.

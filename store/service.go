@@ -143,7 +143,7 @@ func setService(tx *tx, s authcore.Service, ev authcore.Event, set string, value
 	if err != nil {
 		return err
 	}
-	return insertEvents(tx, ev)
+	return note(tx, authcore.ChangeService, string(s.ID), ev)
 }
 
 // UpdateService implements authcore.ServiceStore.
