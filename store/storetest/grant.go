@@ -115,7 +115,7 @@ func grantLife(w *world) {
 	w.must(w.setMember(w.db(), o, bob, authcore.RoleMember))
 	root, _ := w.signIn(bob, nil)
 	session, code := w.beginIn(s, root, offline)
-	want := authcore.Granted{Session: session, Service: s, User: withoutTimes(bob)}
+	want := authcore.Granted{Session: session, Service: s, User: withoutTimes(bob), RootSeen: root.LastSeen}
 	want.Organization, _ = w.db().OrganizationByID(w.Context(), o.ID)
 	want.User.Memberships, _ = w.db().Memberships(w.Context(), bob.ID)
 	w.same("memberships", 1, len(want.User.Memberships))
@@ -724,8 +724,11 @@ func grantTokens(w *world) {
 	_, err = w.db().GrantTokenByHash(w.Context(), own.Hash, own.ExpiresAt)
 	w.is("expired", err, authcore.ErrNoSession)
 	elsewhere := w.hash() // of a token that is not stored
-	for _, hash := range []authcore.TokenHash{own.Hash, elsewhere, elsewhere} {
-		w.must(w.db().RevokeGrantToken(w.Context(), hash, w.now.Add(time.Minute), "", authcore.NewEvent(w.now, authcore.Actor{Kind: authcore.ActorService}, authcore.TokenRevoke, authcore.TargetService(s.ID), authcore.Success, "grant")))
+	for hash, user := range map[authcore.TokenHash]authcore.UserID{own.Hash: "", elsewhere: bob.ID} {
+		for range 2 {
+			ev := authcore.NewEvent(w.now, authcore.Actor{Kind: authcore.ActorService}, authcore.TokenRevoke, authcore.TargetService(s.ID), authcore.Success, "grant")
+			w.must(w.db().RevokeGrantToken(w.Context(), hash, w.now.Add(time.Minute), user, ev))
+		}
 		revoked, err := w.db().TokenRevoked(w.Context(), hash)
 		w.must(err)
 		w.same("revoked", true, revoked)
@@ -735,8 +738,8 @@ func grantTokens(w *world) {
 	revoked, err := w.db().TokenRevoked(w.Context(), none.Hash)
 	w.must(err)
 	w.same("another", false, revoked)
-	change := "session " + string(s.ID) // of all tokens of the service
-	w.changed("user "+string(bob.ID), "all ", "organization "+string(s.Organization), change, change, change)
+	ofAll, ofUser := "session "+string(s.ID), "user "+string(bob.ID) // those of the service itself count as one session
+	w.changed(ofUser, "all ", "organization "+string(s.Organization), ofAll, ofAll, ofUser, ofUser)
 	_, _, err = w.db().DeleteEnded(w.Context(), w.now.Add(time.Minute), w.idle(), "")
 	w.must(err)
 	revoked, err = w.db().TokenRevoked(w.Context(), elsewhere)
@@ -793,11 +796,12 @@ func grantCleanup(w *world) {
 
 // grantMany: more sessions than one command ends at once.
 func grantMany(w *world) {
+	const cleanupBatch = 500 // as the store has it
 	owner, bob := w.add("owner", nil), w.add("bob", nil)
 	s := w.tellingService(w.active("acme", owner), "a")
 	other := w.addService(authcore.Organization{ID: s.Organization}, "b", authcore.ReachEveryone)
 	root := w.root(bob)
-	const n = 1103
+	const n = cleanupBatch + 103
 	for _, err := range w.atOnce(n, func(_ int, db Store) error {
 		session, code := w.grant(s, root)
 		return w.beginGrant(db, session, code)
