@@ -43,11 +43,14 @@ type KeyStore interface {
 // The times of signing keys. The overlap is for those who check signatures: longer
 // than any of them keeps the public keys.
 const (
-	keyLife      = 30 * 24 * time.Hour
-	keyOverlap   = 24 * time.Hour
-	keySoon      = 10 * time.Minute // before a key signs that was asked for
+	keyLife    = 30 * 24 * time.Hour
+	keyOverlap = 24 * time.Hour
+	// keySoon is before a key signs that was asked for: as long as those who check signatures
+	// keep what they have just got from the last node to learn of it.
+	keySoon      = 10*time.Minute + 6*keyReload
 	keyReload    = 10 * time.Second
 	keyLoadLimit = 2 * time.Second
+	keyTries     = 3 // where other nodes make keys at the same time
 )
 
 // Keys are the signing keys as a node knows them. Each node reads them every ten
@@ -57,7 +60,8 @@ type Keys struct {
 	sealer *Sealer
 	now    func() time.Time
 	wanted atomic.Bool
-	mu     sync.Mutex // one reads at a time
+	all    atomic.Bool // of every algorithm
+	mu     sync.Mutex  // one reads at a time
 	known  atomic.Pointer[keySet]
 }
 
@@ -93,6 +97,14 @@ func NewKeys(store KeyStore, secret SecretKey, now func() time.Time) *Keys {
 	return &Keys{store: store, sealer: secret.NewSealer("signing key", now), now: now}
 }
 
+// WantAll is Want, and says that this node signs with every algorithm. The first keys of the
+// others take long to make: Run does that soon, so that whoever checks signatures knows them
+// before they sign. Where one is asked for earlier, SignerOf does.
+func (k *Keys) WantAll(ctx context.Context) error {
+	k.all.Store(true)
+	return k.Want(ctx)
+}
+
 // Want says that this node signs. It reads the keys, and makes the first one.
 func (k *Keys) Want(ctx context.Context) error {
 	k.wanted.Store(true)
@@ -105,8 +117,11 @@ func (k *Keys) Want(ctx context.Context) error {
 // with nil when it works again.
 func (k *Keys) Run(ctx context.Context, report func(error)) {
 	repeat(ctx, keyReload, func(ctx context.Context) error {
-		if !k.wanted.Load() {
+		switch {
+		case !k.wanted.Load():
 			return nil
+		case k.all.Load():
+			return k.load(ctx, Algorithms...)
 		}
 		return k.load(ctx)
 	}, report)
@@ -120,16 +135,8 @@ func (k *Keys) load(ctx context.Context, needs ...Algorithm) error {
 	if err != nil {
 		return err
 	}
-	now := k.now()
 	for _, of := range Algorithms {
-		some := ofAlgorithm(all, of)
-		if len(some) == 0 && of != ES256 && !slices.Contains(needs, of) || !due(some, now) {
-			continue
-		}
-		if _, err := k.add(ctx, Actor{Kind: ActorSystem}, of, all, now.Add(keyOverlap), false); err != nil {
-			return err
-		}
-		if all, err = k.store.SigningKeys(ctx); err != nil {
+		if all, err = k.fill(ctx, of, all, of == ES256 || slices.Contains(needs, of)); err != nil {
 			return err
 		}
 	}
@@ -148,6 +155,26 @@ func (k *Keys) load(ctx context.Context, needs ...Algorithm) error {
 	}
 	k.known.Store(&next)
 	return nil
+}
+
+// fill adds the key of an algorithm that is due, where there is one of it or the first is
+// needed, and gives all keys. Another node may add one of another algorithm meanwhile.
+func (k *Keys) fill(ctx context.Context, of Algorithm, all []SigningKey, needed bool) ([]SigningKey, error) {
+	now := k.now()
+	for range keyTries {
+		some := ofAlgorithm(all, of)
+		if len(some) == 0 && !needed || !due(some, now) {
+			break
+		}
+		if _, err := k.add(ctx, Actor{Kind: ActorSystem}, of, all, now.Add(keyOverlap), false); err != nil {
+			return nil, err
+		}
+		var err error
+		if all, err = k.store.SigningKeys(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
 }
 
 // Algorithms are all that tokens are signed with.
@@ -170,7 +197,7 @@ func due(all []SigningKey, now time.Time) bool {
 }
 
 // Rotate makes a new key of each algorithm that is in use, and gives that of ES256: one that
-// signs in ten minutes, when those who check signatures have had time to learn of it, or,
+// signs in eleven minutes, when those who check signatures have had time to learn of it, or,
 // where the others are known to somebody else, one that signs at once while they are
 // dropped.
 func (k *Keys) Rotate(ctx context.Context, actor Actor, leaked bool) (SigningKey, error) {

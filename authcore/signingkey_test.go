@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -36,6 +37,19 @@ func (s *keyTable) AddSigningKey(_ context.Context, k SigningKey, keep int64, _ 
 	return true, s.away
 }
 
+// racedTable is one in which somebody else is faster, before the first key of RS256.
+type racedTable struct {
+	*keyTable
+	before func()
+}
+
+func (s *racedTable) AddSigningKey(ctx context.Context, k SigningKey, keep int64, ev Event) (bool, error) {
+	if k.Algorithm == RS256 {
+		s.before()
+	}
+	return s.keyTable.AddSigningKey(ctx, k, keep, ev)
+}
+
 // verifies checks a signature as an app does, with a set of public keys as it came
 // over the wire.
 func verifies(t *testing.T, set []byte, text string) error {
@@ -49,7 +63,7 @@ func verifies(t *testing.T, set []byte, text string) error {
 			t.Fatalf("a key of the set is not a public one: %s", set)
 		}
 	}
-	token, err := jwt.ParseSigned(text, []jose.SignatureAlgorithm{jose.ES256})
+	token, err := jwt.ParseSigned(text, []jose.SignatureAlgorithm{jose.ES256, jose.RS256})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,4 +213,48 @@ func TestSigningKeysUnreadable(t *testing.T) {
 	if _, err := k.Rotate(t.Context(), CommandLine(), true); err != nil {
 		t.Errorf("the way out: %v", err)
 	}
+}
+
+// Who keeps the public keys for a while has those of every algorithm before they sign, also
+// where another node makes one of another algorithm at the same moment.
+func TestSigningKeysOfEveryAlgorithm(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		table, secret := new(keyTable), NewSecretKey()
+		k := NewKeys(&racedTable{table, sync.OnceFunc(func() {
+			if _, err := NewKeys(table, secret, time.Now).Rotate(t.Context(), CommandLine(), false); err != nil {
+				t.Error(err)
+			}
+		})}, secret, time.Now)
+		if _, err := k.SignerOf(t.Context(), RS256, time.Now()); !errors.Is(err, ErrNoSigningKey) {
+			t.Errorf("of a node that signs nothing: %v", err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		if err := k.WantAll(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(table.keys); n != 1 {
+			t.Errorf("the start waits for %d keys", n)
+		}
+		go k.Run(ctx, func(err error) { t.Error(err) })
+		time.Sleep(keyReload + time.Second)
+		set, err := json.Marshal(k.Public(time.Now()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, of := range Algorithms {
+			by, err := k.SignerOf(ctx, of, time.Now())
+			if err != nil {
+				t.Fatal(of, err)
+			}
+			text, err := by.Sign(map[string]any{"sub": "alice"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := verifies(t, set, text); err != nil {
+				t.Errorf("%s: %v", of, err)
+			}
+		}
+	})
 }

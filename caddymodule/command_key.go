@@ -10,7 +10,7 @@ import (
 )
 
 func keyCommand() *cobra.Command {
-	return parent(&cobra.Command{Use: "key", Short: "Lists and rotates the keys that assertions are signed with"}, keyList(), keyRotate())
+	return parent(&cobra.Command{Use: "key", Short: "Lists and rotates the keys that assertions and tokens are signed with"}, keyList(), keyRotate())
 }
 
 func keyList() *cobra.Command {
@@ -21,8 +21,8 @@ func keyList() *cobra.Command {
 		}
 		return page, err
 	}
-	return listing("Lists the signing keys, the oldest first", "ID\tSTATE\tMADE\tSIGNS FROM", next, func(k keyLine) []string {
-		return []string{k.ID, string(k.State), k.Created.Local().Format(time.DateTime), k.Signs.Local().Format(time.DateTime)}
+	return listing("Lists the signing keys, the oldest first", "ID\tALGORITHM\tSTATE\tMADE\tSIGNS FROM", next, func(k keyLine) []string {
+		return []string{k.ID, string(k.Algorithm), string(k.State), k.Created.Local().Format(time.DateTime), k.Signs.Local().Format(time.DateTime)}
 	})
 }
 
@@ -31,8 +31,8 @@ func keyRotate() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rotate",
 		Short: "Makes a new signing key",
-		Long: `Makes a new signing key. It signs in ten minutes, when apps have had time to learn of
-it, and what the others have signed stays good.
+		Long: `Makes a new signing key. It signs in eleven minutes, when apps that keep public keys
+for ten have learnt of it, and what the others have signed stays good.
 
 Keys rotate by themselves every 30 days; nobody needs this for that. Where somebody
 else may have a key, add --now: the new key signs at once, and all others are

@@ -44,8 +44,11 @@ func newInstance(a *App) (*instance, error) {
 	if accounts.Mail != nil {
 		accounts.Mail.Origin = rt.pagesOrigin()
 	}
-	if rt.signs() || rt.portal.host != "" {
-		if err := a.core.keys.Want(a.ctx); err != nil { // they are read again soon
+	if want := a.core.keys.Want; rt.signs() || rt.portal.host != "" {
+		if rt.portal.host != "" { // services choose the algorithm
+			want = a.core.keys.WantAll
+		}
+		if err := want(a.ctx); err != nil { // they are read again soon
 			a.core.log().Error("the signing keys cannot be read, and what needs a signature is refused", zap.Error(err))
 		}
 	}

@@ -13,10 +13,11 @@ type keyArgs struct {
 
 // keyLine is a signing key as the command line shows it.
 type keyLine struct {
-	ID      string            `json:"id"`
-	State   authcore.KeyState `json:"state"`
-	Created time.Time         `json:"created_at"`
-	Signs   time.Time         `json:"signs_at"`
+	ID        string             `json:"id"`
+	Algorithm authcore.Algorithm `json:"algorithm"`
+	State     authcore.KeyState  `json:"state"`
+	Created   time.Time          `json:"created_at"`
+	Signs     time.Time          `json:"signs_at"`
 }
 
 func listKeys(ctx context.Context, c *console, _ struct{}) (any, error) {
@@ -24,7 +25,7 @@ func listKeys(ctx context.Context, c *console, _ struct{}) (any, error) {
 	states := authcore.KeyStates(all, time.Now())
 	lines := make([]keyLine, 0, len(all))
 	for i, k := range all {
-		lines = append(lines, keyLine{k.ID, states[i], k.CreatedAt, k.SignsAt})
+		lines = append(lines, keyLine{k.ID, k.Algorithm, states[i], k.CreatedAt, k.SignsAt})
 	}
 	return lines, err
 }
@@ -35,5 +36,5 @@ func rotateKeys(ctx context.Context, c *console, a keyArgs) (any, error) {
 	if !time.Now().Before(k.SignsAt) {
 		state = authcore.KeySigns
 	}
-	return keyLine{k.ID, state, k.CreatedAt, k.SignsAt}, err
+	return keyLine{k.ID, k.Algorithm, state, k.CreatedAt, k.SignsAt}, err
 }

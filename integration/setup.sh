@@ -17,7 +17,9 @@ look() { # fills missing (what, in words) and packages (Debian's names)
 	need mariadb "mariadb-server-core mariadb-client-core" "MariaDB or MySQL, likewise"
 	need nginx nginx-light "nginx with auth_request, likewise"
 	need haproxy haproxy "HAProxy with Lua, likewise"
-	need node "nodejs npm" "Node.js 18 or newer with npm, for OpenID providers, likewise"
+	need apache "apache2-bin libapache2-mod-auth-openidc" "Apache with mod_auth_openidc, likewise"
+	need agent oidc-agent-cli "oidc-agent, which signs in as a device"
+	need node "nodejs npm" "Node.js 18 or newer with npm, for OpenID providers and clients, likewise"
 	need oathtool oathtool "oathtool, whose one-time passwords ours must agree with"
 }
 
@@ -91,19 +93,26 @@ have_haproxy() {
 	have_command haproxy && haproxy -vv 2>&1 | has_text 'Built with Lua'
 }
 
+have_apache() {
+	local PATH=$PATH:/usr/sbin:/usr/local/sbin
+	have_command apache2 httpd && compgen -G '/usr/lib*/*/modules/mod_auth_openidc.so' >/dev/null
+}
+
+have_agent() { have_command oidc-agent && have_command oidc-gen && have_command oidc-token; }
+
 have_node() {
 	have_command node && have_command npm && node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)'
 }
 
 have_oathtool() { have_command oathtool; }
 
-# providers installs the OpenID providers of openid/package-lock.json, unless npm has
-# done so since that file changed.
-providers() {
+# parties installs the OpenID providers and clients of openid/package-lock.json, unless
+# npm has done so since that file changed.
+parties() {
 	local folder
 	folder=$(cd "$(dirname "$0")" && pwd)/openid
 	if [ "$folder/node_modules/.package-lock.json" -nt "$folder/package-lock.json" ]; then return; fi
-	say "installing the OpenID providers with npm"
+	say "installing the OpenID providers and clients with npm"
 	npm ci --prefix "$folder" --no-audit --no-fund --ignore-scripts </dev/null
 }
 
@@ -133,7 +142,7 @@ fi
 
 look
 if [ ${#missing[@]} -eq 0 ]; then
-	providers
+	parties
 	say "everything the tests need is here"
 	exit 0
 fi
@@ -161,5 +170,5 @@ if [ ${#missing[@]} -gt 0 ]; then
 	printf '  - %s\n' "${missing[@]}" >&2
 	exit 1
 fi
-providers
+parties
 say "everything the tests need is here now"

@@ -10,8 +10,12 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 )
 
-// The algorithms by which clients sign: assertions, and proofs of a key.
-var clientAlgorithms = []jose.SignatureAlgorithm{jose.ES256, jose.ES384, jose.RS256, jose.PS256, jose.EdDSA}
+// The algorithms by which clients sign: assertions, by keys such as a service can have, and
+// proofs of a key.
+var (
+	assertionAlgorithms = []jose.SignatureAlgorithm{jose.ES256, jose.ES384, jose.RS256, jose.PS256}
+	proofAlgorithms     = append(slices.Clone(assertionAlgorithms), jose.EdDSA)
+)
 
 const (
 	// assertionLife is how far away the end of an assertion can be.
@@ -27,7 +31,7 @@ var errAssertion = errors.New("the assertion is not good")
 // subjectOf reads whose an assertion claims to be, before its signature is checked: there the
 // keys are found. A client_id in the form must be the same.
 func (p *Provider) subjectOf(text, id string) (string, error) {
-	parsed, err := jwt.ParseSigned(text, clientAlgorithms)
+	parsed, err := jwt.ParseSigned(text, assertionAlgorithms)
 	var claims jwt.Claims
 	if err == nil {
 		err = parsed.UnsafeClaimsWithoutVerification(&claims)
@@ -46,7 +50,7 @@ func (p *Provider) checkAssertion(c *client, text string) error {
 	if c.Keys == "" || json.Unmarshal([]byte(c.Keys), &keys) != nil {
 		return errAssertion
 	}
-	parsed, err := jwt.ParseSigned(text, clientAlgorithms)
+	parsed, err := jwt.ParseSigned(text, assertionAlgorithms)
 	if err != nil || len(parsed.Headers) != 1 {
 		return errAssertion
 	}

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/go-jose/go-jose/v4"
+
 	"github.com/gatehouse-auth/gatehouse/authcore"
 )
 
@@ -53,18 +55,23 @@ func (p *Provider) discovery(w http.ResponseWriter, r *http.Request, _ authcore.
 		(&Error{Code: "invalid_request", Description: "Send this with GET.", Status: http.StatusMethodNotAllowed}).write(w)
 		return
 	}
-	algorithms := make([]string, len(clientAlgorithms))
-	for i, a := range clientAlgorithms {
-		algorithms[i] = string(a)
-	}
+	algorithms := namesOf(assertionAlgorithms)
 	confidential := []string{"client_secret_basic", "client_secret_post", "private_key_jwt"}
 	all := append(slices.Clone(confidential), "none")
 	answer(w, http.StatusOK, metadata{Issuer: p.Issuer, Authorize: p.Issuer + PathAuthorize, Token: p.Issuer + PathToken, Userinfo: p.Issuer + PathUserinfo, Keys: p.Issuer + PathKeys,
 		Device: p.Issuer + PathDevice, Introspect: p.Issuer + PathIntrospect, Revoke: p.Issuer + PathRevoke, Push: p.Issuer + PathPush, EndSession: p.Issuer + PathEndSession,
 		Scopes: authcore.ProviderScopes, ResponseTypes: []string{"code"}, ResponseModes: []string{modeQuery, modeForm, modeFragment}, Grants: []string{grantCode, grantRefresh, grantDevice, grantClient},
 		Subjects: []string{"public"}, Signatures: []string{string(authcore.ES256), string(authcore.RS256)},
-		TokenAuth: all, TokenAuthAlgs: algorithms, IntrospectAuth: confidential, IntrospectAuthAlgs: algorithms, RevokeAuth: all, RevokeAuthAlgs: algorithms, DPoP: algorithms,
+		TokenAuth: all, TokenAuthAlgs: algorithms, IntrospectAuth: confidential, IntrospectAuthAlgs: algorithms, RevokeAuth: all, RevokeAuthAlgs: algorithms, DPoP: namesOf(proofAlgorithms),
 		Challenges: []string{"S256"}, Classes: []string{ClassSingle, ClassMulti},
 		Claims:  []string{"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "sid", "act", "name", "preferred_username", "updated_at", "email", "email_verified", "groups", "org", "roles"},
 		Prompts: []string{promptNone, promptLogin, promptConsent, promptAccount}, NamesIssuer: true, BackChannel: true, BackChannelSession: true})
+}
+
+func namesOf(algorithms []jose.SignatureAlgorithm) []string {
+	names := make([]string, len(algorithms))
+	for i, a := range algorithms {
+		names[i] = string(a)
+	}
+	return names
 }

@@ -39,7 +39,7 @@ func (p *Provider) proven(r *http.Request, path, token string) (string, error) {
 	if len(lines) > 1 || len(lines[0]) > maxProof {
 		return "", errProof
 	}
-	parsed, err := jwt.ParseSigned(lines[0], clientAlgorithms)
+	parsed, err := jwt.ParseSigned(lines[0], proofAlgorithms)
 	if err != nil || len(parsed.Headers) != 1 {
 		return "", errProof
 	}

@@ -165,11 +165,11 @@ func (p *Provider) judge(q *Request, form url.Values) (err error) {
 	if err := q.prompted(form); err != nil {
 		return err
 	}
-	for class := range strings.FieldsSeq(form.Get("acr_values")) { // the first that there is
-		if class == ClassMulti || class == ClassSingle {
-			q.Class = class
-			break
-		}
+	switch classes := strings.Fields(form.Get("acr_values")); { // any of them will do
+	case slices.Contains(classes, ClassSingle):
+		q.Class = ClassSingle
+	case slices.Contains(classes, ClassMulti):
+		q.Class = ClassMulti
 	}
 	if q.Scopes = granted(c, form.Get("scope")); len(q.Scopes) == 0 && form.Get("scope") != "" {
 		return &Error{Code: "invalid_scope", Description: "The service can have none of these scopes."}
