@@ -120,12 +120,12 @@ func NewDelivery(w WebhookID, event, kind string, now time.Time) Delivery {
 	return Delivery{ID: DeliveryID(uuid.Must(uuid.NewV7()).String()), Webhook: w, EventID: event, Type: kind, Status: DeliveryWaiting, CreatedAt: now, DueAt: now}
 }
 
-// Deliveries lists what was delivered to a webhook, newest first, before one of them.
-func (a *Accounts) Deliveries(ctx context.Context, actor Actor, slug string, id WebhookID, before DeliveryID, limit int) ([]Delivery, error) {
+// Deliveries lists what was delivered to a webhook.
+func (a *Accounts) Deliveries(ctx context.Context, actor Actor, slug string, id WebhookID, q ListQuery) ([]Delivery, error) {
 	if _, err := a.Webhook(ctx, actor, slug, id); err != nil {
 		return nil, err
 	}
-	return a.Store.Deliveries(ctx, id, before, limit)
+	return a.Store.Deliveries(ctx, id, q)
 }
 
 // ResendDelivery sends a delivery again, with the same id, whether it worked or not.

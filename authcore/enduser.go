@@ -52,7 +52,8 @@ type EndUserQuery struct {
 	Service ServiceID // of this service alone; empty for all
 	User    UserID    // this one alone
 	Search  string    // with which the username or the address begins
-	After   string    // UsernameKey of the one before
+	Order   Order
+	After   string // Place of the last one of the page before
 	Limit   int
 }
 
@@ -80,7 +81,7 @@ type EndUserStore interface {
 	NoteEndUser(ctx context.Context, s Service, user UserID, at time.Time) error
 	// MayUse is the judgement of NoteEndUser alone.
 	MayUse(ctx context.Context, s Service, user UserID) error
-	// EndUsers lists end users in the order of their usernames.
+	// EndUsers lists end users.
 	EndUsers(ctx context.Context, id OrganizationID, q EndUserQuery) ([]EndUser, error)
 	// UsedServices lists the services that a user has signed in to.
 	UsedServices(ctx context.Context, user UserID) ([]UsedService, error)

@@ -49,9 +49,8 @@ type InvitationStore interface {
 	// address: ErrOrganizationNotFound, ErrRoleNotFound, ErrTooManyInvitations. post is the
 	// message, and the code that lets a newcomer register, by the same hash.
 	CreateInvitation(ctx context.Context, i Invitation, token TokenHash, ev Event, post ...Post) error
-	// Invitations lists those of an organization that have not ended, in the order of
-	// their ids, after one of them.
-	Invitations(ctx context.Context, id OrganizationID, now time.Time, after InvitationID, limit int) ([]Invitation, error)
+	// Invitations lists those of an organization that have not ended.
+	Invitations(ctx context.Context, id OrganizationID, now time.Time, q ListQuery) ([]Invitation, error)
 	// InvitationByID finds one of an organization, or returns ErrInvitationNotFound.
 	InvitationByID(ctx context.Context, id OrganizationID, of InvitationID) (Invitation, error)
 	// InvitationByHash finds one that has not ended, of an active organization, or returns
@@ -157,12 +156,12 @@ func (a *Accounts) invitationPost(i Invitation, o Organization, hash TokenHash, 
 }
 
 // Invitations lists the invitations of an organization that wait, as InvitationStore does.
-func (a *Accounts) Invitations(ctx context.Context, actor Actor, slug string, after InvitationID, limit int) ([]Invitation, error) {
+func (a *Accounts) Invitations(ctx context.Context, actor Actor, slug string, q ListQuery) ([]Invitation, error) {
 	o, err := a.authorize(ctx, actor, slug, MembersManage)
 	if err != nil {
 		return nil, err
 	}
-	return a.Store.Invitations(ctx, o.ID, a.Now(), after, limit)
+	return a.Store.Invitations(ctx, o.ID, a.Now(), q)
 }
 
 // RevokeInvitation takes an invitation back: not one to a role that allows more than the

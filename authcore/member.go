@@ -28,7 +28,8 @@ type Member struct {
 // MemberQuery asks for members of an organization.
 type MemberQuery struct {
 	Prefix string // of the username, in any case; empty for any
-	After  string // UsernameKey of the last one of the page before
+	Order  Order
+	After  string // Place of the last one of the page before
 	Limit  int
 }
 
@@ -56,8 +57,7 @@ type MemberStore interface {
 	TransferOwnership(ctx context.Context, id OrganizationID, from, to UserID, ev Event) error
 	// Memberships lists the places of a user, by slug.
 	Memberships(ctx context.Context, user UserID) ([]Membership, error)
-	// Members reads a page of members, in the order of their usernames. That takes longer
-	// the more members there are.
+	// Members reads a page of members. That takes longer the more members there are.
 	Members(ctx context.Context, id OrganizationID, q MemberQuery) ([]Member, error)
 	// MemberOf finds one member, or returns ErrMemberNotFound.
 	MemberOf(ctx context.Context, id OrganizationID, user UserID) (Member, error)

@@ -86,10 +86,10 @@ func (a *Accounts) OrganizationEvents(ctx context.Context, actor Actor, slug str
 
 // Organizations reads a page of the organizations: of those in which the actor has a place
 // where the query says so, else of all, for who runs the installation.
-func (a *Accounts) Organizations(ctx context.Context, actor Actor, q OrganizationQuery) ([]Organization, error) {
+func (a *Accounts) Organizations(ctx context.Context, actor Actor, q OrganizationQuery) (OrganizationPage, error) {
 	if q.Member == "" || q.Member != actor.User {
 		if err := a.platform(ctx, actor); err != nil {
-			return nil, err
+			return OrganizationPage{}, err
 		}
 	}
 	return a.Store.FindOrganizations(ctx, q)

@@ -135,16 +135,11 @@ func (s *Service) Redirects(address string) bool {
 	return false
 }
 
-// ServiceAfter is a place in the list of services: behind this one.
-type ServiceAfter struct {
-	Name string
-	ID   ServiceID
-}
-
 // ServiceQuery asks for services of an organization.
 type ServiceQuery struct {
 	Search string // what the name holds; ASCII letters in any case
-	After  ServiceAfter
+	Order  Order
+	After  string // Place of the last one of the page before
 	Limit  int
 }
 
@@ -162,7 +157,7 @@ type ServiceStore interface {
 	// CreateService adds a service, where the organization may have one more:
 	// ErrServiceLimit, ErrOrganizationNotFound.
 	CreateService(ctx context.Context, s Service, ev Event) error
-	// Services lists those of an organization in the order of their names and ids.
+	// Services lists those of an organization; those of one name in the order of their ids.
 	Services(ctx context.Context, id OrganizationID, q ServiceQuery) ([]Service, error)
 	// ServiceByID finds one of an organization, or returns ErrServiceNotFound.
 	ServiceByID(ctx context.Context, id OrganizationID, of ServiceID) (Service, error)

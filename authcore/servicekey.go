@@ -72,8 +72,8 @@ func PlausibleServiceKey(text string) bool { return checked(text, serviceKeyPref
 type ServiceKeyStore interface {
 	// CreateServiceKey adds a key: ErrServiceNotFound, ErrTooManyKeys.
 	CreateServiceKey(ctx context.Context, k ServiceKey, hash TokenHash, ev Event) error
-	// ServiceKeys lists the keys of a service, in the order of their ids, after one of them.
-	ServiceKeys(ctx context.Context, s Service, after ServiceKeyID, limit int) ([]ServiceKey, error)
+	// ServiceKeys lists the keys of a service.
+	ServiceKeys(ctx context.Context, s Service, q ListQuery) ([]ServiceKey, error)
 	// RevokeServiceKey deletes a key of a service, or returns ErrKeyNotFound.
 	RevokeServiceKey(ctx context.Context, s Service, id ServiceKeyID, ev Event) error
 	// ServiceKeyByHash finds a key, its service and the status of its organization, or
@@ -167,12 +167,12 @@ func (k *ServiceKey) text() string {
 }
 
 // ServiceKeys lists the API keys of a service, as ServiceKeyStore does.
-func (a *Accounts) ServiceKeys(ctx context.Context, actor Actor, slug string, id ServiceID, after ServiceKeyID, limit int) ([]ServiceKey, error) {
+func (a *Accounts) ServiceKeys(ctx context.Context, actor Actor, slug string, id ServiceID, q ListQuery) ([]ServiceKey, error) {
 	_, s, err := a.serviceFor(ctx, actor, slug, id, ServicesManage)
 	if err != nil {
 		return nil, err
 	}
-	return a.Store.ServiceKeys(ctx, s, after, limit)
+	return a.Store.ServiceKeys(ctx, s, q)
 }
 
 // RevokeServiceKey ends an API key of a service. It counts at once, on every node: keys are

@@ -376,7 +376,7 @@ var deeds = []deed{
 		return err3(a.InviteMember(ctx, by, "acme", authcore.NewInvitation{Role: authcore.RoleOwner}))
 	}},
 	{"Invitations", authcore.MembersManage, managers, platformToo, false, func(a *authcore.Accounts, ctx context.Context, by authcore.Actor, _ things) error {
-		return err2(a.Invitations(ctx, by, "acme", "", 10))
+		return err2(a.Invitations(ctx, by, "acme", authcore.ListQuery{Limit: 10}))
 	}},
 	{"RevokeInvitation", authcore.MembersManage, admins, platformToo, true, func(a *authcore.Accounts, ctx context.Context, by authcore.Actor, x things) error {
 		return a.RevokeInvitation(ctx, by, "acme", x.invitation)
@@ -423,7 +423,7 @@ var deeds = []deed{
 		return err3(a.CreateServiceKey(ctx, by, "acme", x.service, authcore.NewServiceKey{Name: "x", Scopes: []authcore.ServiceScope{authcore.ScopeUsersRead}}))
 	}},
 	{"ServiceKeys", authcore.ServicesManage, managers, platformToo, true, func(a *authcore.Accounts, ctx context.Context, by authcore.Actor, x things) error {
-		return err2(a.ServiceKeys(ctx, by, "acme", x.service, "", 10))
+		return err2(a.ServiceKeys(ctx, by, "acme", x.service, authcore.ListQuery{Limit: 10}))
 	}},
 	{"RevokeServiceKey", authcore.ServicesManage, managers, platformToo, true, func(a *authcore.Accounts, ctx context.Context, by authcore.Actor, x things) error {
 		return a.RevokeServiceKey(ctx, by, "acme", x.service, x.key)
@@ -462,7 +462,7 @@ var deeds = []deed{
 		return err2(a.OrganizationEvents(ctx, by, "acme", authcore.EventQuery{Limit: 10}))
 	}},
 	{"Webhooks", authcore.WebhooksManage, managers, platformToo, false, func(a *authcore.Accounts, ctx context.Context, by authcore.Actor, _ things) error {
-		return err2(a.Webhooks(ctx, by, "acme", "", 10))
+		return err2(a.Webhooks(ctx, by, "acme", authcore.ListQuery{Limit: 10}))
 	}},
 	{"CreateWebhook", authcore.WebhooksManage, managers, platformToo, false, func(a *authcore.Accounts, ctx context.Context, by authcore.Actor, _ things) error {
 		return err3(a.CreateWebhook(ctx, by, "acme", exampleHook))
@@ -480,7 +480,7 @@ var deeds = []deed{
 		return err2(a.TestWebhook(ctx, by, "acme", x.hook))
 	}},
 	{"Deliveries", authcore.WebhooksManage, managers, platformToo, true, func(a *authcore.Accounts, ctx context.Context, by authcore.Actor, x things) error {
-		return err2(a.Deliveries(ctx, by, "acme", x.hook, "", 10))
+		return err2(a.Deliveries(ctx, by, "acme", x.hook, authcore.ListQuery{Limit: 10}))
 	}},
 	{"ResendDelivery", authcore.WebhooksManage, managers, platformToo, true, func(a *authcore.Accounts, ctx context.Context, by authcore.Actor, x things) error {
 		return a.ResendDelivery(ctx, by, "acme", x.delivery)

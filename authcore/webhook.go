@@ -135,8 +135,8 @@ type WebhookStore interface {
 	CreateWebhook(ctx context.Context, w Webhook, most int, ev Event) error
 	// WebhookByID finds one, or returns ErrWebhookNotFound.
 	WebhookByID(ctx context.Context, id WebhookID) (Webhook, error)
-	// Webhooks lists those of an organization, or of the platform for "", by id after one.
-	Webhooks(ctx context.Context, o OrganizationID, after WebhookID, limit int) ([]Webhook, error)
+	// Webhooks lists those of an organization, or of the platform for "".
+	Webhooks(ctx context.Context, o OrganizationID, q ListQuery) ([]Webhook, error)
 	// UpdateWebhook writes what may change of one, if it is as it was at a time
 	// (UpdatedAt); else ErrWebhookMoved. What waits for one that is not active is given up.
 	UpdateWebhook(ctx context.Context, w Webhook, was time.Time, ev Event, mail ...Post) error
@@ -148,8 +148,8 @@ type WebhookStore interface {
 	CreateDelivery(ctx context.Context, d Delivery) error
 	// DeliveryByID finds one, or returns ErrDeliveryNotFound.
 	DeliveryByID(ctx context.Context, id DeliveryID) (Delivery, error)
-	// Deliveries lists those of a webhook, newest first, before one; all for "".
-	Deliveries(ctx context.Context, w WebhookID, before DeliveryID, limit int) ([]Delivery, error)
+	// Deliveries lists those of a webhook.
+	Deliveries(ctx context.Context, w WebhookID, q ListQuery) ([]Delivery, error)
 	// ResendDelivery makes one due at a time, with all its tries before it:
 	// ErrDeliveryNotFound.
 	ResendDelivery(ctx context.Context, id DeliveryID, at time.Time) error
@@ -353,14 +353,13 @@ func (a *Accounts) DeleteWebhook(ctx context.Context, actor Actor, slug string, 
 	return a.Store.DeleteWebhook(ctx, id, a.webhookEvent(actor, WebhookDelete, &w, w.Name))
 }
 
-// Webhooks lists the webhooks of the organization with a slug, or of the platform for "",
-// in the order of their ids, after one of them.
-func (a *Accounts) Webhooks(ctx context.Context, actor Actor, slug string, after WebhookID, limit int) ([]Webhook, error) {
+// Webhooks lists the webhooks of the organization with a slug, or of the platform for "".
+func (a *Accounts) Webhooks(ctx context.Context, actor Actor, slug string, q ListQuery) ([]Webhook, error) {
 	o, err := a.webhookPlace(ctx, actor, slug)
 	if err != nil {
 		return nil, err
 	}
-	return a.Store.Webhooks(ctx, o, after, limit)
+	return a.Store.Webhooks(ctx, o, q)
 }
 
 // DisableWebhook stops a webhook that does not work, and tells its owners by mail. It is

@@ -59,8 +59,8 @@ func addOrganization(ctx context.Context, c *console, a organizationArgs) (any, 
 
 func listOrganizations(ctx context.Context, c *console, a organizationArgs) (any, error) {
 	found, err := c.accounts.Organizations(ctx, authcore.CommandLine(), authcore.OrganizationQuery{Status: a.Status, After: a.After, Limit: a.Limit})
-	lines := make([]organizationLine, 0, len(found))
-	for _, o := range found {
+	lines := make([]organizationLine, 0, len(found.Organizations))
+	for _, o := range found.Organizations {
 		lines = append(lines, organizationLineOf(o))
 	}
 	return lines, err

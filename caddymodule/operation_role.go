@@ -50,7 +50,7 @@ func inviteMember(ctx context.Context, c *console, a organizationArgs) (any, err
 }
 
 func listInvitations(ctx context.Context, c *console, a organizationArgs) (any, error) {
-	found, err := c.accounts.Invitations(ctx, authcore.CommandLine(), a.Slug, authcore.InvitationID(a.After), a.Limit)
+	found, err := c.accounts.Invitations(ctx, authcore.CommandLine(), a.Slug, authcore.ListQuery{After: a.After, Limit: a.Limit})
 	lines := make([]invitationLine, 0, len(found))
 	for _, i := range found {
 		lines = append(lines, invitationLine{i.ID, i.Email, i.Role, i.ExpiresAt})

@@ -76,7 +76,7 @@ func addWebhook(ctx context.Context, c *console, a webhookArgs) (any, error) {
 }
 
 func listWebhooks(ctx context.Context, c *console, a webhookArgs) (any, error) {
-	found, err := c.accounts.Webhooks(ctx, authcore.CommandLine(), a.Org, authcore.WebhookID(a.After), a.Limit)
+	found, err := c.accounts.Webhooks(ctx, authcore.CommandLine(), a.Org, authcore.ListQuery{After: a.After, Limit: a.Limit})
 	lines := make([]webhookLine, 0, len(found))
 	for _, w := range found {
 		lines = append(lines, webhookLineOf(w))
@@ -111,7 +111,7 @@ func deleteWebhook(ctx context.Context, c *console, a webhookArgs) (any, error) 
 }
 
 func listDeliveries(ctx context.Context, c *console, a webhookArgs) (any, error) {
-	found, err := c.accounts.Deliveries(ctx, authcore.CommandLine(), a.Org, authcore.WebhookID(a.ID), authcore.DeliveryID(a.After), a.Limit)
+	found, err := c.accounts.Deliveries(ctx, authcore.CommandLine(), a.Org, authcore.WebhookID(a.ID), authcore.ListQuery{After: a.After, Limit: a.Limit})
 	lines := make([]deliveryLine, 0, len(found))
 	for _, d := range found {
 		lines = append(lines, deliveryLineOf(d))

@@ -18,7 +18,7 @@ const (
 	// deliverySelect reads them with their events.
 	deliverySelect = "SELECT d.id, d.webhook_id, d.event_id, d.type, d.status, d.tries, d.created_at, d.due_at, d.tried_at, d.took, d.answer_status, d.answer, d.failure," +
 		" e.id, e.occurred_at, e.actor_kind, e.actor_id, e.action, e.target, e.outcome, e.details, e.address, e.organization_id, e.act_id, o.slug" +
-		" FROM deliveries d LEFT JOIN events e ON e.id = d.event_id LEFT JOIN organizations o ON o.id = e.organization_id WHERE "
+		" FROM deliveries d LEFT JOIN events e ON e.id = d.event_id LEFT JOIN organizations o ON o.id = e.organization_id"
 	// rowsAtOnce is how many rows one statement inserts.
 	rowsAtOnce = 50
 )
@@ -71,7 +71,7 @@ func (db *DB) CreateDelivery(ctx context.Context, d authcore.Delivery) error {
 
 // DeliveryByID implements authcore.WebhookStore.
 func (db *DB) DeliveryByID(ctx context.Context, id authcore.DeliveryID) (authcore.Delivery, error) {
-	found, err := collect(db, ctx, scanDelivery, deliverySelect+"d.id = ?", id)
+	found, err := collect(db, ctx, scanDelivery, deliverySelect+" WHERE d.id = ?", id)
 	if err == nil && len(found) == 0 {
 		err = authcore.ErrDeliveryNotFound
 	}
@@ -82,11 +82,11 @@ func (db *DB) DeliveryByID(ctx context.Context, id authcore.DeliveryID) (authcor
 }
 
 // Deliveries implements authcore.WebhookStore.
-func (db *DB) Deliveries(ctx context.Context, w authcore.WebhookID, before authcore.DeliveryID, limit int) ([]authcore.Delivery, error) {
-	if before == "" {
-		before = "~" // behind every id
-	}
-	return collect(db, ctx, scanDelivery, deliverySelect+"d.webhook_id = ? AND d.id < ? ORDER BY d.id DESC LIMIT ?", w, before, limit)
+func (db *DB) Deliveries(ctx context.Context, w authcore.WebhookID, q authcore.ListQuery) ([]authcore.Delivery, error) {
+	l := listing{query: deliverySelect}
+	l.that("d.webhook_id = ?", w)
+	l.byID(authcore.DeliveryOrders.Of(q.Order), "d.id", q.After)
+	return list(db, ctx, scanDelivery, &l, q.Limit)
 }
 
 // ResendDelivery implements authcore.WebhookStore.
@@ -274,7 +274,7 @@ func (db *DB) WaitingDeliveries(ctx context.Context) (map[authcore.WebhookID]aut
 
 // DeliveriesDue lists what is due to a webhook, what has waited longest first.
 func (db *DB) DeliveriesDue(ctx context.Context, w authcore.WebhookID, now time.Time, limit int) ([]authcore.Delivery, error) {
-	return collect(db, ctx, scanDelivery, deliverySelect+"d.status = ? AND d.webhook_id = ? AND d.due_at <= ? ORDER BY d.due_at, d.id LIMIT ?",
+	return collect(db, ctx, scanDelivery, deliverySelect+" WHERE d.status = ? AND d.webhook_id = ? AND d.due_at <= ? ORDER BY d.due_at, d.id LIMIT ?",
 		authcore.DeliveryWaiting, w, micros(now), limit)
 }
 

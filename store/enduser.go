@@ -133,31 +133,29 @@ func notBarred(tx *tx, id authcore.OrganizationID, user authcore.UserID) error {
 	return err
 }
 
-// EndUsers implements authcore.EndUserStore. Of the four queries that there can be, each
-// has a fixed text.
+// EndUsers implements authcore.EndUserStore. Of the queries that there can be, each has
+// a fixed text.
 func (db *DB) EndUsers(ctx context.Context, id authcore.OrganizationID, q authcore.EndUserQuery) ([]authcore.EndUser, error) {
-	query := "SELECT u.id, u.username, u.name, u.email, MIN(e.first_at), MAX(e.last_at), (SELECT count(*) FROM barred b WHERE b.organization_id = ? AND b.user_id = u.id)" +
-		" FROM end_users e JOIN services s ON s.id = e.service_id JOIN users u ON u.id = e.user_id WHERE e.organization_id = ? AND u.username_key > ?"
-	args := []any{id, id, q.After}
+	l := listing{query: "SELECT u.id, u.username, u.name, u.email, MIN(e.first_at), MAX(e.last_at), (SELECT count(*) FROM barred b WHERE b.organization_id = ? AND b.user_id = u.id)" +
+		" FROM end_users e JOIN services s ON s.id = e.service_id JOIN users u ON u.id = e.user_id", args: []any{id}, group: " GROUP BY u.id, u.username, u.name, u.email, u.username_key"}
+	l.that("e.organization_id = ?", id)
 	if q.Service != "" {
-		query += " AND e.service_id = ?"
-		args = append(args, q.Service)
+		l.that("e.service_id = ?", q.Service)
 	}
 	if q.User != "" {
-		query += " AND e.user_id = ?"
-		args = append(args, q.User)
+		l.that("e.user_id = ?", q.User)
 	}
 	if q.Search != "" {
-		query += " AND (u.username_key LIKE ? ESCAPE '!' OR u.email_key LIKE ? ESCAPE '!')"
 		begins := likely(q.Search) + "%"
-		args = append(args, begins, begins)
+		l.that("(u.username_key LIKE ? ESCAPE '!' OR u.email_key LIKE ? ESCAPE '!')", begins, begins)
 	}
-	return collect(db, ctx, func(row scanner, u *authcore.EndUser) error {
+	l.byText(authcore.EndUserOrders.Of(q.Order).Down(), "u.username_key", "", q.After)
+	return list(db, ctx, func(row scanner, u *authcore.EndUser) error {
 		var first, last, barred int64
 		err := row.Scan((*string)(&u.User), &u.Username, &u.Name, &u.Email, &first, &last, &barred)
 		u.FirstAt, u.LastAt, u.Barred = fromMicros(first), fromMicros(last), barred > 0
 		return err
-	}, query+" GROUP BY u.id, u.username, u.name, u.email, u.username_key ORDER BY u.username_key LIMIT ?", append(args, q.Limit)...)
+	}, &l, q.Limit)
 }
 
 // UsedServices implements authcore.EndUserStore.

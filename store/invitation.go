@@ -87,8 +87,11 @@ func withdrawInvitations(tx *tx, id authcore.OrganizationID, by authcore.UserID)
 }
 
 // Invitations implements authcore.InvitationStore.
-func (db *DB) Invitations(ctx context.Context, id authcore.OrganizationID, now time.Time, after authcore.InvitationID, limit int) ([]authcore.Invitation, error) {
-	return collect(db, ctx, scanInvitation, "SELECT "+invitationColumns+" FROM invitations i WHERE i.organization_id = ? AND i.expires_at > ? AND i.id > ? ORDER BY i.id LIMIT ?", id, micros(now), after, limit)
+func (db *DB) Invitations(ctx context.Context, id authcore.OrganizationID, now time.Time, q authcore.ListQuery) ([]authcore.Invitation, error) {
+	l := listing{query: "SELECT " + invitationColumns + " FROM invitations i"}
+	l.that("i.organization_id = ? AND i.expires_at > ?", id, micros(now))
+	l.byID(authcore.InvitationOrders.Of(q.Order), "i.id", q.After)
+	return list(db, ctx, scanInvitation, &l, q.Limit)
 }
 
 // InvitationByID implements authcore.InvitationStore.

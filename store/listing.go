@@ -21,26 +21,16 @@ const lookedAt = 1000
 // afterAll comes after every text that begins with what stands before it.
 const afterAll = "\U0010FFFF"
 
-// within is the condition that a column follows a text and begins with a prefix: with one
-// lower bound, so that every database reads from there on.
-func within(column, after, prefix string) (condition string, args []any) {
-	if prefix == "" {
-		return column + " > ?", []any{after}
-	}
-	if after < prefix {
-		return column + " >= ? AND " + column + " < ?", []any{prefix, prefix + afterAll}
-	}
-	return column + " > ? AND " + column + " < ?", []any{after, prefix + afterAll}
-}
+const (
+	// fewRows is how many rows the database looks up and sorts for one page.
+	fewRows = 5 * lookedAt
+	// alongRows is how many it holds against a prefix.
+	alongRows = 20 * lookedAt
+)
 
 // FindUsers implements authcore.ListingStore.
 func (db *DB) FindUsers(ctx context.Context, q authcore.UserQuery) (page authcore.UserPage, err error) {
-	if q.Prefix != "" {
-		page, err = db.usersByPrefix(ctx, q)
-	} else {
-		page, err = db.usersInOrder(ctx, q)
-	}
-	if err == nil {
+	if page, err = db.findUsers(ctx, q); err == nil {
 		err = db.addGroups(ctx, page.Users)
 	}
 	return page, err
@@ -68,21 +58,51 @@ func (db *DB) addGroups(ctx context.Context, users []authcore.User) error {
 	return err
 }
 
-func (db *DB) usersInOrder(ctx context.Context, q authcore.UserQuery) (authcore.UserPage, error) {
-	query, args := "SELECT "+userColumns+" FROM users u WHERE u.username_key > ?", []any{q.After}
+// findUsers is FindUsers without the groups.
+func (db *DB) findUsers(ctx context.Context, q authcore.UserQuery) (page authcore.UserPage, err error) {
+	order := authcore.UserOrders.Of(q.Order)
+	l := listing{query: "SELECT " + userColumns + " FROM users u"}
+	condition := l.that
+	switch {
+	case q.Prefix != "" && !order.ByTime():
+		return db.usersByPrefix(ctx, q, order.Down())
+	case q.Prefix != "":
+		spans := spansOf(q.Prefix)
+		if len(spans) == 0 {
+			return page, nil
+		}
+		if l, page.Next, err = db.sought(ctx, userColumns, "users", "u", spans, order, q.After); err != nil {
+			return page, err
+		}
+		condition = l.held
+	case order.ByTime():
+		l.byID(order, "u.id", q.After)
+	default:
+		l.byText(order.Down(), "u.username_key", "", q.After)
+	}
 	if q.Status != "" {
-		query, args = query+" AND u.status = ?", append(args, q.Status)
+		condition("u.status = ?", q.Status)
 	}
 	if q.Owners {
-		query += " AND u.owner = 1"
+		condition("u.owner = 1")
 	}
-	found, err := collect(db, ctx, scanUser, query+" ORDER BY u.username_key LIMIT ?", append(args, q.Limit+1)...)
-	var page authcore.UserPage
-	if page.Users = found; len(found) > q.Limit {
-		page.Users = found[:q.Limit]
-		page.Next = authcore.UsernameKey(page.Users[q.Limit-1].Username)
+	if page.Users, err = list(db, ctx, scanUser, &l, q.Limit+1); len(page.Users) > q.Limit {
+		page.Users = page.Users[:q.Limit]
+		page.Next = q.Place(page.Users[q.Limit-1])
 	}
 	return page, err
+}
+
+// spansOf are the names of users that can begin with a prefix: usernames hold no @.
+func spansOf(prefix string) []span {
+	key, isEmail := authcore.LoginKey(prefix)
+	switch {
+	case key == "":
+		return nil
+	case isEmail:
+		return []span{{"email_key", key}}
+	}
+	return []span{{"username_key", key}, {"email_key", authcore.EmailKey(prefix)}}
 }
 
 func scanUser(row scanner, u *authcore.User) error {
@@ -100,42 +120,45 @@ type named struct {
 
 // usersByPrefix merges what two indexes give in their order. A user of whom both names
 // match comes with the one that is first; usernames hold no @, so no name is both.
-func (db *DB) usersByPrefix(ctx context.Context, q authcore.UserQuery) (authcore.UserPage, error) {
-	username, email := authcore.UsernameKey(q.Prefix), authcore.EmailKey(q.Prefix)
-	if username == "" && !strings.Contains(email, "@") {
-		return authcore.UserPage{}, nil
-	}
+func (db *DB) usersByPrefix(ctx context.Context, q authcore.UserQuery, down bool) (authcore.UserPage, error) {
 	rows := max(2*q.Limit, lookedAt/5)
+	spans := spansOf(q.Prefix)
 	var all []named
-	for _, by := range []struct{ column, prefix string }{{"username_key", username}, {"email_key", email}} {
-		if by.prefix == "" || by.column == "username_key" && strings.Contains(email, "@") {
-			continue
-		}
-		condition, args := within("u."+by.column, q.After, by.prefix)
-		found, err := collect(db, ctx, func(row scanner, n *named) error {
+	for _, s := range spans {
+		l := listing{query: "SELECT " + userColumns + ", u." + s.column + " FROM users u"}
+		l.byText(down, "u."+s.column, s.prefix, q.After)
+		found, err := list(db, ctx, func(row scanner, n *named) error {
 			var r userRow
 			err := row.Scan(r.fields(&n.key)...)
 			n.user = r.user()
 			return err
-		}, "SELECT "+userColumns+", u."+by.column+" FROM users u WHERE "+condition+" ORDER BY u."+by.column+" LIMIT ?", append(args, rows)...)
+		}, &l, rows)
 		if err != nil {
 			return authcore.UserPage{}, err
 		}
 		all = append(all, found...)
 	}
-	slices.SortStableFunc(all, func(a, b named) int { return cmp.Compare(a.key, b.key) })
+	before := func(a, b string) int {
+		if down {
+			a, b = b, a
+		}
+		return cmp.Compare(a, b)
+	}
+	slices.SortStableFunc(all, func(a, b named) int { return before(a.key, b.key) })
 	var page authcore.UserPage
 	for i, n := range all {
 		if i == rows || len(page.Users) == q.Limit { // beyond, one of the two may have more
 			page.Next = all[i-1].key
 			break
 		}
-		other := authcore.EmailKey(n.user.Email)
-		prefix := email
-		if strings.Contains(n.key, "@") {
-			other, prefix = authcore.UsernameKey(n.user.Username), username
+		twice := false
+		if len(spans) == 2 {
+			other, prefix := authcore.EmailKey(n.user.Email), spans[1].prefix
+			if strings.Contains(n.key, "@") {
+				other, prefix = authcore.UsernameKey(n.user.Username), spans[0].prefix
+			}
+			twice = strings.HasPrefix(other, prefix) && before(other, n.key) < 0
 		}
-		twice := prefix != "" && strings.HasPrefix(other, prefix) && other < n.key
 		if !twice && (q.Status == "" || q.Status == n.user.Status) && (!q.Owners || n.user.Owner) {
 			page.Users = append(page.Users, n.user)
 		}
@@ -148,41 +171,50 @@ func (db *DB) usersByPrefix(ctx context.Context, q authcore.UserQuery) (authcore
 
 // FindSessions implements authcore.ListingStore.
 func (db *DB) FindSessions(ctx context.Context, q authcore.SessionQuery) ([]authcore.UserSession, error) {
-	query := "SELECT " + sessionColumns + ", u.username FROM sessions s JOIN sessions r ON r.id = s.id JOIN users u ON u.id = s.user_id" +
-		" WHERE s.id = s.root_id AND s.id < ? AND s.expires_at > ? AND s.last_seen_at > ?"
-	args := []any{cmp.Or(string(q.Before), cleanupEnd), micros(q.Now), micros(q.IdleBefore)}
+	l := listing{query: "SELECT " + sessionColumns + ", u.username FROM sessions s JOIN sessions r ON r.id = s.id JOIN users u ON u.id = s.user_id"}
+	l.that("s.id = s.root_id AND s.expires_at > ? AND s.last_seen_at > ?", micros(q.Now), micros(q.IdleBefore))
 	if q.User != "" {
-		query, args = query+" AND s.user_id = ?", append(args, q.User)
+		l.that("s.user_id = ?", q.User)
 	}
-	return collect(db, ctx, func(row scanner, s *authcore.UserSession) error {
+	l.byID(authcore.SessionOrders.Of(q.Order), "s.id", q.After)
+	return list(db, ctx, func(row scanner, s *authcore.UserSession) error {
 		var r sessionRow
 		err := row.Scan(r.fields(&s.Username)...)
 		s.Session = r.session()
 		return err
-	}, query+" ORDER BY s.id DESC LIMIT ?", append(args, q.Limit)...)
+	}, &l, q.Limit)
 }
 
 // FindEvents implements authcore.ListingStore. The database reads along one index, by the
 // filter that leaves the fewest rows; what the others leave out is left out here.
 func (db *DB) FindEvents(ctx context.Context, q authcore.EventQuery) (authcore.EventPage, error) {
-	query, args := "SELECT "+eventColumns+" FROM events WHERE ", []any{}
+	l := listing{query: "SELECT " + eventColumns + " FROM events"}
 	switch {
 	case q.Target != "":
-		query, args = query+"target = ? AND ", append(args, q.Target)
+		l.that("target = ?", q.Target)
 	case q.Organization != "":
-		query, args = query+"organization_id = ? AND ", append(args, q.Organization)
+		l.that("organization_id = ?", q.Organization)
 	case q.Actor != "":
-		query, args = query+"actor_id = ? AND ", append(args, q.Actor)
+		l.that("actor_id = ?", q.Actor)
 	case q.Action != "":
-		query, args = query+"action = ? AND ", append(args, q.Action)
+		l.that("action = ?", q.Action)
 	}
-	from, since, until, to := "", int64(math.MinInt64), int64(math.MaxInt64), cmp.Or(q.Before, cleanupEnd)
+	order := authcore.EventOrders.Of(q.Order)
+	since, until := int64(math.MinInt64), int64(math.MaxInt64)
+	from, to := "", cleanupEnd // ids between which the events are
 	if !q.Since.IsZero() {
 		from, since = idAt(q.Since.Add(-idSlack)), micros(q.Since)
 	}
 	if !q.Until.IsZero() {
-		until, to = micros(q.Until), min(to, idAt(q.Until.Add(idSlack)))
+		to, until = idAt(q.Until.Add(idSlack)), micros(q.Until)
 	}
+	if order.Down() {
+		to = min(to, cmp.Or(q.After, to))
+	} else {
+		from = max(from, q.After)
+	}
+	l.that("id < ? AND id > ? AND occurred_at >= ? AND occurred_at < ?", to, from, since, until)
+	l.byID(order, "id", "")
 	filters := 0
 	for _, set := range []bool{q.Target != "", q.Organization != "", q.Actor != "", q.Action != ""} {
 		if set {
@@ -196,7 +228,7 @@ func (db *DB) FindEvents(ctx context.Context, q authcore.EventQuery) (authcore.E
 	wanted := func(e *authcore.Event) bool {
 		return (q.Target == "" || q.Target == e.Target) && (q.Organization == "" || q.Organization == e.Organization) && (q.Actor == "" || q.Actor == e.Actor.User) && (q.Action == "" || q.Action == e.Action) && (q.Outcome == "" || q.Outcome == e.Outcome)
 	}
-	found, err := collect(db, ctx, scanEvent, query+"id < ? AND id >= ? AND occurred_at >= ? AND occurred_at < ? ORDER BY id DESC LIMIT ?", append(args, to, from, since, until, rows)...)
+	found, err := list(db, ctx, scanEvent, &l, rows)
 	var page authcore.EventPage
 	for i := range found {
 		if len(page.Events) == q.Limit || i+1 == lookedAt {
@@ -220,14 +252,82 @@ func idAt(t time.Time) string {
 }
 
 // FindOrganizations implements authcore.ListingStore.
-func (db *DB) FindOrganizations(ctx context.Context, q authcore.OrganizationQuery) ([]authcore.Organization, error) {
-	condition, args := within("slug", q.After, q.Prefix)
-	query := "SELECT " + organizationColumns + " FROM organizations WHERE " + condition
+func (db *DB) FindOrganizations(ctx context.Context, q authcore.OrganizationQuery) (page authcore.OrganizationPage, err error) {
+	order := authcore.OrganizationOrders.Of(q.Order)
+	l := listing{query: "SELECT " + ofOrganizations + " FROM organizations o"}
+	condition := l.that
+	switch {
+	case order == authcore.ByStatus || order == authcore.ByStatusDown:
+		return db.organizationsByStatus(ctx, q, order.Down())
+	case order.ByTime() && q.Prefix != "":
+		if l, page.Next, err = db.sought(ctx, ofOrganizations, "organizations", "o", []span{{"slug", q.Prefix}}, order, q.After); err != nil {
+			return page, err
+		}
+		condition = l.held
+	case order.ByTime():
+		l.byID(order, "o.id", q.After)
+	default:
+		l.byText(order.Down(), "o.slug", q.Prefix, q.After)
+	}
 	if q.Status != "" {
-		query, args = query+" AND status = ?", append(args, q.Status)
+		condition("o.status = ?", q.Status)
 	}
 	if q.Member != "" {
-		query, args = query+" AND id IN (SELECT organization_id FROM members WHERE user_id = ?)", append(args, q.Member)
+		condition(ofMember, q.Member)
 	}
-	return collect(db, ctx, scanOrganization, query+" ORDER BY slug LIMIT ?", append(args, q.Limit)...)
+	found, err := list(db, ctx, scanOrganization, &l, q.Limit+1)
+	return organizationPage(q, found, page.Next), err
+}
+
+// ofMember is the condition that a user has a place in an organization.
+const ofMember = "o.id IN (SELECT organization_id FROM members WHERE user_id = ?)"
+
+// organizationStatuses are in the order of authcore.ByStatus.
+var organizationStatuses = []authcore.OrganizationStatus{authcore.OrganizationPending, authcore.OrganizationActive, authcore.OrganizationSuspended, authcore.OrganizationRejected}
+
+// organizationsByStatus reads along an index for each status, one after the other.
+func (db *DB) organizationsByStatus(ctx context.Context, q authcore.OrganizationQuery, down bool) (authcore.OrganizationPage, error) {
+	var all []authcore.Organization
+	statuses := slices.Clone(organizationStatuses)
+	if down {
+		slices.Reverse(statuses)
+	}
+	at, after, _ := strings.Cut(q.After, " ")
+	if i := slices.Index(statuses, authcore.OrganizationStatus(at)); i > 0 {
+		statuses = statuses[i:]
+	} else if i < 0 {
+		after = ""
+	}
+	for i, s := range statuses {
+		if i > 0 {
+			after = ""
+		}
+		if len(all) > q.Limit || q.Status != "" && q.Status != s {
+			continue
+		}
+		l := listing{query: "SELECT " + ofOrganizations + " FROM organizations o"}
+		if q.Member != "" { // whose organizations are few
+			l.that(ofMember, q.Member)
+			l.held("o.status = ?", s)
+		} else {
+			l.that("o.status = ?", s)
+		}
+		l.byText(down, "o.slug", q.Prefix, after)
+		found, err := list(db, ctx, scanOrganization, &l, q.Limit+1-len(all))
+		if err != nil {
+			return authcore.OrganizationPage{}, err
+		}
+		all = append(all, found...)
+	}
+	return organizationPage(q, all, ""), nil
+}
+
+// organizationPage makes a page of what was read, one more than there is room for; next is
+// where the list goes on if that was not more.
+func organizationPage(q authcore.OrganizationQuery, found []authcore.Organization, next string) authcore.OrganizationPage {
+	if len(found) > q.Limit {
+		found = found[:q.Limit]
+		next = q.Place(found[q.Limit-1])
+	}
+	return authcore.OrganizationPage{Organizations: found, Next: next}
 }

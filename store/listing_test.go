@@ -17,8 +17,8 @@ import (
 const pageLimit = 50 * time.Millisecond
 
 // TestListingSpeed times pages of lists over many rows: GATE_ROWS of users, sessions,
-// events and organizations each (and 10,000 members of one at most), where somebody wants to know, and then holds
-// them to pageLimit.
+// events, organizations and deliveries each (and 10,000 members and services of one
+// organization at most), where somebody wants to know, and then holds them to pageLimit.
 func TestListingSpeed(t *testing.T) {
 	rows := 2000
 	if text := os.Getenv("GATE_ROWS"); text != "" {
@@ -38,7 +38,11 @@ func TestListingSpeed(t *testing.T) {
 		"INSERT INTO users (id, username, username_key, email, email_key, email_verified, name, status, owner, created_at, updated_at, organizations) " + numbers +
 			"SELECT " + at + ", 'user' || i, 'user' || i, 'user' || i || '@example.com', 'user' || i || '@example.com', 1, 'User ' || i, CASE WHEN i % 100000 = 7 THEN 'disabled' ELSE 'active' END, i % 100000 = 9, 0, 0, 1 FROM " + ms,
 		"INSERT INTO organizations (id, slug, name, status, reason, tier, created_at, updated_at) " + numbers +
-			"SELECT " + at + ", 'org-' || i, 'Org', CASE WHEN i % 100000 = 3 THEN 'pending' ELSE 'active' END, '', 'free', 0, 0 FROM " + ms,
+			"SELECT " + at + ", 'org-' || i, 'Org', CASE WHEN i % 100000 = 3 THEN 'pending' WHEN i % 100000 = 4 THEN 'suspended' ELSE 'active' END, '', 'free', 0, 0 FROM " + ms,
+		"INSERT INTO services (id, organization_id, name, type, status, client_id, secret_hash, old_secret_hash, old_secret_until, redirect_uris, logout_uris, device, first_party, access, token_format, access_life, refresh_life, created_at, updated_at, scopes, jwks) " + numbers +
+			"SELECT " + at + ", (SELECT min(id) FROM organizations), 'Service', 'web', 'active', 'client' || i, '', '', 0, '', '', 0, 0, 'members', 'jwt', 0, 0, 0, 0, '', '' FROM " + ms + " WHERE i < 10000",
+		"INSERT INTO deliveries (id, webhook_id, event_id, type, status, tries, created_at, due_at, tried_at, took, answer_status, answer, failure) " + numbers +
+			"SELECT " + at + ", 'hook', '', 'user.login', 'done', 1, 0, 0, 0, 0, 204, '', '' FROM " + ms,
 		"INSERT INTO members (organization_id, user_id, role, created_at) SELECT (SELECT max(id) FROM organizations), id, 'member', 0 FROM users ORDER BY id DESC LIMIT 20",
 		"INSERT INTO members (organization_id, user_id, role, created_at) SELECT (SELECT min(id) FROM organizations), id, 'member', 0 FROM users LIMIT 10000",
 		"INSERT INTO sessions (id, root_id, user_id, token_hash, host, amr, auth_time, created_at, last_seen_at, expires_at, address, agent) " + numbers +
@@ -63,7 +67,11 @@ func TestListingSpeed(t *testing.T) {
 		return func() (int, error) { q.Limit = 200; p, err := db.FindEvents(ctx, q); return len(p.Events), err }
 	}
 	organizations := func(q authcore.OrganizationQuery) func() (int, error) {
-		return func() (int, error) { q.Limit = 200; p, err := db.FindOrganizations(ctx, q); return len(p), err }
+		return func() (int, error) {
+			q.Limit = 200
+			p, err := db.FindOrganizations(ctx, q)
+			return len(p.Organizations), err
+		}
 	}
 	middle, err := db.FindUsers(ctx, authcore.UserQuery{Prefix: "user" + strconv.Itoa(rows/2), Limit: 1})
 	if err != nil || len(middle.Users) != 1 {
@@ -80,10 +88,11 @@ func TestListingSpeed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, page := range []struct {
+	type timed struct {
 		what string
 		read func() (int, error)
-	}{
+	}
+	pages := []timed{
 		{"users", users(authcore.UserQuery{})},
 		{"users, in the middle", users(authcore.UserQuery{After: "user5"})},
 		{"users, disabled", users(authcore.UserQuery{Status: authcore.Disabled})},
@@ -95,10 +104,10 @@ func TestListingSpeed(t *testing.T) {
 		{"users, prefix of an address", users(authcore.UserQuery{Prefix: "user1999@"})},
 		{"users, prefix of none", users(authcore.UserQuery{Prefix: "zz"})},
 		{"sessions", sessions(authcore.SessionQuery{})},
-		{"sessions, in the middle", sessions(authcore.SessionQuery{Before: authcore.SessionID(halfID)})},
+		{"sessions, in the middle", sessions(authcore.SessionQuery{After: halfID})},
 		{"sessions of one", sessions(authcore.SessionQuery{User: one})},
 		{"events", events(authcore.EventQuery{})},
-		{"events, in the middle", events(authcore.EventQuery{Before: halfID})},
+		{"events, in the middle", events(authcore.EventQuery{After: halfID})},
 		{"events, action", events(authcore.EventQuery{Action: authcore.UserLogin})},
 		{"events, rare action", events(authcore.EventQuery{Action: authcore.UserOwner})},
 		{"events, actor", events(authcore.EventQuery{Actor: "actor7"})},
@@ -125,7 +134,79 @@ func TestListingSpeed(t *testing.T) {
 			p, err := db.Members(ctx, last.ID, authcore.MemberQuery{Limit: 200})
 			return len(p), err
 		}},
-	} {
+	}
+	// Every order, from the beginning, from the middle, and with all that a list can be
+	// asked for besides.
+	add := func(what string, order authcore.Order, read func() (int, error)) {
+		pages = append(pages, timed{what + ", by " + string(order), read})
+	}
+	for _, order := range authcore.UserOrders {
+		middle := "user5"
+		if order.ByTime() {
+			middle = halfID
+		}
+		for what, q := range map[string]authcore.UserQuery{"users": {}, "users, in the middle": {After: middle}, "users, disabled": {Status: authcore.Disabled}, "users, active": {Status: authcore.Active}, "users, owners": {Owners: true},
+			"users, owners who are disabled": {Owners: true, Status: authcore.Disabled}, "users, prefix of all": {Prefix: "user"}, "users, prefix of all, in the middle": {Prefix: "user", After: middle},
+			"users, prefix of all, disabled": {Prefix: "user", Status: authcore.Disabled}, "users, prefix of many": {Prefix: "user11"}, "users, prefix of few": {Prefix: "user1999"}, "users, prefix of few, active": {Prefix: "user1999", Status: authcore.Active},
+			"users, prefix of an address": {Prefix: "user1999@"}, "users, prefix of none": {Prefix: "zz"}} {
+			q.Order = order
+			add(what, order, users(q))
+		}
+	}
+	for _, order := range authcore.SessionOrders {
+		for what, q := range map[string]authcore.SessionQuery{"sessions": {}, "sessions, in the middle": {After: halfID}, "sessions of one": {User: one}} {
+			q.Order = order
+			add(what, order, sessions(q))
+		}
+	}
+	for _, order := range authcore.EventOrders {
+		for what, q := range map[string]authcore.EventQuery{"events": {}, "events, in the middle": {After: halfID}, "events, rare action": {Action: authcore.UserOwner}, "events, rare outcome": {Outcome: authcore.Failure},
+			"events, actor": {Actor: "actor7"}, "events, since": {Since: halfway}, "events, until": {Until: halfway}, "events, a day and an action": {Action: authcore.UserLogin, Since: halfway.Add(-24 * time.Hour), Until: halfway}} {
+			q.Order = order
+			add(what, order, events(q))
+		}
+	}
+	for _, order := range authcore.OrganizationOrders {
+		middle := "org-5"
+		switch {
+		case order.ByTime():
+			middle = halfID
+		case order == authcore.ByStatus, order == authcore.ByStatusDown:
+			middle = "active org-5"
+		}
+		for what, q := range map[string]authcore.OrganizationQuery{"organizations": {}, "organizations, in the middle": {After: middle}, "organizations, pending": {Status: authcore.OrganizationPending}, "organizations, active": {Status: authcore.OrganizationActive},
+			"organizations, prefix of all": {Prefix: "org-"}, "organizations, prefix of all, pending": {Prefix: "org-", Status: authcore.OrganizationPending}, "organizations, prefix of few": {Prefix: "org-1999"},
+			"organizations of one user": {Member: one}} {
+			q.Order = order
+			add(what, order, organizations(q))
+		}
+	}
+	for _, order := range authcore.MemberOrders {
+		middle := "user5"
+		if order.ByTime() {
+			middle = "0 " + halfID
+		}
+		for what, q := range map[string]authcore.MemberQuery{"members": {}, "members, in the middle": {After: middle}, "members, prefix": {Prefix: "user1"}, "members, prefix of few": {Prefix: "user1999"}} {
+			q.Order, q.Limit = order, 200
+			add(what, order, func() (int, error) { p, err := db.Members(ctx, first.ID, q); return len(p), err })
+			add(what+", of few", order, func() (int, error) { p, err := db.Members(ctx, last.ID, q); return len(p), err })
+		}
+	}
+	for _, order := range authcore.ServiceOrders {
+		for what, q := range map[string]authcore.ServiceQuery{"services": {}, "services, in the middle": {After: halfID + " Service"}, "services, of which few hold a word": {Search: "x"}} {
+			q.Order, q.Limit = order, 200
+			add(what, order, func() (int, error) { p, err := db.Services(ctx, first.ID, q); return len(p), err })
+		}
+	}
+	for _, order := range authcore.DeliveryOrders {
+		for what, after := range map[string]string{"deliveries": "", "deliveries, in the middle": halfID} {
+			add(what, order, func() (int, error) {
+				p, err := db.Deliveries(ctx, "hook", authcore.ListQuery{Order: order, After: after, Limit: 200})
+				return len(p), err
+			})
+		}
+	}
+	for _, page := range pages {
 		var took []time.Duration
 		n := 0
 		for range 5 {
@@ -137,7 +218,7 @@ func TestListingSpeed(t *testing.T) {
 			took, n = append(took, time.Since(began)), found
 		}
 		slices.Sort(took)
-		t.Logf("%-34s %3d rows of %d: median %8s, slowest %8s", page.what, n, rows, took[2].Round(10*time.Microsecond), took[4].Round(10*time.Microsecond))
+		t.Logf("%-50s %3d rows of %d: median %8s, slowest %8s", page.what, n, rows, took[2].Round(10*time.Microsecond), took[4].Round(10*time.Microsecond))
 		if os.Getenv("GATE_ROWS") != "" && took[2] > pageLimit {
 			t.Errorf("%s: %s is more than %s", page.what, took[2], pageLimit)
 		}

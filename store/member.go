@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
@@ -213,7 +215,7 @@ func (db *DB) Memberships(ctx context.Context, user authcore.UserID) ([]authcore
 	}, "SELECT o.id, o.slug, o.status, m.role, o.factor_required FROM members m JOIN organizations o ON o.id = m.organization_id WHERE m.user_id = ? ORDER BY o.slug", user)
 }
 
-const memberQuery = "SELECT u.id, u.username, u.name, u.status, m.role, m.created_at FROM members m JOIN users u ON u.id = m.user_id WHERE m.organization_id = ? AND "
+const memberQuery = "SELECT u.id, u.username, u.name, u.status, m.role, m.created_at FROM members m JOIN users u ON u.id = m.user_id"
 
 func scanMember(row scanner, m *authcore.Member) error {
 	var created int64
@@ -228,11 +230,27 @@ func (db *DB) Members(ctx context.Context, id authcore.OrganizationID, q authcor
 	if prefix == "" && q.Prefix != "" {
 		return nil, nil // no username begins so
 	}
-	condition, args := within("u.username_key", q.After, prefix)
-	return collect(db, ctx, scanMember, memberQuery+condition+" ORDER BY u.username_key LIMIT ?", append(append([]any{id}, args...), q.Limit)...)
+	l := listing{query: memberQuery}
+	l.that("m.organization_id = ?", id)
+	order := authcore.MemberOrders.Of(q.Order)
+	if !order.ByTime() {
+		l.byText(order.Down(), "u.username_key", prefix, q.After)
+		return list(db, ctx, scanMember, &l, q.Limit)
+	}
+	if prefix != "" {
+		s := span{"u.username_key", prefix}
+		l.held(s.condition(), s.args()...)
+	}
+	var place []any
+	since, user, _ := strings.Cut(q.After, " ")
+	if at, err := strconv.ParseInt(since, 10, 64); err == nil {
+		place = []any{at, user}
+	}
+	l.by(order.Down(), []string{"m.created_at", "m.user_id"}, place...)
+	return list(db, ctx, scanMember, &l, q.Limit)
 }
 
 // MemberOf implements authcore.MemberStore.
 func (db *DB) MemberOf(ctx context.Context, id authcore.OrganizationID, user authcore.UserID) (authcore.Member, error) {
-	return one(db, ctx, scanMember, authcore.ErrMemberNotFound, memberQuery+"m.user_id = ?", id, user)
+	return one(db, ctx, scanMember, authcore.ErrMemberNotFound, memberQuery+" WHERE m.organization_id = ? AND m.user_id = ?", id, user)
 }

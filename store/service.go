@@ -107,13 +107,21 @@ func (db *DB) CreateService(ctx context.Context, s authcore.Service, ev authcore
 
 // Services implements authcore.ServiceStore.
 func (db *DB) Services(ctx context.Context, id authcore.OrganizationID, q authcore.ServiceQuery) ([]authcore.Service, error) {
-	query := "SELECT " + serviceColumns + " FROM services s WHERE s.organization_id = ? AND (s.name > ? OR s.name = ? AND s.id > ?)"
-	args := []any{id, q.After.Name, q.After.Name, q.After.ID}
-	if q.Search != "" {
-		query += " AND (LOWER(s.name) LIKE ? ESCAPE '!' OR s.name LIKE ? ESCAPE '!')" // the second for letters that SQLite cannot lower
-		args = append(args, "%"+likely(strings.ToLower(q.Search))+"%", "%"+likely(q.Search)+"%")
+	l := listing{query: "SELECT " + serviceColumns + " FROM services s"}
+	l.that("s.organization_id = ?", id)
+	if q.Search != "" { // the second for letters that SQLite cannot lower
+		l.that("(LOWER(s.name) LIKE ? ESCAPE '!' OR s.name LIKE ? ESCAPE '!')", "%"+likely(strings.ToLower(q.Search))+"%", "%"+likely(q.Search)+"%")
 	}
-	return collect(db, ctx, scanService, query+" ORDER BY s.name, s.id LIMIT ?", append(args, q.Limit)...)
+	after, name, _ := strings.Cut(q.After, " ")
+	switch order := authcore.ServiceOrders.Of(q.Order); {
+	case order.ByTime():
+		l.byID(order, "s.id", after)
+	case q.After == "":
+		l.by(order.Down(), []string{"s.name", "s.id"})
+	default:
+		l.by(order.Down(), []string{"s.name", "s.id"}, name, after)
+	}
+	return list(db, ctx, scanService, &l, q.Limit)
 }
 
 // ServiceByID implements authcore.ServiceStore.

@@ -69,13 +69,16 @@ func (db *DB) CreateServiceKey(ctx context.Context, k authcore.ServiceKey, hash 
 }
 
 // ServiceKeys implements authcore.ServiceKeyStore.
-func (db *DB) ServiceKeys(ctx context.Context, s authcore.Service, after authcore.ServiceKeyID, limit int) ([]authcore.ServiceKey, error) {
-	return collect(db, ctx, func(row scanner, k *authcore.ServiceKey) error {
+func (db *DB) ServiceKeys(ctx context.Context, s authcore.Service, q authcore.ListQuery) ([]authcore.ServiceKey, error) {
+	l := listing{query: "SELECT " + serviceKeyColumns + " FROM api_keys k"}
+	l.that("k.service_id = ? AND k.organization_id = ?", s.ID, s.Organization)
+	l.byID(authcore.ServiceKeyOrders.Of(q.Order), "k.id", q.After)
+	return list(db, ctx, func(row scanner, k *authcore.ServiceKey) error {
 		var r serviceKeyRow
 		err := row.Scan(r.fields()...)
 		*k = r.key()
 		return err
-	}, "SELECT "+serviceKeyColumns+" FROM api_keys k WHERE k.service_id = ? AND k.organization_id = ? AND k.id > ? ORDER BY k.id LIMIT ?", s.ID, s.Organization, after, limit)
+	}, &l, q.Limit)
 }
 
 // RevokeServiceKey implements authcore.ServiceKeyStore.

@@ -136,8 +136,11 @@ func (db *DB) WebhookByID(ctx context.Context, id authcore.WebhookID) (authcore.
 }
 
 // Webhooks implements authcore.WebhookStore.
-func (db *DB) Webhooks(ctx context.Context, o authcore.OrganizationID, after authcore.WebhookID, limit int) ([]authcore.Webhook, error) {
-	return collect(db, ctx, scanWebhook, "SELECT "+webhookColumns+" FROM webhooks WHERE organization_id = ? AND id > ? ORDER BY id LIMIT ?", o, after, limit)
+func (db *DB) Webhooks(ctx context.Context, o authcore.OrganizationID, q authcore.ListQuery) ([]authcore.Webhook, error) {
+	l := listing{query: "SELECT " + webhookColumns + " FROM webhooks"}
+	l.that("organization_id = ?", o)
+	l.byID(authcore.WebhookOrders.Of(q.Order), "id", q.After)
+	return list(db, ctx, scanWebhook, &l, q.Limit)
 }
 
 // told is the condition that a webhook is told of events: it is active, and so is its

@@ -59,7 +59,7 @@ func TestWebhooksAreOfTheirOrganization(t *testing.T) {
 	must(t, w.db.SealEvents(ctx, true))
 	_, _, err = w.db.FollowChain(ctx, time.Now())
 	must(t, err)
-	log, err := w.Deliveries(ctx, w.boss, "acme", hook.ID, "", 10)
+	log, err := w.Deliveries(ctx, w.boss, "acme", hook.ID, authcore.ListQuery{Limit: 10})
 	if err != nil || len(log) != 1 || log[0].Type != "webhook.create" {
 		t.Fatalf("%+v, %v", log, err)
 	}
@@ -78,9 +78,12 @@ func TestWebhooksAreOfTheirOrganization(t *testing.T) {
 			return err
 		},
 		"delete": func(a authcore.Actor, slug string) error { return w.DeleteWebhook(ctx, a, slug, hook.ID) },
-		"list":   func(a authcore.Actor, slug string) error { _, err := w.Webhooks(ctx, a, slug, "", 10); return err },
+		"list": func(a authcore.Actor, slug string) error {
+			_, err := w.Webhooks(ctx, a, slug, authcore.ListQuery{Limit: 10})
+			return err
+		},
 		"deliveries": func(a authcore.Actor, slug string) error {
-			_, err := w.Deliveries(ctx, a, slug, hook.ID, "", 10)
+			_, err := w.Deliveries(ctx, a, slug, hook.ID, authcore.ListQuery{Limit: 10})
 			return err
 		},
 		"resend": func(a authcore.Actor, slug string) error { return w.ResendDelivery(ctx, a, slug, log[0].ID) },

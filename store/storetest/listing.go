@@ -122,7 +122,7 @@ func listSessions(w *world) {
 				if len(page) < limit {
 					break
 				}
-				q.Before = page[limit-1].ID
+				q.After = string(page[limit-1].ID)
 			}
 			w.same("sessions", want, got)
 		}
@@ -141,7 +141,7 @@ func (w *world) events(q authcore.EventQuery) (ids []string) {
 		for _, e := range page.Events {
 			ids = append(ids, e.Details)
 		}
-		if q.Before = page.Next; q.Before == "" {
+		if q.After = page.Next; q.After == "" {
 			return ids
 		}
 	}
@@ -232,10 +232,10 @@ func listOrganizations(w *world) {
 		{authcore.OrganizationQuery{Member: bob.ID, After: "beta"}, []string{"gamma"}},
 	} {
 		test.query.Limit = 10
-		found, err := w.db().FindOrganizations(w.Context(), test.query)
+		page, err := w.db().FindOrganizations(w.Context(), test.query)
 		w.must(err)
 		var got []string
-		for _, o := range found {
+		for _, o := range page.Organizations {
 			got = append(got, o.Slug)
 		}
 		w.same(fmt.Sprintf("%+v", test.query), test.want, got)

@@ -51,10 +51,10 @@ func organizationLife(w *world) {
 	second := w.organization("beta", u)
 	list := func(what string, status authcore.OrganizationStatus, after string, want ...string) {
 		w.Helper()
-		all, err := w.db().FindOrganizations(w.Context(), authcore.OrganizationQuery{Status: status, After: after, Limit: 10})
+		page, err := w.db().FindOrganizations(w.Context(), authcore.OrganizationQuery{Status: status, After: after, Limit: 10})
 		w.must(err)
 		var got []string
-		for _, o := range all {
+		for _, o := range page.Organizations {
 			got = append(got, o.Slug)
 		}
 		w.same(what, want, got)

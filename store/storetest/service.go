@@ -92,10 +92,10 @@ func serviceLife(w *world) {
 		}
 	}
 	list(authcore.ServiceQuery{}, a, b)
-	list(authcore.ServiceQuery{After: authcore.ServiceAfter{Name: "Same", ID: a.ID}}, b)
-	list(authcore.ServiceQuery{After: authcore.ServiceAfter{Name: "Same", ID: b.ID}})
+	list(authcore.ServiceQuery{After: string(a.ID) + " Same"}, b)
+	list(authcore.ServiceQuery{After: string(b.ID) + " Same"})
 	list(authcore.ServiceQuery{Search: "AM"}, a, b)
-	list(authcore.ServiceQuery{Search: "am", After: authcore.ServiceAfter{Name: "Same", ID: a.ID}}, b)
+	list(authcore.ServiceQuery{Search: "am", After: string(a.ID) + " Same"}, b)
 	list(authcore.ServiceQuery{Search: "%"})
 	list(authcore.ServiceQuery{Search: "sa_e"})
 	w.addService(o, "Shop É. 😀", authcore.ReachMembers)
@@ -189,10 +189,10 @@ func serviceKeys(w *world) {
 	w.must(err)
 	k.LastUsed = at
 	w.same("used", k, got)
-	all, err := w.db().ServiceKeys(w.Context(), s, "", 10)
+	all, err := w.db().ServiceKeys(w.Context(), s, authcore.ListQuery{Limit: 10})
 	w.must(err)
 	w.same("all", []authcore.ServiceKey{k, ending}, all)
-	all, err = w.db().ServiceKeys(w.Context(), other, "", 10)
+	all, err = w.db().ServiceKeys(w.Context(), other, authcore.ListQuery{Limit: 10})
 	w.must(err)
 	w.same("of the other service", 0, len(all))
 	w.is("revoked there", w.db().RevokeServiceKey(w.Context(), other, k.ID, w.event(authcore.APIKeyRevoke, "")), authcore.ErrKeyNotFound)

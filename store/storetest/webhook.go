@@ -79,7 +79,7 @@ func (w *world) follow() (made int) {
 // told gives the types that were delivered to a webhook, newest first.
 func (w *world) told(h authcore.Webhook) (types []string) {
 	w.Helper()
-	all, err := w.db().Deliveries(w.Context(), h.ID, "", 1000)
+	all, err := w.db().Deliveries(w.Context(), h.ID, authcore.ListQuery{Limit: 1000})
 	w.must(err)
 	for _, d := range all {
 		types = append(types, d.Type)
@@ -103,7 +103,7 @@ func webhookLife(w *world) {
 	w.is("another", err, authcore.ErrWebhookNotFound)
 	list := func(what string, o authcore.OrganizationID, after authcore.WebhookID, want ...authcore.Webhook) {
 		w.Helper()
-		got, err := w.db().Webhooks(w.Context(), o, after, 10)
+		got, err := w.db().Webhooks(w.Context(), o, authcore.ListQuery{After: string(after), Limit: 10})
 		w.must(err)
 		w.same(what, want, got)
 	}
@@ -164,7 +164,7 @@ func webhookTries(w *world) {
 	w.follow()
 	one := func() authcore.Delivery {
 		w.Helper()
-		all, err := w.db().Deliveries(w.Context(), h.ID, "", 10)
+		all, err := w.db().Deliveries(w.Context(), h.ID, authcore.ListQuery{Limit: 10})
 		w.must(err)
 		w.same("there is one", 1, len(all))
 		d := all[0]
@@ -201,7 +201,7 @@ func webhookTries(w *world) {
 	there, err := w.db().DeliveryByID(w.Context(), test.ID)
 	w.must(err)
 	w.same("a test", test, there)
-	page, err := w.db().Deliveries(w.Context(), h.ID, test.ID, 10)
+	page, err := w.db().Deliveries(w.Context(), h.ID, authcore.ListQuery{After: string(test.ID), Limit: 10})
 	w.must(err)
 	w.same("before it", d.ID, page[0].ID)
 	n, err := w.db().GiveUpDeliveries(w.Context(), h.ID, "off")
@@ -261,7 +261,7 @@ func webhookMany(w *world) {
 	}
 	w.same("made", 7*450, w.follow())
 	for _, h := range hooks {
-		all, err := w.db().Deliveries(w.Context(), h.ID, "", 1000)
+		all, err := w.db().Deliveries(w.Context(), h.ID, authcore.ListQuery{Limit: 1000})
 		w.must(err)
 		events := make(map[string]bool)
 		for _, d := range all {
@@ -299,7 +299,7 @@ func eventsIn(w *world) {
 	w.same("how many", 2, len(all))
 	w.same("newest first", []authcore.Action{authcore.MemberRemove, authcore.MemberSet}, []authcore.Action{all[0].Action, all[1].Action})
 	w.same("of which", o.ID, all[0].Organization)
-	page, err = w.db().FindEvents(w.Context(), authcore.EventQuery{Organization: o.ID, Before: all[0].ID, Limit: 10})
+	page, err = w.db().FindEvents(w.Context(), authcore.EventQuery{Organization: o.ID, After: all[0].ID, Limit: 10})
 	all = page.Events
 	w.must(err)
 	w.same("before one", 1, len(all))
@@ -370,7 +370,7 @@ func raceOfAll(w *world) {
 		w.must(err)
 	}
 	w.follow()
-	all, err := w.db().Deliveries(w.Context(), h.ID, "", 1000)
+	all, err := w.db().Deliveries(w.Context(), h.ID, authcore.ListQuery{Limit: 1000})
 	w.must(err)
 	events := make(map[string]bool)
 	for _, d := range all {

@@ -90,7 +90,7 @@ var accountRoutes = []Route{
 				}
 			}
 			sortNewest(found)
-			return cut(c, found, func(s *authcore.Session) string { return string(s.ID) }, func(s *authcore.Session) Session { return sessionOf(s, c.Actor) }), err
+			return cut(c, found, func(s authcore.Session) string { return string(s.ID) }, func(s *authcore.Session) Session { return sessionOf(s, c.Actor) }), err
 		})},
 	{Method: http.MethodDelete, Path: "/me/sessions/{id}", ID: "revokeMySession", Summary: "End one of one's own sessions", Realm: Account, Scope: ScopeAccountManage,
 		Do: do(func(c *Call) error { return c.Accounts.Revoke(c.Ctx, c.Actor, c.Session()) })},

@@ -24,6 +24,7 @@ type Call struct {
 	Actor    authcore.Actor
 	Limit    int              // of a list
 	After    string           // the key after which a list goes on; empty for its beginning
+	Order    authcore.Order   // of a list; empty for its own
 	Origin   string           // of the pages, for links
 	Service  authcore.Service // whose API key asks
 
@@ -71,11 +72,11 @@ func (p Page[A]) paged() (items any, next string) {
 }
 
 // cut makes a page of what was read, one more than there is room for.
-func cut[T, A any](c *Call, found []T, key func(*T) string, view func(*T) A) Page[A] {
+func cut[T, A any](c *Call, found []T, key func(T) string, view func(*T) A) Page[A] {
 	var p Page[A]
 	if len(found) > c.Limit {
 		found = found[:c.Limit]
-		p.Next = key(&found[c.Limit-1])
+		p.Next = key(found[c.Limit-1])
 	}
 	for i := range found {
 		p.Items = append(p.Items, view(&found[i]))
@@ -104,7 +105,7 @@ func (c *Call) readQuery(raw string) error {
 	c.query, c.Limit = query, defaultLimit
 	for name, values := range query {
 		at := slices.IndexFunc(c.route.Params, func(p Param) bool { return p.Name == name })
-		paging := c.route.Do.list && (name == "limit" || name == "after")
+		paging := c.route.Do.list && (name == "limit" || name == "after" || name == "sort" && c.route.Orders != nil)
 		switch {
 		case at < 0 && !paging:
 			return invalid("parameter_unknown", short(name), "There is no such parameter here.")
@@ -119,15 +120,43 @@ func (c *Call) readQuery(raw string) error {
 			return invalid("limit_invalid", "limit", "A limit is a number from 1 to 200.")
 		}
 	}
+	if query.Has("sort") {
+		sort := Param{Form: Word, Values: words(c.route.Orders)}
+		if !sort.holds(query.Get("sort")) {
+			return invalid("parameter_invalid", "sort", sort.asks())
+		}
+		c.Order = authcore.Order(query.Get("sort"))
+	}
 	if text := query.Get("after"); text != "" {
 		plain, err := c.server.Cursors.Open(text, cursorLife)
 		id, key, ok := strings.Cut(string(plain), " ")
-		if err != nil || !ok || id != c.route.ID {
-			return invalid("cursor_invalid", "after", "This is no cursor of this list: take it from next as it is, and begin anew where it is too old.")
+		if err != nil || !ok || id != c.list() {
+			return invalid("cursor_invalid", "after", "This is no cursor of this list in this order: take it from next as it is, and begin anew where it is too old.")
 		}
 		c.After = key
 	}
 	return nil
+}
+
+// page asks for a page of a list without filters, and one row more.
+func (c *Call) page() authcore.ListQuery {
+	return authcore.ListQuery{Order: c.Order, After: c.After, Limit: c.Limit + 1}
+}
+
+// list names the list of the route, in the order that is asked for.
+func (c *Call) list() string {
+	if c.Order == "" || c.Order == c.route.Orders[0] {
+		return c.route.ID
+	}
+	return c.route.ID + "," + string(c.Order)
+}
+
+// words are orders as a parameter has them.
+func words(all authcore.Orders) (texts []string) {
+	for _, o := range all {
+		texts = append(texts, string(o))
+	}
+	return texts
 }
 
 // cursor seals the key at which a list goes on: it may be somebody's address, and
@@ -136,7 +165,7 @@ func (c *Call) cursor(key string) *string {
 	if key == "" {
 		return nil
 	}
-	text := c.server.Cursors.Seal([]byte(c.route.ID + " " + key))
+	text := c.server.Cursors.Seal([]byte(c.list() + " " + key))
 	return &text
 }
 

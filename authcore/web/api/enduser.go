@@ -57,8 +57,9 @@ func barredOf(b *authcore.Barred) BarredUser {
 // which reach the users of their own service only.
 
 func listEndUsers(c *Call) (Page[EndUser], error) {
-	found, err := c.Accounts.EndUsers(c.Ctx, c.Actor, c.Slug(), authcore.EndUserQuery{Service: authcore.ServiceID(c.Param("service")), Search: c.Param("q"), After: c.After, Limit: c.Limit + 1})
-	return cut(c, found, func(u *authcore.EndUser) string { return authcore.UsernameKey(u.Username) }, endUserOf), err
+	q := authcore.EndUserQuery{Service: authcore.ServiceID(c.Param("service")), Search: c.Param("q"), Order: c.Order, After: c.After, Limit: c.Limit + 1}
+	found, err := c.Accounts.EndUsers(c.Ctx, c.Actor, c.Slug(), q)
+	return cut(c, found, q.Place, endUserOf), err
 }
 
 func getEndUser(c *Call) (EndUser, error) {
@@ -91,7 +92,7 @@ func unbarEndUser(c *Call) error {
 
 // endUserRoutes are about the users of an organization's services.
 var endUserRoutes = []Route{
-	{Method: http.MethodGet, Path: "/organizations/{slug}/end-users", ID: "listEndUsers", Summary: "The users of the services, by username", Realm: Organization, Need: authcore.EndUsersView,
+	{Method: http.MethodGet, Path: "/organizations/{slug}/end-users", ID: "listEndUsers", Summary: "The users of the services", Realm: Organization, Need: authcore.EndUsersView, Orders: authcore.EndUserOrders,
 		Params: []Param{{Name: "q", Doc: "what the username or the email address begins with"}, {Name: "service", Doc: "of this service only, by id", Form: ID}},
 		Do:     list(listEndUsers)},
 	{Method: http.MethodGet, Path: "/organizations/{slug}/end-users/{id}", ID: "getEndUser", Summary: "One user of the services", Realm: Organization, Need: authcore.EndUsersView, Do: give(getEndUser)},
@@ -107,6 +108,6 @@ var endUserRoutes = []Route{
 	{Method: http.MethodGet, Path: "/organizations/{slug}/barred", ID: "listBarred", Summary: "Who is kept out, by username", Realm: Organization, Need: authcore.EndUsersView,
 		Do: list(func(c *Call) (Page[BarredUser], error) {
 			found, err := c.Accounts.BarredUsers(c.Ctx, c.Actor, c.Slug(), c.After, c.Limit+1)
-			return cut(c, found, func(b *authcore.Barred) string { return authcore.UsernameKey(b.Username) }, barredOf), err
+			return cut(c, found, func(b authcore.Barred) string { return authcore.UsernameKey(b.Username) }, barredOf), err
 		})},
 }

@@ -56,12 +56,12 @@ var eventParams = []Param{{Name: "action", Doc: "such as user.login"}, {Name: "a
 // eventQuery is what the filters of a call ask for.
 func eventQuery(c *Call) authcore.EventQuery {
 	return authcore.EventQuery{Action: authcore.Action(c.Param("action")), Actor: authcore.UserID(c.Param("actor")), Target: c.Param("target"), Outcome: authcore.Outcome(c.Param("outcome")),
-		Since: c.Time("since"), Until: c.Time("until"), Before: c.After, Limit: c.Limit}
+		Since: c.Time("since"), Until: c.Time("until"), Order: c.Order, After: c.After, Limit: c.Limit}
 }
 
 // eventRoutes are about the audit log of the installation, and of an organization.
 var eventRoutes = []Route{
-	{Method: http.MethodGet, Path: "/platform/audit", ID: "listEvents", Summary: "The audit log, the newest first", Realm: Platform, Scope: ScopeAuditView,
+	{Method: http.MethodGet, Path: "/platform/audit", ID: "listEvents", Summary: "The audit log", Realm: Platform, Scope: ScopeAuditView, Orders: authcore.EventOrders,
 		Params: append([]Param{{Name: "organization", Doc: "the organization that it is about, by id", Form: ID}}, eventParams...),
 		Do: list(func(c *Call) (Page[Event], error) {
 			q := eventQuery(c)
@@ -69,7 +69,7 @@ var eventRoutes = []Route{
 			found, err := c.Accounts.Events(c.Ctx, c.Actor, q)
 			return Page[Event]{Items: each(found.Events, eventOf), Next: found.Next}, err
 		})},
-	{Method: http.MethodGet, Path: "/organizations/{slug}/audit", ID: "listOrganizationEvents", Summary: "What the audit log has about the organization, the newest first", Realm: Organization, Need: authcore.AuditView,
+	{Method: http.MethodGet, Path: "/organizations/{slug}/audit", ID: "listOrganizationEvents", Summary: "What the audit log has about the organization", Realm: Organization, Need: authcore.AuditView, Orders: authcore.EventOrders,
 		Params: eventParams,
 		Do: list(func(c *Call) (Page[OrganizationEvent], error) {
 			found, err := c.Accounts.OrganizationEvents(c.Ctx, c.Actor, c.Slug(), eventQuery(c))

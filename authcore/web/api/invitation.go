@@ -55,10 +55,10 @@ func offerOf(o *authcore.Offer) Offer {
 // invitationRoutes are about invitations to organizations: for those who make them, and
 // for those who get them. A token is in the body, for addresses come into logs.
 var invitationRoutes = []Route{
-	{Method: http.MethodGet, Path: "/organizations/{slug}/invitations", ID: "listInvitations", Summary: "Invitations that wait, the oldest first", Realm: Organization, Need: authcore.MembersManage,
+	{Method: http.MethodGet, Path: "/organizations/{slug}/invitations", ID: "listInvitations", Summary: "Invitations that wait", Realm: Organization, Need: authcore.MembersManage, Orders: authcore.InvitationOrders,
 		Do: list(func(c *Call) (Page[Invitation], error) {
-			found, err := c.Accounts.Invitations(c.Ctx, c.Actor, c.Slug(), authcore.InvitationID(c.After), c.Limit+1)
-			return cut(c, found, func(i *authcore.Invitation) string { return string(i.ID) }, invitationOf), err
+			found, err := c.Accounts.Invitations(c.Ctx, c.Actor, c.Slug(), c.page())
+			return cut(c, found, func(i authcore.Invitation) string { return string(i.ID) }, invitationOf), err
 		})},
 	{Method: http.MethodPost, Path: "/organizations/{slug}/invitations", ID: "createInvitation", Summary: "Invite somebody, by mail or with a link", Realm: Organization, Need: authcore.MembersManage, Creates: true,
 		Do: with(func(c *Call, in NewInvitation) (InvitationMade, error) {

@@ -28,11 +28,12 @@ func memberOf(m *authcore.Member) Member {
 
 // memberRoutes are about the members of an organization.
 var memberRoutes = []Route{
-	{Method: http.MethodGet, Path: "/organizations/{slug}/members", ID: "listMembers", Summary: "Members, by username", Realm: Organization, Need: authcore.MembersView,
+	{Method: http.MethodGet, Path: "/organizations/{slug}/members", ID: "listMembers", Summary: "Members", Realm: Organization, Need: authcore.MembersView, Orders: authcore.MemberOrders,
 		Params: []Param{{Name: "q", Doc: "what the username begins with"}},
 		Do: list(func(c *Call) (Page[Member], error) {
-			found, err := c.Accounts.Members(c.Ctx, c.Actor, c.Slug(), authcore.MemberQuery{Prefix: c.Param("q"), After: c.After, Limit: c.Limit + 1})
-			return cut(c, found, func(m *authcore.Member) string { return authcore.UsernameKey(m.Username) }, memberOf), err
+			q := authcore.MemberQuery{Prefix: c.Param("q"), Order: c.Order, After: c.After, Limit: c.Limit + 1}
+			found, err := c.Accounts.Members(c.Ctx, c.Actor, c.Slug(), q)
+			return cut(c, found, q.Place, memberOf), err
 		})},
 	{Method: http.MethodPut, Path: "/organizations/{slug}/members/{id}", ID: "setMember", Summary: "Give a member a role; platform owners can add a user so", Realm: Organization, Need: authcore.MembersManage,
 		Do: with(func(c *Call, in RoleChange) (Member, error) {

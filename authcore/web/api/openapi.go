@@ -68,6 +68,9 @@ func operation(rt *Route, s schemas) object {
 	for _, p := range rt.Params {
 		params = append(params, object{"name": p.Name, "in": "query", "description": p.Doc, "schema": p.schema()})
 	}
+	if rt.Orders != nil {
+		params = append(params, object{"name": "sort", "in": "query", "description": "the order", "schema": object{"type": "string", "enum": words(rt.Orders), "default": string(rt.Orders[0])}})
+	}
 	if rt.Do.list {
 		params = append(params, object{"name": "limit", "in": "query", "schema": object{"type": "integer", "minimum": 1, "maximum": maxLimit, "default": defaultLimit}},
 			object{"name": "after", "in": "query", "description": "next of the page before", "schema": object{"type": "string"}})

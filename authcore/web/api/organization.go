@@ -59,7 +59,12 @@ func organizationOf(o *authcore.Organization) OrganizationView {
 	return OrganizationView{ID: o.ID, Slug: o.Slug, Name: o.Name, Status: o.Status, Reason: o.Reason, Tier: o.Tier, FactorRequired: o.FactorRequired, CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt}
 }
 
-func slugOf(o *authcore.Organization) string { return o.Slug }
+// organizationPage reads a page of organizations.
+func organizationPage(c *Call, q authcore.OrganizationQuery) (Page[OrganizationView], error) {
+	q.Order, q.After, q.Limit = c.Order, c.After, c.Limit
+	found, err := c.Accounts.Organizations(c.Ctx, c.Actor, q)
+	return Page[OrganizationView]{Items: each(found.Organizations, organizationOf), Next: found.Next}, err
+}
 
 // standing answers with the organization in the path as it is now.
 func standing(c *Call) (OrganizationDetails, error) {
@@ -69,10 +74,9 @@ func standing(c *Call) (OrganizationDetails, error) {
 
 // organizationRoutes are about the organizations of who asks.
 var organizationRoutes = []Route{
-	{Method: http.MethodGet, Path: "/organizations", ID: "listMyOrganizations", Summary: "The organizations in which one has a place", Realm: Everybody, Scope: ScopeAccountView,
+	{Method: http.MethodGet, Path: "/organizations", ID: "listMyOrganizations", Summary: "The organizations in which one has a place", Realm: Everybody, Scope: ScopeAccountView, Orders: authcore.OrganizationOrders,
 		Do: list(func(c *Call) (Page[OrganizationView], error) {
-			found, err := c.Accounts.Organizations(c.Ctx, c.Actor, authcore.OrganizationQuery{Member: c.Actor.User, After: c.After, Limit: c.Limit + 1})
-			return cut(c, found, slugOf, organizationOf), err
+			return organizationPage(c, authcore.OrganizationQuery{Member: c.Actor.User})
 		})},
 	{Method: http.MethodPost, Path: "/organizations", ID: "registerOrganization", Summary: "Register an organization of one's own; it waits for a platform owner unless one registers it", Realm: Everybody, Scope: ScopeOrganizationsCreate, Creates: true,
 		Do: with(func(c *Call, in NewOrganization) (OrganizationView, error) {
@@ -131,11 +135,10 @@ func stepWithReason(name string) Handler {
 
 // platformOrganizationRoutes are about all organizations of the installation.
 var platformOrganizationRoutes = []Route{
-	{Method: http.MethodGet, Path: "/platform/organizations", ID: "listOrganizations", Summary: "All organizations, by slug", Realm: Platform, Scope: ScopeOrganizationsManage,
+	{Method: http.MethodGet, Path: "/platform/organizations", ID: "listOrganizations", Summary: "All organizations", Realm: Platform, Scope: ScopeOrganizationsManage, Orders: authcore.OrganizationOrders,
 		Params: []Param{{Name: "q", Doc: "what the slug begins with"}, {Name: "status", Form: Word, Values: []string{"pending", "active", "rejected", "suspended"}}},
 		Do: list(func(c *Call) (Page[OrganizationView], error) {
-			found, err := c.Accounts.Organizations(c.Ctx, c.Actor, authcore.OrganizationQuery{Prefix: c.Param("q"), Status: authcore.OrganizationStatus(c.Param("status")), After: c.After, Limit: c.Limit + 1})
-			return cut(c, found, slugOf, organizationOf), err
+			return organizationPage(c, authcore.OrganizationQuery{Prefix: c.Param("q"), Status: authcore.OrganizationStatus(c.Param("status"))})
 		})},
 	{Method: http.MethodGet, Path: "/platform/organizations/{slug}", ID: "getAnyOrganization", Summary: "Any organization", Realm: Platform, Scope: ScopeOrganizationsManage,
 		Do: give(func(c *Call) (OrganizationView, error) { return organizationNow(c, nil) })},

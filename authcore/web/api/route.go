@@ -39,7 +39,8 @@ type Route struct {
 	// Scope is what an access token must have, and for a Service the API key, where any will
 	// do if it is empty; else it is the name of Need where it is empty.
 	Scope  string
-	Params []Param // of the query, besides limit and after
+	Params []Param         // of the query, besides limit, after and sort
+	Orders authcore.Orders // of a list that can be sorted; the first is its own
 	// Creates says that the route makes something new: it takes an Idempotency-Key, and
 	// answers 201.
 	Creates bool

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
@@ -144,12 +143,6 @@ func (c *Call) ServiceID() authcore.ServiceID { return authcore.ServiceID(c.plac
 // Member is the member in the path, below a service.
 func (c *Call) Member() authcore.UserID { return authcore.UserID(c.places["user"]) }
 
-// afterService is where a list of services goes on.
-func afterService(key string) authcore.ServiceAfter {
-	id, name, _ := strings.Cut(key, " ")
-	return authcore.ServiceAfter{Name: name, ID: authcore.ServiceID(id)}
-}
-
 // serviceNow answers with the service in the path as it is now.
 func serviceNow(c *Call) (ServiceView, error) {
 	s, err := c.Accounts.Service(c.Ctx, c.Actor, c.Slug(), c.ServiceID())
@@ -158,11 +151,12 @@ func serviceNow(c *Call) (ServiceView, error) {
 
 // serviceRoutes are about the services of an organization.
 var serviceRoutes = []Route{
-	{Method: http.MethodGet, Path: "/organizations/{slug}/services", ID: "listServices", Summary: "Services, by name", Realm: Organization, Need: authcore.ServicesView,
+	{Method: http.MethodGet, Path: "/organizations/{slug}/services", ID: "listServices", Summary: "Services", Realm: Organization, Need: authcore.ServicesView, Orders: authcore.ServiceOrders,
 		Params: []Param{{Name: "q", Doc: "what the name holds"}},
 		Do: list(func(c *Call) (Page[ServiceView], error) {
-			found, err := c.Accounts.Services(c.Ctx, c.Actor, c.Slug(), authcore.ServiceQuery{Search: c.Param("q"), After: afterService(c.After), Limit: c.Limit + 1})
-			return cut(c, found, func(s *authcore.Service) string { return string(s.ID) + " " + s.Name }, serviceOf), err
+			q := authcore.ServiceQuery{Search: c.Param("q"), Order: c.Order, After: c.After, Limit: c.Limit + 1}
+			found, err := c.Accounts.Services(c.Ctx, c.Actor, c.Slug(), q)
+			return cut(c, found, q.Place, serviceOf), err
 		})},
 	{Method: http.MethodPost, Path: "/organizations/{slug}/services", ID: "createService", Summary: "Make a service, with its secret", Realm: Organization, Need: authcore.ServicesCreate, Creates: true,
 		Do: with(func(c *Call, in NewService) (ServiceMade, error) {
@@ -196,7 +190,7 @@ var serviceRoutes = []Route{
 	{Method: http.MethodGet, Path: "/organizations/{slug}/services/{id}/access", ID: "listAccess", Summary: "Who was given access to a service, by username", Realm: Organization, Need: authcore.ServicesManage,
 		Do: list(func(c *Call) (Page[Grantee], error) {
 			found, err := c.Accounts.Grantees(c.Ctx, c.Actor, c.Slug(), c.ServiceID(), c.After, c.Limit+1)
-			return cut(c, found, func(g *authcore.Grantee) string { return authcore.UsernameKey(g.Username) }, granteeOf), err
+			return cut(c, found, func(g authcore.Grantee) string { return authcore.UsernameKey(g.Username) }, granteeOf), err
 		})},
 	{Method: http.MethodPut, Path: "/organizations/{slug}/services/{id}/access/{user}", ID: "grantAccess", Summary: "Give a member access to a service that is for chosen ones", Realm: Organization, Need: authcore.ServicesManage,
 		Do: do(func(c *Call) error {

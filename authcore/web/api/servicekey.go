@@ -37,10 +37,10 @@ func serviceKeyOf(k *authcore.ServiceKey) ServiceKey {
 
 // serviceKeyRoutes are about the API keys of services, for those who manage them.
 var serviceKeyRoutes = []Route{
-	{Method: http.MethodGet, Path: "/organizations/{slug}/services/{id}/keys", ID: "listServiceKeys", Summary: "API keys of a service, the oldest first", Realm: Organization, Need: authcore.ServicesManage,
+	{Method: http.MethodGet, Path: "/organizations/{slug}/services/{id}/keys", ID: "listServiceKeys", Summary: "API keys of a service", Realm: Organization, Need: authcore.ServicesManage, Orders: authcore.ServiceKeyOrders,
 		Do: list(func(c *Call) (Page[ServiceKey], error) {
-			found, err := c.Accounts.ServiceKeys(c.Ctx, c.Actor, c.Slug(), c.ServiceID(), authcore.ServiceKeyID(c.After), c.Limit+1)
-			return cut(c, found, func(k *authcore.ServiceKey) string { return string(k.ID) }, serviceKeyOf), err
+			found, err := c.Accounts.ServiceKeys(c.Ctx, c.Actor, c.Slug(), c.ServiceID(), c.page())
+			return cut(c, found, func(k authcore.ServiceKey) string { return string(k.ID) }, serviceKeyOf), err
 		})},
 	{Method: http.MethodPost, Path: "/organizations/{slug}/services/{id}/keys", ID: "createServiceKey", Summary: "Make an API key of a service", Realm: Organization, Need: authcore.ServicesManage, Creates: true,
 		Do: with(func(c *Call, in NewServiceKey) (ServiceKeyMade, error) {
@@ -62,7 +62,7 @@ var serviceKeyRoutes = []Route{
 var keyRoutes = []Route{
 	{Method: http.MethodGet, Path: "/service", ID: "getMyService", Summary: "The service whose API key asks", Realm: Service,
 		Do: give(func(c *Call) (ServiceView, error) { return serviceOf(&c.Service), nil })},
-	{Method: http.MethodGet, Path: "/service/users", ID: "listMyUsers", Summary: "The users of the service, by username", Realm: Service, Scope: string(authcore.ScopeUsersRead),
+	{Method: http.MethodGet, Path: "/service/users", ID: "listMyUsers", Summary: "The users of the service", Realm: Service, Scope: string(authcore.ScopeUsersRead), Orders: authcore.EndUserOrders,
 		Params: []Param{{Name: "q", Doc: "what the username or the email address begins with"}},
 		Do:     list(listEndUsers)},
 	{Method: http.MethodGet, Path: "/service/users/{id}", ID: "getMyUser", Summary: "One user of the service", Realm: Service, Scope: string(authcore.ScopeUsersRead), Do: give(getEndUser)},

@@ -22,11 +22,11 @@ func sortNewest(all []authcore.Session) {
 
 // sessionRoutes are about the sessions of the installation.
 var sessionRoutes = []Route{
-	{Method: http.MethodGet, Path: "/platform/sessions", ID: "listSessions", Summary: "Portal sessions, the newest first", Realm: Platform, Scope: ScopeSessionsManage,
+	{Method: http.MethodGet, Path: "/platform/sessions", ID: "listSessions", Summary: "Portal sessions", Realm: Platform, Scope: ScopeSessionsManage, Orders: authcore.SessionOrders,
 		Params: []Param{{Name: "user", Doc: "of this user only, by id", Form: ID}},
 		Do: list(func(c *Call) (Page[UserSession], error) {
-			found, err := c.Accounts.LiveSessions(c.Ctx, c.Actor, authcore.SessionQuery{User: authcore.UserID(c.Param("user")), Before: authcore.SessionID(c.After), Limit: c.Limit + 1})
-			return cut(c, found, func(s *authcore.UserSession) string { return string(s.ID) }, func(s *authcore.UserSession) UserSession {
+			found, err := c.Accounts.LiveSessions(c.Ctx, c.Actor, authcore.SessionQuery{User: authcore.UserID(c.Param("user")), Order: c.Order, After: c.After, Limit: c.Limit + 1})
+			return cut(c, found, func(s authcore.UserSession) string { return string(s.ID) }, func(s *authcore.UserSession) UserSession {
 				return UserSession{Session: sessionOf(&s.Session, c.Actor), UserID: s.UserID, Username: s.Username}
 			}), err
 		})},

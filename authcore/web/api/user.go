@@ -107,10 +107,10 @@ var errOwnAccount = &authcore.Error{Kind: authcore.Forbidden, Code: "own_account
 
 // userRoutes are about the users of the installation.
 var userRoutes = []Route{
-	{Method: http.MethodGet, Path: "/platform/users", ID: "listUsers", Summary: "Users, by username; those of a prefix by the name that begins so", Realm: Platform, Scope: ScopeUsersView,
+	{Method: http.MethodGet, Path: "/platform/users", ID: "listUsers", Summary: "Users; the name of one that q finds is the one that begins so", Realm: Platform, Scope: ScopeUsersView, Orders: authcore.UserOrders,
 		Params: []Param{{Name: "q", Doc: "what the username or the email address begins with"}, {Name: "status", Form: Word, Values: []string{"active", "disabled"}}, {Name: "owner", Doc: "platform owners only", Form: Word, Values: []string{"true"}}},
 		Do: list(func(c *Call) (Page[User], error) {
-			found, err := c.Accounts.Users(c.Ctx, c.Actor, authcore.UserQuery{Prefix: c.Param("q"), Status: authcore.Status(c.Param("status")), Owners: c.Param("owner") != "", After: c.After, Limit: c.Limit})
+			found, err := c.Accounts.Users(c.Ctx, c.Actor, authcore.UserQuery{Prefix: c.Param("q"), Status: authcore.Status(c.Param("status")), Owners: c.Param("owner") != "", Order: c.Order, After: c.After, Limit: c.Limit})
 			p := Page[User]{Next: found.Next}
 			for i := range found.Users {
 				p.Items = append(p.Items, userOf(&found.Users[i]))

@@ -84,6 +84,12 @@ func (c *Call) webhook() authcore.WebhookID { return authcore.WebhookID(c.Place(
 var webhookRoutes = append(webhooksOf(Route{Path: "/organizations/{slug}", Realm: Organization, Need: authcore.WebhooksManage}, "", "of an organization", (*Call).Slug),
 	webhooksOf(Route{Path: "/platform", Realm: Platform, Scope: ScopeWebhooksManage}, "Platform", "of the platform", func(*Call) string { return "" })...)
 
+// sortable is a route whose list has orders.
+func sortable(all authcore.Orders, rt Route) Route {
+	rt.Orders = all
+	return rt
+}
+
 // webhooksOf makes the routes for the webhooks that are under a path, with a word in the
 // names of their operations. of tells whose they are.
 func webhooksOf(under Route, word, whose string, of func(*Call) string) []Route {
@@ -93,10 +99,10 @@ func webhooksOf(under Route, word, whose string, of func(*Call) string) []Route 
 		return rt
 	}
 	return []Route{
-		at(http.MethodGet, "", "list"+word+"Webhooks", "Webhooks "+whose+", the oldest first", false, list(func(c *Call) (Page[Webhook], error) {
-			found, err := c.Accounts.Webhooks(c.Ctx, c.Actor, of(c), authcore.WebhookID(c.After), c.Limit+1)
-			return cut(c, found, func(w *authcore.Webhook) string { return string(w.ID) }, webhookOf), err
-		})),
+		sortable(authcore.WebhookOrders, at(http.MethodGet, "", "list"+word+"Webhooks", "Webhooks "+whose, false, list(func(c *Call) (Page[Webhook], error) {
+			found, err := c.Accounts.Webhooks(c.Ctx, c.Actor, of(c), c.page())
+			return cut(c, found, func(w authcore.Webhook) string { return string(w.ID) }, webhookOf), err
+		}))),
 		at(http.MethodPost, "", "create"+word+"Webhook", "Make a webhook "+whose, true, with(func(c *Call, in NewWebhook) (WebhookMade, error) {
 			w, secret, err := c.Accounts.CreateWebhook(c.Ctx, c.Actor, of(c), authcore.NewWebhook{Name: in.Name, URL: in.URL, Events: in.Events})
 			return WebhookMade{Webhook: webhookOf(&w), Secret: secret.Reveal()}, err
@@ -127,10 +133,10 @@ func webhooksOf(under Route, word, whose string, of func(*Call) string) []Route 
 			id, err := c.Accounts.TestWebhook(c.Ctx, c.Actor, of(c), c.webhook())
 			return DeliveryMade{id}, err
 		})),
-		at(http.MethodGet, "/{id}/deliveries", "list"+word+"Deliveries", "What was sent to a webhook "+whose+", the newest first", false, list(func(c *Call) (Page[Delivery], error) {
-			found, err := c.Accounts.Deliveries(c.Ctx, c.Actor, of(c), c.webhook(), authcore.DeliveryID(c.After), c.Limit+1)
-			return cut(c, found, func(d *authcore.Delivery) string { return string(d.ID) }, deliveryOf), err
-		})),
+		sortable(authcore.DeliveryOrders, at(http.MethodGet, "/{id}/deliveries", "list"+word+"Deliveries", "What was sent to a webhook "+whose, false, list(func(c *Call) (Page[Delivery], error) {
+			found, err := c.Accounts.Deliveries(c.Ctx, c.Actor, of(c), c.webhook(), c.page())
+			return cut(c, found, func(d authcore.Delivery) string { return string(d.ID) }, deliveryOf), err
+		}))),
 		at(http.MethodPost, "/{id}/deliveries/{delivery}/resend", "resend"+word+"Delivery", "Send a delivery "+whose+" again", false, do(func(c *Call) error {
 			return c.Accounts.ResendDelivery(c.Ctx, c.Actor, of(c), authcore.DeliveryID(c.Place("delivery")))
 		})),

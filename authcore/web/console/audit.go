@@ -20,7 +20,8 @@ func showOrganizationAudit(ctx context.Context, v *Visit) (Page, error) {
 
 // audit completes a page of an audit log.
 func (v *Visit) audit(ctx context.Context, p Page, find func(authcore.EventQuery) (authcore.EventPage, error)) (Page, error) {
-	q := authcore.EventQuery{Action: authcore.Action(v.Query.Get("action")), Outcome: authcore.Outcome(v.Query.Get("outcome")), Actor: authcore.UserID(v.Query.Get("actor")), Before: v.Query.Get("after"), Limit: PerPage}
+	order, sort := v.sorted(sortBy, authcore.EventOrders, headings{"Time": byTime})
+	q := authcore.EventQuery{Action: authcore.Action(v.Query.Get("action")), Outcome: authcore.Outcome(v.Query.Get("outcome")), Actor: authcore.UserID(v.Query.Get("actor")), Order: order, After: v.after(), Limit: PerPage}
 	var err error
 	if q.Since, err = day(v.Query.Get("since"), 0); err == nil {
 		q.Until, err = day(v.Query.Get("until"), 1)
@@ -32,7 +33,7 @@ func (v *Visit) audit(ctx context.Context, p Page, find func(authcore.EventQuery
 	if err != nil {
 		return p, err
 	}
-	p.Parts = append(p.Parts, Part{ID: "events", Title: "Events", About: "The newest first. Times are UTC.", Table: eventTable(ctx, v, found, q.Outcome)})
+	p.Parts = append(p.Parts, Part{ID: "events", Title: "Events", About: "Times are UTC.", Table: eventTable(ctx, v, found, q.Outcome, sort)})
 	return p, nil
 }
 
@@ -49,19 +50,14 @@ func day(text string, later int) (time.Time, error) {
 }
 
 // eventTable is a page of the audit log.
-func eventTable(ctx context.Context, v *Visit, found authcore.EventPage, outcome authcore.Outcome) *Table {
-	t := &Table{Search: &Search{Fields: []Field{
+func eventTable(ctx context.Context, v *Visit, found authcore.EventPage, outcome authcore.Outcome, sort map[string]Heading) *Table {
+	t := &Table{Search: &Search{Kept: v.kept(), Fields: []Field{
 		{Name: "action", Label: "Action", Value: v.Query.Get("action"), Optional: true, Hint: "user.login, member.set, …"},
 		{Name: "actor", Label: "Id of the user who did it", Value: v.Query.Get("actor"), Optional: true},
 		choice("outcome", "Outcome", string(outcome), "", "success", "failure", "refused"),
 		{Name: "since", Label: "From", Kind: Date, Value: v.Query.Get("since"), Optional: true}, {Name: "until", Label: "To", Kind: Date, Value: v.Query.Get("until"), Optional: true}}},
-		Columns: []string{"Time", "Action", "Outcome", "Who", "To what", "Details"}, Empty: "Nothing like that."}
-	if v.Query.Get("after") != "" {
-		t.First = v.here()
-	}
-	if found.Next != "" {
-		t.Next = v.here("after", found.Next)
-	}
+		Columns: []string{"Time", "Action", "Outcome", "Who", "To what", "Details"}, Sort: sort, Empty: "Nothing like that."}
+	t.goesOn(v, found.Next)
 	for _, e := range found.Events {
 		who := Cell{Text: string(e.Actor.Kind)}
 		if e.Actor.User != "" {

@@ -9,7 +9,8 @@ import (
 func showEndUsers(ctx context.Context, v *Visit) (Page, error) {
 	p := v.inOrganization("Users")
 	p.Lead = "Who has signed in to the organization's services."
-	q := authcore.EndUserQuery{Search: v.Query.Get("q"), Service: authcore.ServiceID(v.Query.Get("service")), After: v.Query.Get("after"), Limit: PerPage + 1}
+	order, sort := v.sorted(sortBy, authcore.EndUserOrders, headings{"Username": byName})
+	q := authcore.EndUserQuery{Search: v.Query.Get("q"), Service: authcore.ServiceID(v.Query.Get("service")), Order: order, After: v.after(), Limit: PerPage + 1}
 	all, err := v.Accounts.EndUsers(ctx, v.Actor, v.slug, q)
 	if err != nil {
 		return p, err
@@ -18,8 +19,7 @@ func showEndUsers(ctx context.Context, v *Visit) (Page, error) {
 	if q.Search != "" || q.Service != "" {
 		empty = "Nobody like that."
 	}
-	t := paged(v, &Table{Search: &Search{Label: "Username or email begins with", Value: q.Search}, Columns: []string{"Username", "Name", "Email", "First", "Last"}, Empty: empty}, all,
-		func(u authcore.EndUser) string { return authcore.UsernameKey(u.Username) },
+	t := paged(v, &Table{Search: &Search{Label: "Username or email begins with", Value: q.Search, Kept: v.kept()}, Columns: []string{"Username", "Name", "Email", "First", "Last"}, Sort: sort, Empty: empty}, all, q.Place,
 		func(u authcore.EndUser) Row {
 			row := Row{Cells: []Cell{{Text: u.Username, URL: Base + "org/" + v.slug + "/users/" + string(u.User)}, {Text: u.Name}, {Text: u.Email}, {Time: u.FirstAt}, {Time: u.LastAt}}}
 			if u.Barred {

@@ -10,7 +10,9 @@ import (
 
 func showMembers(ctx context.Context, v *Visit) (Page, error) {
 	p := v.inOrganization("Members")
-	members, err := v.Accounts.Members(ctx, v.Actor, v.slug, authcore.MemberQuery{Prefix: v.Query.Get("q"), After: v.Query.Get("after"), Limit: PerPage + 1})
+	order, sort := v.sorted(sortBy, authcore.MemberOrders, headings{"Username": byName, "Since": byTime})
+	q := authcore.MemberQuery{Prefix: v.Query.Get("q"), Order: order, After: v.after(), Limit: PerPage + 1}
+	members, err := v.Accounts.Members(ctx, v.Actor, v.slug, q)
 	if err != nil {
 		return p, err
 	}
@@ -19,8 +21,7 @@ func showMembers(ctx context.Context, v *Visit) (Page, error) {
 		return p, err
 	}
 	manage := v.changes(authcore.MembersManage)
-	t := paged(v, &Table{Search: &Search{Label: "Username begins with", Value: v.Query.Get("q")}, Columns: []string{"Username", "Name", "Role", "Since"}, Empty: "Nobody like that."}, members,
-		func(m authcore.Member) string { return authcore.UsernameKey(m.Username) },
+	t := paged(v, &Table{Search: &Search{Label: "Username begins with", Value: q.Prefix, Kept: v.kept()}, Columns: []string{"Username", "Name", "Role", "Since"}, Sort: sort, Empty: "Nobody like that."}, members, q.Place,
 		func(m authcore.Member) Row {
 			row := Row{Cells: []Cell{{Text: m.Username}, {Text: m.Name}, {Text: roleName(roles, m.Role)}, {Time: m.CreatedAt}}}
 			if m.Status != authcore.Active {
@@ -62,11 +63,12 @@ func roleOptions(roles []authcore.RoleDefinition, chosen authcore.Role) []Option
 
 // addInvitations adds those that wait, and the form for another one.
 func addInvitations(ctx context.Context, v *Visit, p *Page, roles []authcore.RoleDefinition) error {
-	waiting, err := v.Accounts.Invitations(ctx, v.Actor, v.slug, "", authcore.MaxInvitations)
+	order, sort := v.sorted("invitations", authcore.InvitationOrders, headings{"Good until": {authcore.Oldest, authcore.Newest}}) // all are good for as long
+	waiting, err := v.Accounts.Invitations(ctx, v.Actor, v.slug, authcore.ListQuery{Order: order, Limit: authcore.MaxInvitations})
 	if err != nil {
 		return err
 	}
-	t := &Table{Caption: "Invitations that wait", Columns: []string{"For", "Role", "Good until"}, Empty: "None waits."}
+	t := &Table{Caption: "Invitations that wait", Columns: []string{"For", "Role", "Good until"}, Sort: sort, Empty: "None waits."}
 	for _, i := range waiting {
 		who := i.Email
 		if who == "" {

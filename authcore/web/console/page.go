@@ -67,10 +67,17 @@ type Table struct {
 	Caption string // for who does not see the heading above it
 	Search  *Search
 	Columns []string
+	Sort    map[string]Heading // those of the columns that the list can be sorted by
 	Rows    []Row
 	Empty   string // what to do where there is nothing
 	First   string // address of the first page, where this is another one
 	Next    string // address of the next page; empty after the last
+}
+
+// Heading is that of a column that a list can be sorted by.
+type Heading struct {
+	URL string // of the list in the order of the column; in the opposite one where it has that
+	Now string // "ascending" or "descending", as aria-sort says it; empty where it is sorted otherwise
 }
 
 // Row is one line of a table, with what can be done to it.
@@ -85,6 +92,7 @@ type Search struct {
 	Label  string // of the field to search in; empty for none
 	Value  string
 	Fields []Field // filters
+	Kept   []Field // what else the address says
 }
 
 // Form does something. It is sent to the page that it is on.

@@ -34,10 +34,10 @@ func showPlatform(ctx context.Context, v *Visit) (Page, error) {
 		return p, err
 	}
 	t := &Table{Columns: []string{"Organization", "Name", "Since"}, Empty: "No organization waits for your approval."}
-	for _, o := range waiting {
+	for _, o := range waiting.Organizations {
 		t.Rows = append(t.Rows, Row{Cells: []Cell{{Text: o.Slug, URL: Base + "admin/organizations/" + o.Slug}, {Text: o.Name}, {Time: o.CreatedAt}}})
 	}
-	if len(waiting) == atAGlance {
+	if waiting.Next != "" {
 		t.Next = Base + "admin/organizations?status=pending"
 	}
 	p.Parts = append(p.Parts, Part{ID: "waiting", Title: "Waiting for approval", Table: t})
@@ -68,17 +68,18 @@ func addStatistics(ctx context.Context, v *Visit, p *Page) error {
 
 func showAllOrganizations(ctx context.Context, v *Visit) (Page, error) {
 	p := v.onPlatform("Organizations")
-	q := authcore.OrganizationQuery{Prefix: strings.ToLower(v.Query.Get("q")), Status: authcore.OrganizationStatus(v.Query.Get("status")), After: v.Query.Get("after"), Limit: PerPage + 1}
-	all, err := v.Accounts.Organizations(ctx, v.Actor, q)
+	order, sort := v.sorted(sortBy, authcore.OrganizationOrders, headings{"Organization": byName, "Status": byStatus, "Since": byTime})
+	q := authcore.OrganizationQuery{Prefix: strings.ToLower(v.Query.Get("q")), Status: authcore.OrganizationStatus(v.Query.Get("status")), Order: order, After: v.after(), Limit: PerPage}
+	found, err := v.Accounts.Organizations(ctx, v.Actor, q)
 	if err != nil {
 		return p, err
 	}
-	t := paged(v, &Table{Search: &Search{Label: "Short name begins with", Value: q.Prefix, Fields: []Field{choice("status", "Status", string(q.Status), "", "pending", "active", "suspended", "rejected")}},
-		Columns: []string{"Organization", "Name", "Status", "Tier", "Since"}, Empty: "None like that."}, all,
-		func(o authcore.Organization) string { return o.Slug },
-		func(o authcore.Organization) Row {
-			return Row{Cells: []Cell{{Text: o.Slug, URL: Base + "admin/organizations/" + o.Slug}, {Text: o.Name}, status(string(o.Status)), {Text: string(o.Tier)}, {Time: o.CreatedAt}}}
-		})
+	t := &Table{Search: &Search{Label: "Short name begins with", Value: q.Prefix, Kept: v.kept(), Fields: []Field{choice("status", "Status", string(q.Status), "", "pending", "active", "suspended", "rejected")}},
+		Columns: []string{"Organization", "Name", "Status", "Tier", "Since"}, Sort: sort, Empty: "None like that."}
+	t.goesOn(v, found.Next)
+	for _, o := range found.Organizations {
+		t.Rows = append(t.Rows, Row{Cells: []Cell{{Text: o.Slug, URL: Base + "admin/organizations/" + o.Slug}, {Text: o.Name}, status(string(o.Status)), {Text: string(o.Tier)}, {Time: o.CreatedAt}}})
+	}
 	p.Parts = append(p.Parts, Part{ID: "organizations", Title: "All", Table: t}, Part{ID: "new", Title: "A new one", About: "Active at once.", Forms: []Form{{Do: "create", Button: "Make it", Fields: []Field{
 		{Name: "name", Label: "Name"}, {Name: "slug", Label: "Short name", Hint: "2 to 40 lower-case letters, digits, - and _."}, {Name: "username", Label: "Username of its owner", Value: v.User.Username}}}}})
 	return p, nil

@@ -11,21 +11,20 @@ import (
 	"github.com/gatehouse-auth/gatehouse/authcore"
 )
 
-// serviceAfter is a place in the list as an address carries it.
-func serviceAfter(text string) authcore.ServiceAfter {
-	id, name, _ := strings.Cut(text, " ")
-	return authcore.ServiceAfter{ID: authcore.ServiceID(id), Name: name}
-}
-
 func showServices(ctx context.Context, v *Visit) (Page, error) {
 	p := v.inOrganization("Services")
 	p.Lead = "Applications that people sign in to with their accounts here, by OpenID Connect or OAuth 2.0."
-	all, err := v.Accounts.Services(ctx, v.Actor, v.slug, authcore.ServiceQuery{Search: v.Query.Get("q"), After: serviceAfter(v.Query.Get("after")), Limit: PerPage + 1})
+	order, sort := v.sorted(sortBy, authcore.ServiceOrders, headings{"Service": byName, "Since": byTime})
+	q := authcore.ServiceQuery{Search: v.Query.Get("q"), Order: order, After: v.after(), Limit: PerPage + 1}
+	all, err := v.Accounts.Services(ctx, v.Actor, v.slug, q)
 	if err != nil {
 		return p, err
 	}
-	t := paged(v, &Table{Search: &Search{Label: "Name contains", Value: v.Query.Get("q")}, Columns: []string{"Service", "Type", "Status", "Since"}, Empty: "None yet. The first one is made below."}, all,
-		func(s authcore.Service) string { return string(s.ID) + " " + s.Name },
+	empty := "None yet. The first one is made below."
+	if q.Search != "" {
+		empty = "None like that."
+	}
+	t := paged(v, &Table{Search: &Search{Label: "Name contains", Value: q.Search, Kept: v.kept()}, Columns: []string{"Service", "Type", "Status", "Since"}, Sort: sort, Empty: empty}, all, q.Place,
 		func(s authcore.Service) Row {
 			return Row{Cells: []Cell{{Text: s.Name, URL: Base + "org/" + v.slug + "/services/" + string(s.ID)}, {Text: typeWords[s.Type]}, status(string(s.Status)), {Time: s.CreatedAt}}}
 		})
@@ -256,11 +255,12 @@ var scopeWords = map[authcore.ServiceScope]string{authcore.ScopeUsersRead: "See 
 
 // addKeys adds the API keys of a service.
 func addKeys(ctx context.Context, v *Visit, p *Page, s authcore.Service) error {
-	all, err := v.Accounts.ServiceKeys(ctx, v.Actor, v.slug, s.ID, "", authcore.MaxServiceKeys)
+	order, sort := v.sorted("keys", authcore.ServiceKeyOrders, headings{"Since": byTime})
+	all, err := v.Accounts.ServiceKeys(ctx, v.Actor, v.slug, s.ID, authcore.ListQuery{Order: order, Limit: authcore.MaxServiceKeys})
 	if err != nil {
 		return err
 	}
-	t := &Table{Columns: []string{"For", "May", "Last used", "Ends"}, Empty: "None yet."}
+	t := &Table{Columns: []string{"For", "May", "Since", "Last used", "Ends"}, Sort: sort, Empty: "None yet."}
 	for _, k := range all {
 		var may []string
 		for _, scope := range k.Scopes {
@@ -273,7 +273,7 @@ func addKeys(ctx context.Context, v *Visit, p *Page, s authcore.Service) error {
 		if !k.ExpiresAt.IsZero() {
 			ends = Cell{Time: k.ExpiresAt}
 		}
-		t.Rows = append(t.Rows, Row{Cells: []Cell{{Text: k.Name}, {Text: strings.Join(may, " "), Code: true}, used, ends},
+		t.Rows = append(t.Rows, Row{Cells: []Cell{{Text: k.Name}, {Text: strings.Join(may, " "), Code: true}, {Time: k.CreatedAt}, used, ends},
 			Forms: []Form{{Do: "unkey", Button: "Revoke", Of: k.Name, Hidden: []Field{{Name: "id", Value: string(k.ID)}}}}})
 	}
 	scopes := Field{Name: "scope", Label: "It may", Kind: Checks}

@@ -9,20 +9,16 @@ import (
 
 func showUsers(ctx context.Context, v *Visit) (Page, error) {
 	p := v.onPlatform("Users")
-	q := authcore.UserQuery{Prefix: v.Query.Get("q"), Status: authcore.Status(v.Query.Get("status")), Owners: v.Query.Get("owners") != "", After: v.Query.Get("after"), Limit: PerPage}
+	order, sort := v.sorted(sortBy, authcore.UserOrders, headings{"Username": byName, "Since": byTime})
+	q := authcore.UserQuery{Prefix: v.Query.Get("q"), Status: authcore.Status(v.Query.Get("status")), Owners: v.Query.Get("owners") != "", Order: order, After: v.after(), Limit: PerPage}
 	found, err := v.Accounts.Users(ctx, v.Actor, q)
 	if err != nil {
 		return p, err
 	}
-	t := &Table{Search: &Search{Label: "Username or email begins with", Value: q.Prefix, Fields: []Field{choice("status", "Status", string(q.Status), "", "active", "disabled"),
+	t := &Table{Search: &Search{Label: "Username or email begins with", Value: q.Prefix, Kept: v.kept(), Fields: []Field{choice("status", "Status", string(q.Status), "", "active", "disabled"),
 		{Name: "owners", Label: "Owners of this site only", Kind: Check, Options: []Option{{"yes", "", q.Owners}}}}},
-		Columns: []string{"Username", "Name", "Email", "Status", "Since"}, Empty: "Nobody like that."}
-	if q.After != "" {
-		t.First = v.here()
-	}
-	if found.Next != "" {
-		t.Next = v.here("after", found.Next)
-	}
+		Columns: []string{"Username", "Name", "Email", "Status", "Since"}, Sort: sort, Empty: "Nobody like that."}
+	t.goesOn(v, found.Next)
 	for _, u := range found.Users {
 		state := status(string(u.Status))
 		if u.Owner {
@@ -204,12 +200,13 @@ func deleteUser(ctx context.Context, v *Visit) (string, error) {
 
 func showSessions(ctx context.Context, v *Visit) (Page, error) {
 	p := v.onPlatform("Sessions")
-	p.Lead = "Who is signed in at present, the newest first."
-	all, err := v.Accounts.LiveSessions(ctx, v.Actor, authcore.SessionQuery{Before: authcore.SessionID(v.Query.Get("after")), Limit: PerPage + 1})
+	p.Lead = "Who is signed in at present."
+	order, sort := v.sorted(sortBy, authcore.SessionOrders, headings{"Since": byTime})
+	all, err := v.Accounts.LiveSessions(ctx, v.Actor, authcore.SessionQuery{Order: order, After: v.after(), Limit: PerPage + 1})
 	if err != nil {
 		return p, err
 	}
-	t := paged(v, &Table{Columns: []string{"User", "Device", "Address", "Since", "Last seen"}, Empty: "Nobody is signed in."}, all,
+	t := paged(v, &Table{Columns: []string{"User", "Device", "Address", "Since", "Last seen"}, Sort: sort, Empty: "Nobody is signed in."}, all,
 		func(s authcore.UserSession) string { return string(s.ID) },
 		func(s authcore.UserSession) Row {
 			return Row{Cells: []Cell{{Text: s.Username, URL: Base + "admin/users/" + string(s.UserID)}, {Text: authcore.AgentName(s.Agent)}, {Text: s.Address, Code: true}, {Time: s.CreatedAt}, {Time: s.LastSeen}},

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
 )
@@ -222,16 +224,81 @@ func (v *Visit) here(pairs ...string) string {
 // PerPage is how many rows a page of a list has.
 const PerPage = 50
 
-// paged completes a table: where the first page is, and the next, of a list of which one
-// more row was read than a page has. key names a row for the next page to begin after.
-func paged[T any](v *Visit, t *Table, all []T, key func(T) string, row func(T) Row) *Table {
-	if v.Query.Get("after") != "" {
+// after is the place behind which the page of a list begins; empty for the first page, and
+// for what no database takes as text.
+func (v *Visit) after() string {
+	after := v.Query.Get("after")
+	if !utf8.ValidString(after) || strings.ContainsRune(after, 0) {
+		return ""
+	}
+	return after
+}
+
+// sortBy is the parameter that says in which order the list of a page is.
+const sortBy = "sort"
+
+// headings are the columns that a list can be sorted by: in the first of two orders, and by
+// whoever asks again in the second.
+type headings map[string][2]authcore.Order
+
+// byName, byTime and byStatus are the orders of headings.
+var (
+	byName   = [2]authcore.Order{authcore.ByName, authcore.ByNameDown}
+	byTime   = [2]authcore.Order{authcore.Newest, authcore.Oldest}
+	byStatus = [2]authcore.Order{authcore.ByStatus, authcore.ByStatusDown}
+)
+
+// sorted is the order in which a list is asked for by a parameter, with its headings, which
+// lead to the first page of the others.
+func (v *Visit) sorted(by string, all authcore.Orders, columns headings) (order authcore.Order, sort map[string]Heading) {
+	order = all.Of(authcore.Order(v.Query.Get(by)))
+	sort = make(map[string]Heading, len(columns))
+	for column, orders := range columns {
+		to := orders[0]
+		if order == to {
+			to = orders[1]
+		}
+		h := Heading{URL: v.here(by, string(to))}
+		switch {
+		case !slices.Contains(orders[:], order):
+		case order.Down():
+			h.Now = "descending"
+		default:
+			h.Now = "ascending"
+		}
+		sort[column] = h
+	}
+	return order, sort
+}
+
+// kept are the fields by which a search keeps the order of a list.
+func (v *Visit) kept() []Field {
+	if order := v.Query.Get(sortBy); order != "" {
+		return []Field{{Name: sortBy, Value: order}}
+	}
+	return nil
+}
+
+// goesOn says where the first page of a list is, and the one that begins behind a place;
+// empty after the last.
+func (t *Table) goesOn(v *Visit, next string) {
+	if v.after() != "" {
 		t.First = v.here()
 	}
+	if next != "" {
+		t.Next = v.here("after", next)
+	}
+}
+
+// paged completes a table: where the first page is, and the next, of a list of which one
+// more row was read than a page has. place is where a row stands in the list.
+func paged[T any](v *Visit, t *Table, all []T, place func(T) string, row func(T) Row) *Table {
+	next := ""
 	if len(all) > PerPage {
 		all = all[:PerPage]
-		t.Next = v.here("after", key(all[PerPage-1]))
+		next = place(all[PerPage-1])
 	}
+	t.goesOn(v, next)
 	for _, one := range all {
 		t.Rows = append(t.Rows, row(one))
 	}

@@ -38,14 +38,15 @@ func webhookStatus(w authcore.Webhook) Cell {
 func showWebhooks(ctx context.Context, v *Visit) (Page, error) {
 	p := v.around("Webhooks")
 	p.Lead = "Addresses that are told what happens, signed, and tried again for two days."
-	all, err := v.Accounts.Webhooks(ctx, v.Actor, v.slug, authcore.WebhookID(v.Query.Get("after")), PerPage+1)
+	order, sort := v.sorted(sortBy, authcore.WebhookOrders, headings{"Since": byTime})
+	all, err := v.Accounts.Webhooks(ctx, v.Actor, v.slug, authcore.ListQuery{Order: order, After: v.after(), Limit: PerPage + 1})
 	if err != nil {
 		return p, err
 	}
-	t := paged(v, &Table{Columns: []string{"Webhook", "Address", "Events", "Status"}, Empty: "None yet. The first one is made below."}, all,
+	t := paged(v, &Table{Columns: []string{"Webhook", "Address", "Events", "Status", "Since"}, Sort: sort, Empty: "None yet. The first one is made below."}, all,
 		func(w authcore.Webhook) string { return string(w.ID) },
 		func(w authcore.Webhook) Row {
-			return Row{Cells: []Cell{{Text: w.Name, URL: v.webhooksAt() + "/" + string(w.ID)}, {Text: w.URL, Code: true}, {Text: strings.Join(w.Events, " "), Code: true}, webhookStatus(w)}}
+			return Row{Cells: []Cell{{Text: w.Name, URL: v.webhooksAt() + "/" + string(w.ID)}, {Text: w.URL, Code: true}, {Text: strings.Join(w.Events, " "), Code: true}, webhookStatus(w), {Time: w.CreatedAt}}}
 		})
 	p.Parts = append(p.Parts, Part{ID: "webhooks", Title: "Webhooks", Table: t, Secret: v.secret}, Part{ID: "new", Title: "A new one", About: "It has to answer 2xx within 15 seconds.", Forms: []Form{{Do: "create", Button: "Make the webhook", Fields: webhookFields(authcore.Webhook{})}}})
 	return p, nil
@@ -123,11 +124,12 @@ func showWebhook(ctx context.Context, v *Visit) (Page, error) {
 var deliveryTags = map[authcore.DeliveryStatus]string{authcore.DeliveryWaiting: "wait", authcore.DeliveryDone: "good", authcore.DeliveryLost: "bad"}
 
 func addDeliveries(ctx context.Context, v *Visit, p *Page, w authcore.Webhook) error {
-	all, err := v.Accounts.Deliveries(ctx, v.Actor, v.slug, w.ID, authcore.DeliveryID(v.Query.Get("after")), PerPage+1)
+	order, sort := v.sorted(sortBy, authcore.DeliveryOrders, headings{"Time": byTime})
+	all, err := v.Accounts.Deliveries(ctx, v.Actor, v.slug, w.ID, authcore.ListQuery{Order: order, After: v.after(), Limit: PerPage + 1})
 	if err != nil {
 		return err
 	}
-	t := paged(v, &Table{Columns: []string{"Time", "Event", "Status", "Answer", "Took"}, Empty: "Nothing was sent yet."}, all,
+	t := paged(v, &Table{Columns: []string{"Time", "Event", "Status", "Answer", "Took"}, Sort: sort, Empty: "Nothing was sent yet."}, all,
 		func(d authcore.Delivery) string { return string(d.ID) },
 		func(d authcore.Delivery) Row {
 			row := Row{Cells: []Cell{{Time: d.CreatedAt}, {Text: d.Type, Code: true}, {Text: deliveryWords(d), Tag: deliveryTags[d.Status]}, {Text: answerWords(d)}, {Text: fmt.Sprintf("%d ms", d.Took.Milliseconds())}}}

@@ -1,0 +1,3 @@
+INSERT INTO organizations (id, slug, name, status, reason, tier, created_at, updated_at) VALUES ('0190a000-0000-7000-8000-000000000051', 'beta', 'Beta', 'pending', '', 'free', 1767323045678901, 1767323045678901);
+INSERT INTO members VALUES ('0190a000-0000-7000-8000-000000000051', '0190a000-0000-7000-8000-000000000001', 'owner', 1767323045678901);
+UPDATE users SET organizations = 2 WHERE id = '0190a000-0000-7000-8000-000000000001';
