@@ -56,7 +56,7 @@ func (p *Provider) read(ctx context.Context, text string, hash authcore.TokenHas
 			return authcore.Session{}, authcore.User{}, err
 		}
 		claims.ClientID, claims.Subject = s.ClientID, s.ClientID
-		session := authcore.Session{ID: authcore.SessionID(claims.ID), Root: authcore.SessionID("service:" + s.ID), LastSeen: now, CreatedAt: time.Unix(claims.IssuedAt, 0), ExpiresAt: time.Unix(claims.Expires, 0)}
+		session := authcore.Session{ID: authcore.SessionID(claims.ID), Root: authcore.SessionID(s.ID), LastSeen: now, CreatedAt: time.Unix(claims.IssuedAt, 0), ExpiresAt: time.Unix(claims.Expires, 0)}
 		p.standFor(&session, claims, o.ID, "")
 		return session, authcore.User{Status: authcore.Active}, nil
 	}
