@@ -19,14 +19,14 @@ func TestOwnClients(t *testing.T) {
 		t.Fatal(err)
 	}
 	away := errors.New("away")
-	ps := NewProviders([]*Provider{p}, nil).WithOwn(func(_ context.Context, organization, name string) (string, authcore.Secret, error) {
+	ps := NewProviders([]*Provider{p}, nil).WithOwn(func(_ context.Context, organization, name string) (*authcore.OwnClient, error) {
 		switch organization {
 		case "acme":
-			return "own", "hidden", nil
+			return &authcore.OwnClient{Slug: organization, ClientID: "own", Secret: "hidden"}, nil
 		case "broken":
-			return "", "", away
+			return nil, away
 		}
-		return "", "", nil
+		return nil, nil
 	})
 	for _, c := range []struct {
 		organization, name, want string
