@@ -119,8 +119,7 @@ type GrantReader interface {
 	// TokenRevoked tells whether RevokeGrantToken was called for a token.
 	TokenRevoked(ctx context.Context, hash TokenHash) (bool, error)
 	// RevokeGrantToken ends an access token of a user before its time, whether it is stored
-	// or not. The user is empty where a service acts for itself; then it counts for all
-	// tokens of the service that is the event's target.
+	// or not. The user is empty where a service acts for itself.
 	RevokeGrantToken(ctx context.Context, hash TokenHash, expires time.Time, user UserID, ev Event) error
 }
 

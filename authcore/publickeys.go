@@ -97,7 +97,7 @@ func publicKey(parts map[string]json.RawMessage) (key jose.JSONWebKey, fault str
 		if k.N.Bit(0) == 0 || k.E < 3 || k.E > math.MaxInt32 || k.E%2 == 0 {
 			return key, "is no key of RSA"
 		}
-		algorithms = []jose.SignatureAlgorithm{jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512}
+		algorithms = []jose.SignatureAlgorithm{jose.RS256, jose.PS256}
 	default:
 		return key, "is of another kind than EC and RSA"
 	}
@@ -105,7 +105,7 @@ func publicKey(parts map[string]json.RawMessage) (key jose.JSONWebKey, fault str
 	case key.Use != "" && key.Use != "sig":
 		return key, `is not for signatures ("use": "sig")`
 	case key.Algorithm != "" && !slices.Contains(algorithms, jose.SignatureAlgorithm(key.Algorithm)):
-		return key, "names an algorithm (alg) that is not one of its kind"
+		return key, "has an alg that is not good for it: EC signs with ES256 or ES384, as its curve is, and RSA with RS256 or PS256"
 	}
 	return key, ""
 }

@@ -99,7 +99,7 @@ func TestPublicKeys(t *testing.T) {
 		{"RSA, long", jwkSet(modulusKey(4097, 65537)), "cannot be read"},
 		{"RSA, exponent 1", jwkSet(modulusKey(2048, 1)), "no key of RSA"}, {"RSA, exponent 4", jwkSet(modulusKey(2048, 4)), "no key of RSA"}, {"RSA, exponent too large", jwkSet(modulusKey(2048, 1<<31+1)), "no key of RSA"},
 		{"for encryption", jwkSet(ec("", "enc", "")), "not for signatures"},
-		{"the algorithm of another kind", jwkSet(ec("", "", "RS256")), "algorithm"}, {"of another curve", jwkSet(ec("", "", "ES384")), "algorithm"}, {"none", jwkSet(ec("", "", "none")), "algorithm"}, {"HMAC", jwkSet(with(rsaPublic, `"alg":"HS256"`)), "algorithm"},
+		{"the algorithm of another kind", jwkSet(ec("", "", "RS256")), "alg that"}, {"of another curve", jwkSet(ec("", "", "ES384")), "alg that"}, {"none", jwkSet(ec("", "", "none")), "alg that"}, {"HMAC", jwkSet(with(rsaPublic, `"alg":"HS256"`)), "alg that"}, {"RS512", jwkSet(with(rsaPublic, `"alg":"RS512"`)), "alg that"},
 		{"a kid twice", jwkSet(ec("a", "", ""), with(rsaPublic, `"kid":"a"`)), "Key 2 has the kid of another."},
 		{"too long", jwkSet(ec(strings.Repeat("k", 16<<10), "", "")), "16 KiB"}, {"too long once it is written", jwkSet(ec(strings.Repeat("<", 5000), "", "")), "16 KiB"},
 		{"deep", strings.Repeat(`{"keys":[`, 1700), "no JWK Set"},

@@ -139,10 +139,8 @@ func (w *town) furnish(t *testing.T, a *authcore.Accounts, slug string, person f
 	check(t, err)
 	x.key = key.ID
 	for _, u := range []authcore.UserID{x.endUser, x.out} {
-		session, err := a.BeginServiceSession(ctx, service, authcore.Session{UserID: u}, authcore.Client{})
-		check(t, err)
-		if u == x.endUser {
-			x.session = session.ID
+		if session := signedInTo(t, a, service, u); u == x.endUser {
+			x.session = session
 		}
 	}
 	check(t, a.BarEndUser(ctx, by, slug, x.out, ""))
@@ -165,6 +163,23 @@ func (w *town) furnish(t *testing.T, a *authcore.Accounts, slug string, person f
 		w.actors["foreign owner"], w.actors["foreign key"] = actors["owner"], actors["key"]
 	}
 	return x
+}
+
+// signedInTo begins a session of a user at a service.
+func signedInTo(t *testing.T, a *authcore.Accounts, s authcore.Service, u authcore.UserID) authcore.SessionID {
+	t.Helper()
+	ctx, now := t.Context(), a.Now()
+	event := func(action authcore.Action) authcore.Event {
+		return authcore.NewEvent(now, authcore.CommandLine(), action, "", authcore.Success, "")
+	}
+	check(t, a.Store.SetPassword(ctx, u, "hash", "", event(authcore.PasswordChange)))
+	root := authcore.Session{ID: authcore.NewSessionID(), UserID: u, AuthTime: now, CreatedAt: now, LastSeen: now, ExpiresAt: now.Add(time.Hour)}
+	root.Root = root.ID
+	check(t, a.Store.CreateSession(ctx, root, authcore.HashToken(string(root.ID)), "hash", event(authcore.UserLogin)))
+	session := authcore.ServiceSession{ID: authcore.NewSessionID(), Organization: s.Organization, Service: s.ID, User: u, Root: root.ID, AuthTime: now, CreatedAt: now, ExpiresAt: root.ExpiresAt}
+	code := authcore.GrantCode{Hash: authcore.HashToken(string(session.ID)), Session: session.ID, Service: s.ID, CreatedAt: now, ExpiresAt: root.ExpiresAt}
+	check(t, a.Store.BeginGrant(ctx, session, code, authcore.TokenHash{}, event(authcore.ServiceLogin)))
+	return session.ID
 }
 
 // deed is something that may be done in an organization: who may, besides the platform's

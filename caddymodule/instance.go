@@ -130,6 +130,8 @@ func leadsAway(u *url.URL) bool {
 // serveWellKnown answers where clients look for the provider, on the portal, and tells
 // whether that is there.
 func (rt *instance) serveWellKnown(w http.ResponseWriter, r *http.Request, u *url.URL) bool {
+	done := rt.core.use()
+	defer done()
 	p := rt.place(r, true)
 	if !welcome(p) || p.Origin == "" {
 		return false

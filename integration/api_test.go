@@ -229,7 +229,7 @@ func (w *apiWorld) furnish(owner *caller) {
 		db := w.writable()
 		for _, insert := range []string{
 			fmt.Sprintf("INSERT INTO end_users (service_id, user_id, organization_id, first_at, last_at) VALUES ('%s', '%s', '%s', 1, 2)", s.ID, user, o.ID),
-			fmt.Sprintf("INSERT INTO service_sessions (id, organization_id, service_id, user_id, root_id, address, agent, created_at, expires_at) VALUES ('%s', '%s', '%s', '%s', '', '192.0.2.1', 'x', 1, 9000000000000000)", session, o.ID, s.ID, user),
+			fmt.Sprintf("INSERT INTO service_sessions (id, organization_id, service_id, user_id, root_id, offline, address, agent, created_at, expires_at) VALUES ('%s', '%s', '%s', '%s', '', 1, '192.0.2.1', 'x', 1, 9000000000000000)", session, o.ID, s.ID, user),
 		} {
 			_, err := db.Exec(insert)
 			must(w.t, err)
@@ -711,7 +711,7 @@ func TestAPIGovernance(t *testing.T) {
 		is(boss, "PUT", at, "{"+apiService+"}", 200, "active")
 		is(ours, "GET", "/service", "", 200, "active")
 
-		_, err := w.writable().Exec("INSERT INTO service_sessions (id, organization_id, service_id, user_id, root_id, address, agent, created_at, expires_at) SELECT '" + w.ids["session"] + "', organization_id, id, '" + customer + "', '', '', '', 1, 9000000000000000 FROM services WHERE id = '" + w.ids["service"] + "'")
+		_, err := w.writable().Exec("INSERT INTO service_sessions (id, organization_id, service_id, user_id, root_id, offline, address, agent, created_at, expires_at) SELECT '" + w.ids["session"] + "', organization_id, id, '" + customer + "', '', 1, '', '', 1, 9000000000000000 FROM services WHERE id = '" + w.ids["service"] + "'")
 		must(t, err)
 		is(boss, "DELETE", users+"/"+customer+"/sessions/"+w.ids["session"], "", 204, "")
 		is(boss, "DELETE", users+"/"+customer+"/sessions", "", 200, `"revoked":0`)

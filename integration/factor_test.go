@@ -77,7 +77,7 @@ func newPhone(t testing.TB, text string) *phone {
 	return &phone{secret: s}
 }
 
-var hiddenField = regexp.MustCompile(`name="(enrol|factor|flow|asked|return_to)" value="([^"]*)"`)
+var hiddenField = regexp.MustCompile(`name="(enrol|factor|flow|asked|return_to|resume|query|user_code)" value="([^"]*)"`)
 
 func hiddenOf(p page) url.Values {
 	form := url.Values{}

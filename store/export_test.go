@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -63,3 +64,20 @@ func (db *DB) Isolation(ctx context.Context) (level string, err error) {
 
 // PulseKept counts the connections that are kept for the changes of other nodes.
 func (db *DB) PulseKept() int { return db.pulse.Stats().Idle }
+
+// GrantTables are the tables of what services were granted.
+var GrantTables = grantTables
+
+// Rows gives the rows of a table as text.
+func (db *DB) Rows(ctx context.Context, table string) (rows []string, err error) {
+	tx, err := db.snapshot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer tx.Rollback()
+	err = eachRow(ctx, tx, table, func(_ []string, row []any) error {
+		rows = append(rows, fmt.Sprint(row...))
+		return nil
+	})
+	return rows, err
+}

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
@@ -40,7 +39,10 @@ func (db *DB) granted(ctx context.Context, query, key string, now, idleSince tim
 	if err != nil || n == 0 {
 		return g, false, err
 	}
-	g = authcore.Granted{Session: x.session(), Service: s.service(), Organization: o.organization(), User: of.user(), RootSeen: orZero(seen)}
+	g = authcore.Granted{Session: x.session(), Service: s.service(), Organization: o.organization(), User: of.user()}
+	if seen > 0 {
+		g.RootSeen = fromMicros(seen)
+	}
 	u := &g.User
 	switch {
 	case x.expires <= micros(now),
@@ -152,9 +154,6 @@ func (db *DB) RevokeGrantToken(ctx context.Context, hash authcore.TokenHash, exp
 		}
 		if _, err := tx.exec("DELETE FROM grant_tokens WHERE hash = ?", hash.Hex()); err != nil {
 			return err
-		}
-		if user == "" { // all tokens of the service that acts for itself are read again
-			return note(tx, authcore.ChangeSession, strings.TrimPrefix(ev.Target, authcore.TargetService("")), ev)
 		}
 		return note(tx, authcore.ChangeUser, string(user), ev)
 	})

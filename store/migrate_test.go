@@ -78,7 +78,11 @@ func TestUpgrade(t *testing.T) {
 				old := openAt(t, c, countOf(all, from))
 				fill(t, old, from)
 				closeAll(t, old)
-				isFilled(t, openConfig(t, c), all[len(all)-1])
+				now := openConfig(t, c)
+				isFilled(t, now, all[len(all)-1])
+				if from >= 14 {
+					hasService(t, now, from >= 21)
+				}
 			})
 		}
 	}
@@ -100,6 +104,34 @@ func isFilled(t *testing.T, db *store.DB, schema int64) {
 	}
 	if v, err := db.Schema(t.Context()); err != nil || v != schema {
 		t.Errorf("schema %d, %v", v, err)
+	}
+}
+
+// hasService checks the service and what was granted to it, which the migration of grants
+// changes; its own data say more of them.
+func hasService(t *testing.T, db *store.DB, grants bool) {
+	t.Helper()
+	const user, session = "0190a000-0000-7000-8000-000000000001", "0190a000-0000-7000-8000-000000000041"
+	s, _, err := db.ServiceByClientID(t.Context(), "client")
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := db.SigningKeys(t.Context())
+	if err != nil || len(keys) == 0 || keys[0].Algorithm != authcore.ES256 {
+		t.Errorf("signing keys %+v, %v", keys, err)
+	}
+	all, err := db.ServiceSessions(t.Context(), s.Organization, "", user, time.UnixMicro(1767323045678901))
+	if err != nil {
+		t.Error(err)
+	}
+	if !grants {
+		if s.Algorithm != authcore.ES256 || s.Scopes != nil || s.Keys != "" || s.LogoutURI != "" || s.NoPKCE || s.PushedOnly || s.DPoP || len(all) != 0 {
+			t.Errorf("service %+v, sessions %+v", s, all)
+		}
+		return
+	}
+	if s.Algorithm != authcore.RS256 || len(s.Scopes) != 2 || s.Keys == "" || s.LogoutURI == "" || !s.NoPKCE || !s.PushedOnly || !s.DPoP || len(all) != 1 || all[0].ID != session || !all[0].Offline {
+		t.Errorf("service %+v, sessions %+v", s, all)
 	}
 }
 

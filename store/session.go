@@ -289,12 +289,10 @@ func (db *DB) DeleteEnded(ctx context.Context, now, idleBefore time.Time, after 
 		keys, err := collect(db, ctx, func(row scanner, key *string) error { return row.Scan(key) }, c.find, c.args...)
 		if err == nil && len(keys) > 0 {
 			err = db.command(ctx, quick, func(tx *tx) error {
-				if c.along != nil {
-					if err := c.along(tx, keys); err != nil {
-						return err
-					}
+				if err := tx.deletes(c.remove, keys); err != nil || c.along == nil {
+					return err
 				}
-				return tx.deletes(c.remove, keys)
+				return c.along(tx, keys)
 			})
 		}
 		errs = append(errs, err)

@@ -219,7 +219,11 @@ func within(some, others []string) bool {
 // flowOf is the flow that leads back to a request.
 func (h *Handler) flowOf(r *http.Request, p Place, a *asking) (flow, error) {
 	o, err := h.OAuth.OrganizationOf(r.Context(), a.Service)
-	return flow{Origin: p.Origin, Path: authorizePath + "?" + a.Query, Since: a.Since, App: a.Service.Name, Login: a.Request.Login, Organization: o.Slug}, err
+	return a.flow(p, o), err
+}
+
+func (a *asking) flow(p Place, o authcore.Organization) flow {
+	return flow{Origin: p.Origin, Path: authorizePath + "?" + a.Query, Since: a.Since, App: a.Service.Name, Login: a.Request.Login, Organization: o.Slug}
 }
 
 // askSignIn sends a browser to the sign-in page.

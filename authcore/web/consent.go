@@ -19,6 +19,7 @@ type consentData struct {
 	FirstParty        bool // run by whoever runs this site
 	Scopes            []string
 	Resume            string // sealed
+	Flow              string // for another account
 	Acting            string // why nobody can say yes in this session; empty where the user can
 }
 
@@ -93,6 +94,8 @@ func (h *Handler) showConsent(w http.ResponseWriter, r *http.Request, p Place, a
 	d := consentData{leading: leading{Target: hostOf(a.RedirectURI)}, App: a.Service.Name, Organization: o.Name, FirstParty: a.Service.FirstParty, Scopes: wordsOf(a.Request.Scopes), Resume: h.sealResume(resume{Query: a.Query, Since: a.Since, Root: a.live.Session.Root, Scopes: a.Request.Scopes})}
 	if a.live.Session.Act != "" {
 		d.Acting = a.live.User().DisplayName()
+	} else {
+		d.Flow = h.sealFlow(a.flow(p, o))
 	}
 	return h.show(w, r, p, http.StatusOK, "consent", View{User: userView(a.live), Data: d})
 }

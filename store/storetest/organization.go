@@ -65,7 +65,7 @@ func organizationLife(w *world) {
 	w.must(w.db().DeleteOrganization(w.Context(), second.ID, w.event(authcore.OrganizationDelete, "")))
 	w.is("again", w.db().DeleteOrganization(w.Context(), second.ID, w.event(authcore.OrganizationDelete, "")), authcore.ErrOrganizationNotFound)
 	list("after the deletion", "", "", "acme")
-	w.changed("user "+string(u.ID), "organization "+string(o.ID), "user "+string(u.ID), "organization "+string(second.ID))
+	w.changed("user "+string(u.ID), "organization "+string(o.ID), "all ", "user "+string(u.ID), "organization "+string(second.ID), "all ")
 }
 
 // setMember gives a user a place, whatever it was before.

@@ -108,7 +108,7 @@ func serviceLife(w *world) {
 }
 
 func (w *world) signsIn(s authcore.Service, u authcore.User) error {
-	return w.db().NoteEndUser(w.Context(), s, u.ID, w.now, nil)
+	return w.db().NoteEndUser(w.Context(), s, u.ID, w.now)
 }
 
 func serviceAccess(w *world) {
@@ -120,6 +120,20 @@ func serviceAccess(w *world) {
 	w.is("a member", w.signsIn(members, bob), nil)
 	w.is("a stranger", w.signsIn(members, cleo), authcore.ErrServiceNotAllowed)
 	w.is("a stranger, everyone", w.signsIn(everyone, cleo), nil)
+	only := func(on bool) {
+		w.Helper()
+		for _, u := range []authcore.User{bob, cleo} {
+			w.must(w.db().SetOrganizationOnly(w.Context(), u.ID, on, w.event(authcore.UserUpdate, "")))
+		}
+	}
+	only(true)
+	w.is("a stranger who belongs to organizations only", w.signsIn(everyone, cleo), authcore.ErrServiceNotAllowed)
+	w.is("a member who does", w.signsIn(everyone, bob), nil)
+	w.must(w.db().SetOwner(w.Context(), cleo.ID, true, w.event(authcore.UserOwner, "")))
+	w.is("a platform owner", w.signsIn(everyone, cleo), nil)
+	w.add("other", platformOwner)
+	w.must(w.db().SetOwner(w.Context(), cleo.ID, false, w.event(authcore.UserOwner, "")))
+	only(false)
 	w.is("a member, chosen", w.signsIn(chosen, bob), authcore.ErrServiceNotAllowed)
 	grant := func(u authcore.User) error {
 		return w.db().GrantService(w.Context(), chosen, u.ID, w.event(authcore.ServiceGrant, ""))
@@ -214,22 +228,6 @@ func raceForService(w *world) {
 	w.same("made", 3, made)
 }
 
-// begin signs a user in to a service, with a session.
-func (w *world) begin(s authcore.Service, u authcore.User) authcore.ServiceSession {
-	w.Helper()
-	session := authcore.ServiceSession{ID: authcore.NewSessionID(), Organization: s.Organization, Service: s.ID, User: u.ID, Root: "root", Address: "192.0.2.1", Agent: "Agent 😀",
-		CreatedAt: w.now, ExpiresAt: w.now.Add(time.Hour)}
-	w.must(w.db().NoteEndUser(w.Context(), s, u.ID, w.now, &session))
-	return session
-}
-
-func (w *world) sessionLives(what string, want bool, s authcore.ServiceSession) {
-	w.Helper()
-	got, err := w.db().ServiceSessionLives(w.Context(), s.ID, w.now)
-	w.must(err)
-	w.same(what, want, got)
-}
-
 func serviceDeletion(w *world) {
 	w.add("platform", func(u *authcore.User) { u.Owner = true })
 	owner, bob := w.add("owner", nil), w.add("bob", nil)
@@ -270,8 +268,8 @@ func endUsers(w *world) {
 	}{{a, ann}, {b, ann}, {b, an}, {c, zoe}} {
 		w.must(w.signsIn(in.s, in.u))
 	}
-	w.must(w.db().NoteEndUser(w.Context(), b, ann.ID, w.now.Add(time.Minute), nil))
-	w.must(w.db().NoteEndUser(w.Context(), b, ann.ID, w.now.Add(time.Second), nil))
+	w.must(w.db().NoteEndUser(w.Context(), b, ann.ID, w.now.Add(time.Minute)))
+	w.must(w.db().NoteEndUser(w.Context(), b, ann.ID, w.now.Add(time.Second)))
 	used, err := w.db().UsedServices(w.Context(), ann.ID)
 	w.must(err)
 	w.same("that a user has used", []authcore.UsedService{{Organization: "acme", Name: "a", FirstAt: w.now, LastAt: w.now}, {Organization: "acme", Name: "b", FirstAt: w.now, LastAt: w.now.Add(time.Minute)}}, used)
@@ -324,7 +322,7 @@ func endUserSessions(w *world) {
 	for _, s := range []authcore.ServiceSession{four, five} {
 		w.sessionLives("untouched", true, s)
 	}
-	w.must(w.db().SetPassword(w.Context(), cleo.ID, hashOf("new"), "root", w.event(authcore.PasswordChange, "")))
+	w.must(w.db().SetPassword(w.Context(), cleo.ID, hashOf("new"), five.Root, w.event(authcore.PasswordChange, "")))
 	w.sessionLives("of the session in which the password was changed", true, five)
 	w.must(w.disable(w.db(), cleo))
 	w.sessionLives("of a user who is disabled", false, five)

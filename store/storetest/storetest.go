@@ -43,7 +43,7 @@ var _ Store = (*store.DB)(nil)
 // Run runs the suite, and tells how many tests that are. open gives two connections of their own to one database
 // that is new and empty; it closes them when its test ends.
 func Run(t *testing.T, open func(t testing.TB) [2]Store) (n int) {
-	for _, tests := range []map[string]func(*world){userTests, ownerTests, sessionTests, codeTests, identityTests, factorTests, passkeyTests, deleteTests, organizationTests, roleTests, invitationTests, serviceTests, impersonationTests, listingTests, webhookTests, eventTests, leaseTests, keyTests, mailTests, mailSignInTests, raceTests} {
+	for _, tests := range []map[string]func(*world){userTests, ownerTests, sessionTests, codeTests, identityTests, factorTests, passkeyTests, deleteTests, organizationTests, roleTests, invitationTests, serviceTests, grantTests, deviceGrantTests, consentTests, logoutNoticeTests, impersonationTests, listingTests, webhookTests, eventTests, leaseTests, keyTests, mailTests, mailSignInTests, raceTests} {
 		for name, test := range tests {
 			n++
 			t.Run(name, func(t *testing.T) {

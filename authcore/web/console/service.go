@@ -139,7 +139,7 @@ func advancedFields(s authcore.Service) []Field {
 	}
 	return append(fields,
 		Field{Name: "no_pkce", Label: "It cannot do PKCE", Kind: Check, Optional: true, Options: []Option{{"yes", "", s.NoPKCE}}, Hint: "For old applications: a code that is stolen on its way is not protected then."},
-		Field{Name: "keys", Label: "Public keys", Kind: Lines, Optional: true, Value: indented(s.Keys), Hint: "A JWK Set, with which the application proves itself in place of the secret (private_key_jwt). Public keys only."})
+		Field{Name: "keys", Label: "Public keys", Kind: Lines, Optional: true, Value: indented(s.Keys), Hint: "A JWK Set, by which the application proves itself in place of the secret, which is good no longer then (private_key_jwt). Public keys only."})
 }
 
 // indented is JSON for people to read.
