@@ -199,7 +199,10 @@ type Accounts struct {
 }
 
 // Ways are the ways to sign in, besides providers, that count here.
-type Ways struct{ Passwords, Passkeys bool }
+type Ways struct {
+	Passwords, Passkeys bool
+	Identity            bool // also the identity that ends, as it can be signed in with anew
+}
 
 func (a *Accounts) ways() Ways { return Ways{Passwords: !a.PasswordOff, Passkeys: !a.PasskeysOff} }
 

@@ -119,23 +119,31 @@ func (a *Accounts) DeleteOrganizationProvider(ctx context.Context, actor Actor, 
 	return a.Store.DeleteProviderClient(ctx, o.ID, name, a.eventIn(o, actor, ProviderDelete, name))
 }
 
-// ClientOf gives the client of an active organization at a provider, for a sign-in; an
-// empty id where the organization has none.
-func (a *Accounts) ClientOf(ctx context.Context, slug, name string) (clientID string, secret Secret, err error) {
+// OwnClient is an organization's own client at a provider, as it is used.
+type OwnClient struct {
+	Organization OrganizationID
+	Slug         string
+	ClientID     string
+	Secret       Secret
+}
+
+// ClientOf gives the client of an active organization at a provider; nil where the
+// organization has none.
+func (a *Accounts) ClientOf(ctx context.Context, slug, name string) (*OwnClient, error) {
 	id, c, err := a.Store.ProviderClient(ctx, slug, name)
 	if ErrClientNotFound.is(err) {
-		return "", "", nil
+		return nil, nil
 	}
 	if err != nil {
-		return "", "", err
+		return nil, err
 	}
 	text, err := a.ClientSealer.OpenKept(c.Sealed)
 	if err != nil {
-		return "", "", err
+		return nil, err
 	}
 	var kept sealedClient
 	if err := json.Unmarshal(text, &kept); err != nil || kept.Organization != id || kept.Name != name || kept.Client != c.ClientID {
-		return "", "", errForeignClient
+		return nil, errForeignClient
 	}
-	return c.ClientID, Secret(kept.Secret), nil
+	return &OwnClient{Organization: id, Slug: slug, ClientID: c.ClientID, Secret: Secret(kept.Secret)}, nil
 }

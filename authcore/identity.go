@@ -132,8 +132,7 @@ type IdentityStore interface {
 	// ExpelIdentity ends the sessions that an identity made, and forgets its tokens and
 	// the groups that it gave, if the tokens are still of the version: the provider
 	// vouches for the person no more. A user who has no other way in loses the access
-	// tokens too; a password counts as one where passwords is true. It tells how many
-	// sessions ended.
+	// tokens too; ways says what counts as one. It tells how many sessions ended.
 	ExpelIdentity(ctx context.Context, id IdentityID, version int64, ways Ways, ev Event) (sessions int, err error)
 	// SignOutIdentity ends the sessions that a provider signed out, and tells whose. There
 	// is an event for each user, or one without a target where there was nobody.
@@ -150,6 +149,7 @@ var (
 	ErrAccountWaiting   = &Error{Kind: Forbidden, Code: "account_waiting", Message: "Your account here is not active. An owner of this site has to let you in; then sign in again."}
 	ErrLinkRequired     = &Error{Kind: Conflict, Code: "link_required", Message: "There is an account with your email address here already. Sign in to it the way you did before; then both belong together."}
 	ErrWrongPerson      = &Error{Kind: Forbidden, Code: "wrong_person", Message: "You signed in at the provider as somebody else. Sign in there as the person who is signed in here."}
+	ErrOwnersProvider   = &Error{Kind: Forbidden, Code: "provider_of_organization", Message: "Owners of this site do not sign in through an organization's client at a provider. Sign in on the start page of this site first, then open the app again."}
 	ErrNotRenewable     = &Error{Kind: Unauthenticated, Code: "provider_answer_invalid", Message: "What the provider sent back could not be used. Please sign in again.",
 		Err: errors.New("it gave no refresh token, although offline_access was asked for: allow it there, or write \"recheck off\"")}
 	ErrPasswordOff = &Error{Kind: Forbidden, Code: "password_disabled", Message: "Signing in with a password is switched off here. Use a sign-in provider."}

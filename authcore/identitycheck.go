@@ -34,3 +34,18 @@ func (a *Accounts) Expel(ctx context.Context, i Identity, why error) error {
 	}
 	return err
 }
+
+// ClientGone is for tokens that were issued to an organization's own client which is gone,
+// or is another one by now: nobody can ask about the person any more. It ends the sessions
+// that the identity made and forgets the tokens, and the groups that nobody can ask about.
+// The person can sign in anew at once, with the client that takes its place.
+func (a *Accounts) ClientGone(ctx context.Context, i Identity, to IssuedTo) error {
+	ways := a.ways()
+	ways.Identity = true
+	ev := a.event(Actor{Kind: ActorSystem}, UserLogout, TargetUser(i.User), Success, "provider "+i.Provider+": the client of "+to.Organization+" that signed the user in is there no more")
+	_, err := a.Store.ExpelIdentity(ctx, i.ID, i.Version, ways, ev)
+	if err == nil {
+		a.changed(ChangeUser, string(i.User))
+	}
+	return err
+}

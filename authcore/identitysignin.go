@@ -11,6 +11,7 @@ import (
 // the provider's rules let that person in.
 type Vouched struct {
 	Provider        string // by its name
+	Organization    string // whose own client there it is, by its slug; empty for the platform's
 	Issuer, Subject string // say who it is
 	Username        string // to begin a new user's name with
 	Name            string
@@ -97,7 +98,7 @@ func (a *Accounts) identity(before *Identity, user UserID, w *Vouched) Identity 
 }
 
 // SignInWith makes a session for somebody whom a provider vouches for, and at the first
-// time a user. The errors are ErrAccountWaiting for a user who is not active, ErrAccountUnknown
+// time a user. The errors are ErrOwnersProvider, ErrAccountWaiting for a user who is not active, ErrAccountUnknown
 // where there is none and none is made, ErrLinkRequired where the provider vouches for
 // the address of a user who has not linked this account, ErrCodeInvalid for a flow that
 // was used before, and those of invitations and of the setup.
@@ -171,6 +172,8 @@ func (a *Accounts) arrival(ctx context.Context, in *ProviderSignIn, try int) (Id
 		return IdentitySignIn{}, ErrIdentityTaken
 	case err == nil && user.Status != Active:
 		return IdentitySignIn{}, ErrAccountWaiting.With(errDisabled)
+	case err == nil && user.Owner && in.Who.Organization != "":
+		return IdentitySignIn{}, ErrOwnersProvider
 	case err == nil:
 		i := a.identity(&found, user.ID, &in.Who)
 		return IdentitySignIn{Identity: i, Once: in.Once}, a.renewable(&i, &in.Who)
@@ -283,19 +286,29 @@ func (a *Accounts) welcome(who Actor, by string, w *Vouched, cmd *IdentitySignIn
 	return a.event(who, action, TargetUser(cmd.NewUser.ID), Success, details)
 }
 
+// ClientFailed is ProviderFailed for an organization's own client, which the
+// organization can mend: it is in its audit log too.
+func (a *Accounts) ClientFailed(actor Actor, provider string, o OrganizationID, err error) {
+	a.providerFailed(actor, provider, o, err)
+}
+
 // ProviderFailed records that nobody was signed in, linked or confirmed after a visit
 // to a provider, and why.
 //
 // Where the provider is away, nobody is kept from trying again: then it records a few
 // times a minute for each address.
 func (a *Accounts) ProviderFailed(actor Actor, provider string, err error) {
+	a.providerFailed(actor, provider, "", err)
+}
+
+func (a *Accounts) providerFailed(actor Actor, provider string, o OrganizationID, err error) {
 	var e *Error
 	if errors.As(err, &e) && e.Kind == Unavailable {
 		if ok, _ := a.Notices.Take(caller(actor).Address); !ok {
 			return
 		}
 	}
-	a.Audit.Record(a.event(actor, UserLogin, TargetUser(actor.User), Failure, "provider "+provider+": "+coded(err)))
+	a.Audit.Record(a.event(actor, UserLogin, TargetUser(actor.User), Failure, "provider "+provider+": "+coded(err)).In(o))
 }
 
 // AdmitProvider takes one attempt from the limit of the client's address, and returns
@@ -328,8 +341,11 @@ func (a *Accounts) confirmWith(ctx context.Context, actor Actor, w Vouched, once
 	if err != nil && !ErrIdentityNotFound.is(err) {
 		return err
 	}
-	if err != nil || user.ID != actor.User {
+	switch {
+	case err != nil || user.ID != actor.User:
 		return ErrWrongPerson
+	case user.Owner && w.Organization != "":
+		return ErrOwnersProvider
 	}
 	i := a.identity(&found, user.ID, &w)
 	if err := a.Store.ConfirmIdentity(ctx, i, actor.Session, once, a.event(actor, UserConfirm, TargetUser(actor.User), Success, "provider "+w.Provider)); err != nil {

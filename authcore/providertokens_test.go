@@ -34,3 +34,44 @@ func TestProviderTokens(t *testing.T) {
 		t.Errorf("no tokens: %+v, %v", none, err)
 	}
 }
+
+// Each client has its own refresh token: some providers give one at the first sign-in only,
+// to each.
+func TestProviderTokensOfClients(t *testing.T) {
+	t.Parallel()
+	a := &Accounts{TokenSealer: NewSecretKey().NewSealer("provider tokens", time.Now), Now: time.Now}
+	acme, beta := IssuedTo{"acme", "client-1"}, IssuedTo{"beta", "client-2"}
+	w := Vouched{Provider: "corp", Issuer: "https://id.example.com", Subject: "1"}
+	var last *Identity
+	for _, step := range []struct {
+		what string
+		in   ProviderTokens
+		want Secret // refresh token then
+		kept int    // of others
+	}{
+		{"the platform's, the first time", ProviderTokens{Access: "a", Refresh: "p1"}, "p1", 0},
+		{"an organization's, the first time", ProviderTokens{Access: "b", Refresh: "o1", To: acme}, "o1", 1},
+		{"again", ProviderTokens{Access: "c", To: acme}, "o1", 1},
+		{"the platform's again", ProviderTokens{Access: "d"}, "p1", 1},
+		{"another organization's, without", ProviderTokens{Access: "e", To: beta}, "", 2},
+		{"the first one's, with a new one", ProviderTokens{Access: "f", Refresh: "o2", To: acme}, "o2", 1},
+		{"another client of it", ProviderTokens{Access: "g", To: IssuedTo{"acme", "client-3"}}, "", 2},
+		{"the platform's at the end", ProviderTokens{Access: "h"}, "p1", 1},
+	} {
+		w.Tokens = &step.in
+		i := a.identity(last, "user", &w)
+		got, err := a.OpenTokens(&i)
+		if err != nil || got.Refresh != step.want || got.To != step.in.To || got.Access != step.in.Access || len(got.Others) != step.kept {
+			t.Errorf("%s: %+v, %v", step.what, got, err)
+		}
+		last = &i
+	}
+	for n := range 2 * maxOthers {
+		w.Tokens = &ProviderTokens{Refresh: "r", To: IssuedTo{Organization: string(rune('a' + n))}}
+		i := a.identity(last, "user", &w)
+		last = &i
+	}
+	if got, err := a.OpenTokens(last); err != nil || len(got.Others) != maxOthers || got.Others[0].To.Organization != string(rune('a'+2*maxOthers-2)) {
+		t.Errorf("of many: %+v, %v", got, err)
+	}
+}

@@ -288,9 +288,9 @@ func TestOrganizationProvider(t *testing.T) {
 	owner := withOrganization(t, b)
 	b.ClientSealer = authcore.NewSecretKey().NewSealer("client", b.Now)
 	check(t, b.SetOrganizationProvider(t.Context(), owner, "acme", "google", " id ", "planted-secret"))
-	id, secret, err := b.ClientOf(t.Context(), "acme", "google")
-	if err != nil || id != "id" || secret.Reveal() != "planted-secret" {
-		t.Errorf("%s, %v", id, err)
+	own, err := b.ClientOf(t.Context(), "acme", "google")
+	if err != nil || own == nil || own.ClientID != "id" || own.Secret.Reveal() != "planted-secret" || own.Slug != "acme" || own.Organization == "" {
+		t.Errorf("%+v, %v", own, err)
 	}
 	shown, err := b.OrganizationProvider(t.Context(), owner, "acme", "google")
 	if err != nil || shown.ClientID != "id" || shown.Sealed != "" {
@@ -304,11 +304,11 @@ func TestOrganizationProvider(t *testing.T) {
 	o := must(b.db.OrganizationBySlug(t.Context(), "acme"))(t)
 	kept.Name = "github"
 	check(t, b.db.SetProviderClient(t.Context(), o.ID, kept, authcore.NewEvent(clockStart, owner, authcore.ProviderSet, "", authcore.Success, "")))
-	if _, _, err := b.ClientOf(t.Context(), "acme", "github"); err == nil {
+	if _, err := b.ClientOf(t.Context(), "acme", "github"); err == nil {
 		t.Error("a secret that was moved opens")
 	}
-	if id, _, err := b.ClientOf(t.Context(), "other", "google"); id != "" || err != nil {
-		t.Errorf("of no organization: %s, %v", id, err)
+	if own, err := b.ClientOf(t.Context(), "other", "google"); own != nil || err != nil {
+		t.Errorf("of no organization: %+v, %v", own, err)
 	}
 	for _, c := range [][3]string{{"Google!", "id", "s"}, {"google", "", "s"}, {"google", "id", ""}, {"google", "id\n", "s\x00"}} {
 		if err := b.SetOrganizationProvider(t.Context(), owner, "acme", c[0], c[1], authcore.Secret(c[2])); !errors.Is(err, authcore.ErrClientInvalid) {

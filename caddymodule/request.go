@@ -198,7 +198,7 @@ func (rt *instance) place(r *http.Request, isPortal bool) web.Place {
 	case isPortal:
 		p.Mode = web.ModePortal
 	case rt.portal.host != "":
-		p.Mode, p.Portal = web.ModeSite, rt.portal.String()
+		p.Mode, p.Portal, p.Organization = web.ModeSite, rt.portal.String(), rt.organizationOf(p.Host)
 	}
 	from, _ := rt.address(r)
 	p.Client = authcore.NewClient(addressText(from), r.UserAgent(), requestID(r))

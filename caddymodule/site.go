@@ -269,6 +269,25 @@ func (rt *instance) originOf(secure bool, hostport string) (origin, bool) {
 	return found[0], true
 }
 
+// organizationOf gives the slug of the organization whose members all gates of a host let in,
+// and nobody else; empty for none.
+func (rt *instance) organizationOf(host string) string {
+	slug := ""
+	for _, s := range rt.sites {
+		if s.host == "" || !matches(s.host, host) {
+			continue
+		}
+		for _, g := range s.gates {
+			one := g.policy.Organization()
+			if one == "" || slug != "" && slug != one {
+				return ""
+			}
+			slug = one
+		}
+	}
+	return slug
+}
+
 // knownOrigin tells whether text is the origin of a gated host.
 func (rt *instance) knownOrigin(text string) bool {
 	u, err := url.Parse(text)

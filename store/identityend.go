@@ -38,7 +38,11 @@ func (db *DB) ExpelIdentity(ctx context.Context, id authcore.IdentityID, version
 		if _, err := tx.exec("DELETE FROM user_groups WHERE user_id = ? AND given_by = ?", user, id); err != nil {
 			return err
 		}
-		if other, err := waysIn(tx, user, id, ways); err != nil {
+		without := id
+		if ways.Identity {
+			without = ""
+		}
+		if other, err := waysIn(tx, user, without, ways); err != nil {
 			return err
 		} else if !other {
 			if _, err := tx.exec("DELETE FROM access_tokens WHERE user_id = ?", user); err != nil {

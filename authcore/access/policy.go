@@ -44,6 +44,27 @@ func (p *Policy) NeedsProof() bool { return p.proof }
 // records what it would have refused.
 func (p *Policy) Observes() bool { return p.observes }
 
+// Organization gives the slug of the only organization whose members a policy lets in; empty
+// where it lets in anybody else, and where it observes only.
+func (p *Policy) Organization() string {
+	slug := ""
+	for _, pl := range append([]*place{&p.root}, p.places...) {
+		for _, b := range pl.own() {
+			for _, x := range b.allow.order {
+				one := x.organization()
+				if one == "" || slug != "" && slug != one {
+					return ""
+				}
+				slug = one
+			}
+		}
+	}
+	if p.observes {
+		return ""
+	}
+	return slug
+}
+
 // Line is one line of a policy: its first word and what follows.
 type Line struct {
 	Word string

@@ -228,3 +228,25 @@ func TestPublicPathAndBelow(t *testing.T) {
 		}
 	}
 }
+
+// The organization of a policy is the only one whose members it lets in.
+func TestPolicyOrganization(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		want  string
+		lines []string
+	}{
+		{"acme", []string{"allow org:acme"}},
+		{"acme", []string{"allow org:acme role:acme/owner", "public /healthz", "deny user:bob", "path /admin/* {", "allow role:acme/admin", "}"}},
+		{"", []string{"allow everyone"}},
+		{"", []string{"allow org:acme owner"}},
+		{"", []string{"allow org:acme org:beta"}},
+		{"", []string{"allow org:acme", "path /beta/* {", "allow org:beta", "}"}},
+		{"", []string{"allow org:acme", "path /all/* {", "method POST {", "allow group:staff", "}", "}"}},
+		{"", []string{"allow org:acme", "observe"}},
+	} {
+		if got := mustParse(t, c.lines...).Organization(); got != c.want {
+			t.Errorf("%q: %q, want %q", c.lines, got, c.want)
+		}
+	}
+}

@@ -73,9 +73,12 @@ func (b *Broker) Token(ctx context.Context, user authcore.UserID, provider strin
 		return Current{}, err
 	}
 	tokens, err := b.accounts.OpenTokens(i)
+	if err == nil {
+		_, err = b.providers.FindIssuer(ctx, p.Name, tokens.To)
+	}
 	switch {
 	case err != nil:
-		return Current{}, err
+		return Current{}, asAction(err)
 	case tokens.Access == "":
 		return Current{}, ErrActionRequired
 	case b.fresh(i, tokens):
@@ -87,7 +90,7 @@ func (b *Broker) Token(ctx context.Context, user authcore.UserID, provider strin
 	switch {
 	case renewed != nil: // whatever else the provider did not say
 		return currentOf(renewed), nil
-	case errors.Is(err, ErrAway) && b.accounts.Now().Before(tokens.Expires):
+	case (errors.Is(err, ErrAway) || errors.Is(err, ErrMisconfigured)) && b.accounts.Now().Before(tokens.Expires):
 		return currentOf(tokens), nil // it is good for a moment yet
 	}
 	return Current{}, asAction(err)
@@ -112,9 +115,26 @@ func (b *Broker) identity(ctx context.Context, user authcore.UserID, provider st
 	return found, nil
 }
 
+// CameBy gives the client by which a user came last with a provider: that of the
+// organization with the slug, or the platform's where it is empty.
+func (b *Broker) CameBy(ctx context.Context, user authcore.UserID, provider string) (organization string, err error) {
+	i, err := b.identity(ctx, user, provider)
+	if errors.Is(err, ErrActionRequired) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	tokens, err := b.accounts.OpenTokens(i)
+	if err != nil {
+		return "", err
+	}
+	return tokens.To.Organization, nil
+}
+
 // asAction makes one error of all that only the person can mend.
 func asAction(err error) error {
-	for _, gone := range []error{errGone, ErrNotAllowed, errUnknowable, authcore.ErrIdentityNotFound} {
+	for _, gone := range []error{errGone, ErrClientGone, ErrNotAllowed, errUnknowable, authcore.ErrIdentityNotFound} {
 		if errors.Is(err, gone) {
 			return ErrActionRequired.With(err)
 		}
@@ -187,8 +207,19 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// recheckLeased asks the provider, with the lease in hand, and keeps what it says.
+// recheckLeased asks the provider, with the lease in hand, and keeps what it says. It asks
+// as the client that the tokens were issued to: to any other it says that they are no good.
 func (b *Broker) recheckLeased(ctx context.Context, p *Provider, i authcore.Identity, old *authcore.ProviderTokens, holder string) (*authcore.ProviderTokens, error) {
+	if old.To != p.IssuedTo() {
+		own, err := b.providers.FindIssuer(ctx, p.Name, old.To)
+		switch {
+		case errors.Is(err, ErrClientGone):
+			return nil, errors.Join(err, b.accounts.ClientGone(ctx, i, old.To))
+		case err != nil:
+			return nil, errors.Join(err, b.store.DropIdentityLease(ctx, i.ID, holder))
+		}
+		p = own
+	}
 	who, fresh, err := p.Recheck(ctx, old, i.Subject)
 	switch {
 	case err == nil:

@@ -26,6 +26,10 @@ var (
 	// person can do anything about it.
 	ErrMisconfigured = &authcore.Error{Kind: authcore.Unavailable, Code: "provider_misconfigured",
 		Message: "This site is not set up rightly at the provider, so that nobody can sign in with it. Tell the owner of this site."}
+	// errOwnMisconfigured is ErrMisconfigured for the client of an organization, which those
+	// who manage that can mend.
+	errOwnMisconfigured = &authcore.Error{Kind: authcore.Unavailable, Code: ErrMisconfigured.Code,
+		Message: "The organization that this app belongs to is not set up rightly at this provider, so that nobody can sign in to its apps with it. Tell an owner or admin of the organization; you can sign in another way."}
 	// ErrNotFresh is where the provider was to ask the person for a proof, and did not.
 	ErrNotFresh = &authcore.Error{Kind: authcore.Forbidden, Code: "provider_proof_old",
 		Message: "The provider did not ask you to prove again who you are. Sign out there, and try again."}

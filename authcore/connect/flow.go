@@ -33,13 +33,13 @@ func NewFlow(redirect string) Flow {
 
 func (p *Provider) config(m *metadata, f *Flow) (oauth2.Config, error) {
 	secret := p.ClientSecret.Reveal()
-	if p.Kind == Apple {
+	if p.Kind == Apple && p.Own == nil { // an organization gives what such a key made
 		var err error
 		if secret, err = p.AppleKey.secret(p.ClientID, p.now()); err != nil {
 			return oauth2.Config{}, err
 		}
 	}
-	return oauth2.Config{ClientID: p.ClientID, ClientSecret: secret, Endpoint: m.endpoint, RedirectURL: f.Redirect, Scopes: p.Scopes}, nil
+	return oauth2.Config{ClientID: p.ClientID, ClientSecret: secret, Endpoint: p.endpointOf(m), RedirectURL: f.Redirect, Scopes: p.Scopes}, nil
 }
 
 // Begin gives the address that the browser is sent to. state comes back with it. The
@@ -54,7 +54,7 @@ func (p *Provider) Begin(ctx context.Context, f Flow, state string) (string, err
 		return "", err
 	}
 	options := append(slices.Clone(p.kind.options), oauth2.S256ChallengeOption(f.Verifier))
-	if m.verifier != nil {
+	if m.oidc != nil {
 		options = append(options, oidc.Nonce(f.Nonce))
 	}
 	if f.Fresh != 0 {
@@ -85,11 +85,11 @@ func (p *Provider) Finish(ctx context.Context, f Flow, answer url.Values) (*Pers
 	ctx = oidc.ClientContext(ctx, p.client)
 	issued, err := c.Exchange(ctx, answer.Get("code"), oauth2.VerifierOption(f.Verifier))
 	if err != nil {
-		return nil, nil, exchangeError(err)
+		return nil, nil, p.exchangeError(err)
 	}
 	t := p.tokensOf(issued)
 	who := &Person{Issuer: p.identityIssuer(), Claims: make(map[string]any)}
-	if m.verifier != nil {
+	if m.oidc != nil {
 		if err := p.readIDToken(ctx, m, t, f.Nonce, who); err != nil {
 			return nil, nil, ErrAnswer.With(brief(err))
 		}
@@ -152,7 +152,7 @@ func (p *Provider) checkAnswer(m *metadata, answer url.Values) error {
 	switch {
 	case issuer == "" && m.document.TellsIssuer:
 		return ErrAnswer.With(errors.New("the answer does not say its issuer, as this provider always does"))
-	case issuer != "" && m.verifier != nil && p.anyTenant() == "" && issuer != p.Issuer:
+	case issuer != "" && m.oidc != nil && p.anyTenant() == "" && issuer != p.Issuer:
 		return ErrAnswer.With(fmt.Errorf("the answer is of issuer %q, not %q", issuer, p.Issuer))
 	case answer.Get("error") != "":
 		return ErrRefused.With(fmt.Errorf("it says %q: %q", answer.Get("error"), answer.Get("error_description")))
@@ -169,12 +169,12 @@ func (p *Provider) checkAnswer(m *metadata, answer url.Values) error {
 const maxCode = 4096
 
 // exchangeError tells a provider that refuses the code from one that is away.
-func exchangeError(err error) error {
+func (p *Provider) exchangeError(err error) error {
 	var refused *oauth2.RetrieveError
 	if errors.As(err, &refused) && refused.Response != nil {
 		switch status := refused.Response.StatusCode; {
-		case refused.ErrorCode == "invalid_client" || refused.ErrorCode == "unauthorized_client":
-			return ErrMisconfigured.With(fmt.Errorf("the provider refuses the client (%s): check client id and secret: %q", refused.ErrorCode, refused.ErrorDescription))
+		case refusesClient(refused.ErrorCode):
+			return p.misconfigured(refused)
 		case refused.ErrorCode != "" && status < 500:
 			return ErrAnswer.With(fmt.Errorf("the code is refused: %q: %q", refused.ErrorCode, refused.ErrorDescription))
 		case status >= 400 && status < 500 && status != http.StatusRequestTimeout && status != http.StatusTooManyRequests:
@@ -182,6 +182,23 @@ func exchangeError(err error) error {
 		}
 	}
 	return ErrAway.With(withoutBody(err))
+}
+
+// refusesClient tells whether an error of a token endpoint is about the client, and not
+// about what it sent.
+// Source: RFC 6749 section 5.2; GitHub Docs, "Troubleshooting OAuth app access token
+// request errors".
+func refusesClient(code string) bool {
+	return slices.Contains([]string{"invalid_client", "unauthorized_client", "incorrect_client_credentials"}, code)
+}
+
+// misconfigured says who can mend a client that the provider refuses.
+func (p *Provider) misconfigured(refused *oauth2.RetrieveError) error {
+	cause := fmt.Errorf("the provider refuses the client (%s): check client id and secret: %q", refused.ErrorCode, refused.ErrorDescription)
+	if p.Own == nil {
+		return ErrMisconfigured.With(cause)
+	}
+	return errOwnMisconfigured.With(fmt.Errorf("of organization %s: %w", p.Own.Slug, cause))
 }
 
 // brief cuts an error off that shows all that a provider sent.
@@ -203,7 +220,7 @@ func withoutBody(err error) error {
 }
 
 func (p *Provider) tokensOf(issued *oauth2.Token) *authcore.ProviderTokens {
-	t := &authcore.ProviderTokens{Access: authcore.Secret(issued.AccessToken), Refresh: authcore.Secret(issued.RefreshToken), Expires: issued.Expiry}
+	t := &authcore.ProviderTokens{Access: authcore.Secret(issued.AccessToken), Refresh: authcore.Secret(issued.RefreshToken), Expires: issued.Expiry, To: p.IssuedTo()}
 	if id, ok := issued.Extra("id_token").(string); ok {
 		t.ID = authcore.Secret(id)
 	}

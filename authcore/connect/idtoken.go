@@ -19,7 +19,7 @@ func (p *Provider) readIDToken(ctx context.Context, m *metadata, t *authcore.Pro
 	if t.ID == "" {
 		return errors.New("the provider issued no ID token")
 	}
-	token, err := m.verifier.Verify(ctx, t.ID.Reveal())
+	token, err := p.verifier(m).Verify(ctx, t.ID.Reveal())
 	if err != nil {
 		return err
 	}

@@ -314,7 +314,7 @@ func TestGitHub(t *testing.T) {
 			rec.say(api+"/user/teams", "application/json", "["+strings.Repeat("{},", 99)+"{}]")
 		}},
 		"wrong code":         {shapes: []string{"token-bad-code"}, err: ErrAnswer},
-		"wrong client":       {shapes: []string{"token-bad-client"}, err: ErrAnswer},
+		"wrong client":       {shapes: []string{"token-bad-client"}, err: ErrMisconfigured},
 		"unverified there":   {shapes: []string{"token-unverified"}, err: ErrAnswer},
 		"denied":             {shapes: []string{"callback-denied"}, err: ErrRefused},
 		"rate limit":         {shapes: []string{"user-limited"}, err: ErrAway},

@@ -16,9 +16,7 @@ import (
 // metadata is what a provider says of itself (OpenID Connect Discovery 1.0 section 3).
 type metadata struct {
 	endpoint oauth2.Endpoint
-	verifier *oidc.IDTokenVerifier // nil where the provider has no OpenID Connect
-	logout   *oidc.IDTokenVerifier // of what tells of a sign-out
-	oidc     *oidc.Provider
+	oidc     *oidc.Provider // nil where the provider has no OpenID Connect
 	document document
 	at       time.Time
 }
@@ -89,17 +87,14 @@ func (p *Provider) fetchMetadata(ctx context.Context) (*metadata, error) {
 		return &metadata{endpoint: p.kind.endpoint, at: p.now()}, nil
 	}
 	ctx = oidc.ClientContext(ctx, p.client)
-	config := &oidc.Config{ClientID: p.ClientID, Now: p.now}
 	if tenant := p.anyTenant(); tenant != "" {
 		ctx = oidc.InsecureIssuerURLContext(ctx, tenant)
-		config.SkipIssuerCheck = true // microsoftPerson checks it
 	}
 	found, err := oidc.NewProvider(ctx, p.Issuer)
 	if err != nil {
 		return nil, fmt.Errorf("%s%s: %w", strings.TrimSuffix(p.Issuer, "/"), wellKnown, err)
 	}
-	m := &metadata{endpoint: found.Endpoint(), oidc: found, verifier: found.Verifier(config), at: p.now(),
-		logout: found.Verifier(&oidc.Config{ClientID: p.ClientID, SkipExpiryCheck: true})} // SignedOut looks at the times
+	m := &metadata{endpoint: found.Endpoint(), oidc: found, at: p.now()}
 	if err := found.Claims(&m.document); err != nil {
 		return nil, err
 	}
@@ -109,13 +104,28 @@ func (p *Provider) fetchMetadata(ctx context.Context) (*metadata, error) {
 			return nil, err
 		}
 	}
-	// Trying one way after the other could use up a code (OpenID Connect Core section 9).
-	m.endpoint.AuthStyle = oauth2.AuthStyleInHeader
+	return m, nil
+}
+
+// endpointOf is where a provider is asked, and how the client proves there who it is:
+// trying one way after the other could use up a code (OpenID Connect Core section 9).
+func (p *Provider) endpointOf(m *metadata) oauth2.Endpoint {
+	e := m.endpoint
+	if m.oidc == nil {
+		return e
+	}
+	e.AuthStyle = oauth2.AuthStyleInHeader
 	methods := m.document.ClientAuth
 	if p.ClientSecret == "" || len(methods) > 0 && !slices.Contains(methods, "client_secret_basic") && slices.Contains(methods, "client_secret_post") {
-		m.endpoint.AuthStyle = oauth2.AuthStyleInParams
+		e.AuthStyle = oauth2.AuthStyleInParams
 	}
-	return m, nil
+	return e
+}
+
+// verifier checks ID tokens that are issued to the client.
+func (p *Provider) verifier(m *metadata) *oidc.IDTokenVerifier {
+	return m.oidc.Verifier(&oidc.Config{ClientID: p.ClientID, Now: p.now,
+		SkipIssuerCheck: p.anyTenant() != ""}) // microsoftPerson checks it
 }
 
 // PostsAnswer tells whether the provider sends browsers back with a form.

@@ -68,6 +68,9 @@ func microsoftPerson(_ context.Context, p *Provider, who *Person, _ *authcore.Pr
 	if p.anyTenant() != "" || tenant == microsoftPersonal {
 		ofNoTenant(who)
 	}
+	if p.Own != nil { // which says what its roles are
+		delete(who.Claims, "roles")
+	}
 	noOverage(who.Claims)
 	return nil
 }

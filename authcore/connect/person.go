@@ -31,7 +31,7 @@ type Person struct {
 
 // Vouched is what a provider says of a person, for the accounts.
 func (p *Provider) Vouched(who *Person, t *authcore.ProviderTokens) authcore.Vouched {
-	return authcore.Vouched{Provider: p.Name, Issuer: who.Issuer, Subject: who.Subject, Username: who.Username, Name: who.Name,
+	return authcore.Vouched{Provider: p.Name, Organization: p.IssuedTo().Organization, Issuer: who.Issuer, Subject: who.Subject, Username: who.Username, Name: who.Name,
 		Email: who.Email, EmailVerified: who.EmailVerified, Session: who.SessionID, AuthTime: who.AuthTime,
 		MustRenew:    p.RecheckEvery > 0 && slices.Contains(p.Scopes, "offline_access"),
 		SecondFactor: who.SecondFactor && p.TrustMFA, Groups: p.groups(who), Tokens: t}

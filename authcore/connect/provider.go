@@ -70,13 +70,18 @@ type Fields struct {
 	Subject, Username, Name, Email, EmailVerified string
 }
 
-// Provider is one outside provider.
+// Provider is one outside provider, as one client of it.
 type Provider struct {
 	Settings
+	Own    *authcore.OwnClient // of an organization; nil for the platform's
 	kind   kind
 	client *http.Client
 	now    func() time.Time
+	*heard
+}
 
+// heard is what is known of a provider, whichever client asks.
+type heard struct {
 	asking sync.Mutex // held by who asks for the metadata
 	known  atomic.Pointer[metadata]
 	failed atomic.Pointer[failure]
@@ -170,7 +175,7 @@ func New(s Settings, rt http.RoundTripper, now func() time.Time) (*Provider, err
 	if s.FormPost {
 		k.options = append(slices.Clip(k.options), formPost)
 	}
-	return &Provider{Settings: s, kind: k, client: newClient(rt), now: now}, nil
+	return &Provider{Settings: s, kind: k, client: newClient(rt), now: now, heard: new(heard)}, nil
 }
 
 var formPost = oauth2.SetAuthURLParam("response_mode", "form_post")

@@ -21,8 +21,8 @@ func (p *Provider) Mute(t *authcore.ProviderTokens) bool {
 // whether a rule lets them in. Tokens that do not end are used as they are. The tokens
 // that it gives are to be kept whatever the error, where there are some.
 //
-// The errors are errGone, ErrNotAllowed, ErrAnswer, ErrAway, and errUnknowable where nobody
-// can be asked.
+// The errors are errGone, ErrNotAllowed, ErrAnswer, ErrAway, errUnknowable where nobody can
+// be asked, and ErrMisconfigured where the provider refuses an organization's client.
 func (p *Provider) Recheck(ctx context.Context, old *authcore.ProviderTokens, subject string) (*Person, *authcore.ProviderTokens, error) {
 	m, err := p.discover(ctx)
 	if err != nil {
@@ -35,11 +35,11 @@ func (p *Provider) Recheck(ctx context.Context, old *authcore.ProviderTokens, su
 		if t, err = p.refresh(ctx, m, old); err != nil {
 			return nil, nil, err
 		}
-	case m.verifier != nil || !old.Expires.IsZero() || old.Access == "":
+	case m.oidc != nil || !old.Expires.IsZero() || old.Access == "":
 		return nil, nil, errUnknowable
 	}
 	switch {
-	case m.verifier == nil:
+	case m.oidc == nil:
 	case t.ID != "":
 		if err := p.readIDToken(ctx, m, t, "", who); err != nil {
 			return nil, t, ErrAnswer.With(brief(err))
@@ -70,11 +70,15 @@ func (p *Provider) refresh(ctx context.Context, m *metadata, old *authcore.Provi
 		if t.Scopes == nil {
 			t.Scopes = old.Scopes // RFC 6749 section 6: as before
 		}
+		t.Others = old.Others
 		return t, nil
 	}
 	var refused *oauth2.RetrieveError
 	if errors.As(err, &refused) && (refused.ErrorCode == "invalid_grant" || refused.ErrorCode == "bad_refresh_token") { // the latter is GitHub's
 		return nil, fmt.Errorf("%w: it says %s", errGone, refused.ErrorCode)
+	}
+	if p.Own != nil && refused != nil && refusesClient(refused.ErrorCode) {
+		return nil, p.misconfigured(refused)
 	}
 	return nil, ErrAway.With(withoutBody(err))
 }

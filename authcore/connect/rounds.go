@@ -57,36 +57,46 @@ func (b *Broker) recheckDue(ctx context.Context, p *Provider, age time.Duration)
 
 // recheckAll asks about some identities, a few at once. It gives the first error, and
 // stops where the provider seems to be away: then as many failed in a row as are asked
-// at once.
+// at once. Of those who came by an organization's own client only they are left alone then:
+// what is wrong with that is nobody else's.
 func (b *Broker) recheckAll(ctx context.Context, p *Provider, due []authcore.Identity, since time.Time) (failed error, away bool) {
 	var mu sync.Mutex
-	inRow := 0
-	told := func(err error) {
+	inRow := make(map[string]int) // by the organization whose client is used; empty for the platform's
+	told := func(organization string, err error) {
 		mu.Lock()
 		defer mu.Unlock()
 		if err == nil {
-			inRow = 0
+			inRow[organization] = 0
 			return
 		}
 		failed = cmp.Or(failed, err)
-		if inRow++; inRow >= recheckAtOnce {
+		if inRow[organization]++; organization == "" && inRow[organization] >= recheckAtOnce {
 			away = true
 		}
 	}
-	over := func() bool {
+	over := func(organization string) (skip, all bool) {
 		mu.Lock()
 		defer mu.Unlock()
-		return away || ctx.Err() != nil
+		return inRow[organization] >= recheckAtOnce, away || ctx.Err() != nil
 	}
 	places := make(chan struct{}, recheckAtOnce)
 	var all sync.WaitGroup
 	for _, i := range due {
+		organization := ""
+		if tokens, err := b.accounts.OpenTokens(&i); err == nil {
+			organization = tokens.To.Organization
+		}
 		places <- struct{}{}
-		if over() {
+		skip, end := over(organization)
+		if end {
 			break
 		}
+		if skip {
+			<-places
+			continue
+		}
 		all.Go(func() {
-			told(b.recheck(ctx, p, i, since))
+			told(organization, b.recheck(ctx, p, i, since))
 			<-places
 		})
 	}
@@ -99,7 +109,7 @@ func (b *Broker) recheck(ctx context.Context, p *Provider, i authcore.Identity, 
 	checked := func(i *authcore.Identity, _ *authcore.ProviderTokens) bool { return i.CheckedAt.After(since) }
 	_, err := b.renew(ctx, p, i, "check", checked)
 	switch {
-	case errors.Is(err, errGone), errors.Is(err, ErrNotAllowed), errors.Is(err, authcore.ErrIdentityNotFound):
+	case errors.Is(err, errGone), errors.Is(err, ErrClientGone), errors.Is(err, ErrNotAllowed), errors.Is(err, authcore.ErrIdentityNotFound):
 		return nil
 	case errors.Is(err, errUnknowable):
 		return b.accounts.Checked(ctx, i)

@@ -16,7 +16,7 @@ import (
 // complete asks for what the tokens do not say. It returns ErrNotAllowed where no rule
 // lets the person in, and the person is complete all the same.
 func (p *Provider) complete(ctx context.Context, m *metadata, who *Person, t *authcore.ProviderTokens, answer url.Values) error {
-	if m.verifier != nil {
+	if m.oidc != nil {
 		if err := p.userInfo(ctx, m, who, t); err != nil {
 			return err
 		}

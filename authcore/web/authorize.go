@@ -167,8 +167,7 @@ func (h *Handler) decide(w http.ResponseWriter, r *http.Request, p Place, a *ask
 	case a.live == nil && a.Silent():
 		return oidcop.ErrLoginRequired
 	case a.live == nil:
-		redirectTo(w, r, Prefix+"login?flow="+h.sealFlow(h.flowOf(p, a)))
-		return nil
+		return h.askSignIn(w, r, p, a)
 	case expected != "" && expected != a.live.Session.UserID && a.Silent():
 		return oidcop.ErrLoginRequired
 	case expected != "" && expected != a.live.Session.UserID:
@@ -207,8 +206,7 @@ func (h *Handler) issueCode(w http.ResponseWriter, r *http.Request, p Place, a *
 	case errors.Is(err, authcore.ErrSessionNotFound) && a.Silent():
 		return oidcop.ErrLoginRequired
 	case errors.Is(err, authcore.ErrSessionNotFound): // it has ended just now
-		redirectTo(w, r, Prefix+"login?flow="+h.sealFlow(h.flowOf(p, a)))
-		return nil
+		return h.askSignIn(w, r, p, a)
 	}
 	return h.notAllowed(w, r, p, a, err)
 }
@@ -219,8 +217,22 @@ func within(some, others []string) bool {
 }
 
 // flowOf is the flow that leads back to a request.
-func (h *Handler) flowOf(p Place, a *asking) flow {
-	return flow{Origin: p.Origin, Path: authorizePath + "?" + a.Query, Since: a.Since, App: a.Service.Name, Login: a.Request.Login}
+func (h *Handler) flowOf(r *http.Request, p Place, a *asking) (flow, error) {
+	o, err := h.OAuth.OrganizationOf(r.Context(), a.Service)
+	return a.flow(p, o), err
+}
+
+func (a *asking) flow(p Place, o authcore.Organization) flow {
+	return flow{Origin: p.Origin, Path: authorizePath + "?" + a.Query, Since: a.Since, App: a.Service.Name, Login: a.Request.Login, Organization: o.Slug}
+}
+
+// askSignIn sends a browser to the sign-in page.
+func (h *Handler) askSignIn(w http.ResponseWriter, r *http.Request, p Place, a *asking) error {
+	f, err := h.flowOf(r, p, a)
+	if err == nil {
+		redirectTo(w, r, Prefix+"login?flow="+h.sealFlow(f))
+	}
+	return err
 }
 
 // needs tells what proof a request lacks: of a new one, or of a second factor.
@@ -249,7 +261,10 @@ func (h *Handler) askProof(w http.ResponseWriter, r *http.Request, p Place, a *a
 	case err != nil: // who could prove nothing
 		return h.stopAsking(w, r, p, a, oidcop.ErrClass, err)
 	}
-	f := h.flowOf(p, a)
+	f, err := h.flowOf(r, p, a)
+	if err != nil {
+		return err
+	}
 	f.Within, f.Factor = int(need.Within.Seconds()), need.SecondFactor
 	redirectTo(w, r, Prefix+"confirm?flow="+h.sealFlow(f))
 	return nil
@@ -280,7 +295,11 @@ func (h *Handler) stopAsking(w http.ResponseWriter, r *http.Request, p Place, a 
 	prob := describe(why, p.Client.RequestID)
 	d := stopData{leading: h.leadingTo(a.Request, h.OAuth.Fail(a.Request, send)), App: a.Service.Name, Why: prob.Message}
 	if a.live.Session.Act == "" {
-		d.Flow = h.sealFlow(h.flowOf(p, a))
+		f, err := h.flowOf(r, p, a)
+		if err != nil {
+			return err
+		}
+		d.Flow = h.sealFlow(f)
 	}
 	return h.show(w, r, p, prob.Status, "app-stop", View{User: userView(a.live), Data: d, PostsTo: d.posts()})
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
+	"github.com/gatehouse-auth/gatehouse/authcore/access"
 	"github.com/gatehouse-auth/gatehouse/authcore/connect"
 )
 
@@ -18,7 +19,11 @@ func (h *Handler) providerSignsOut(w http.ResponseWriter, r *http.Request, p Pla
 	if err != nil {
 		return err
 	}
-	out, err := provider.SignedOut(ctx, secret(r, "logout_token"))
+	var out authcore.SignOut
+	told, err := h.toldClient(ctx, r.URL.Query().Get("organization"), provider)
+	if err == nil {
+		out, err = told.SignedOut(ctx, secret(r, "logout_token"))
+	}
 	if err == nil {
 		giveBack()
 		err = h.Accounts.SignedOut(ctx, authcore.Actor{Kind: authcore.ActorSystem, Client: p.Client}, out)
@@ -37,4 +42,20 @@ func (h *Handler) providerSignsOut(w http.ResponseWriter, r *http.Request, p Pla
 		writeJSON(w, http.StatusServiceUnavailable, map[string]string{"error": "temporarily_unavailable"})
 	}
 	return nil
+}
+
+// toldClient is the client that a provider tells of a sign-out: the platform's, or that of
+// the organization which the address names. The token is for that client, or no good.
+func (h *Handler) toldClient(ctx context.Context, organization string, platform *connect.Provider) (*connect.Provider, error) {
+	if organization == "" {
+		return platform, nil
+	}
+	if !access.ValidSlug(organization) {
+		return nil, connect.ErrAnswer.With(errors.New("no organization has such a name"))
+	}
+	own, err := h.Providers.Find(ctx, organization, platform.Name)
+	if err == nil && own.Own == nil {
+		err = connect.ErrAnswer.With(errors.New("the organization has no client of its own"))
+	}
+	return own, err
 }

@@ -95,7 +95,7 @@ func (h *Handler) showConsent(w http.ResponseWriter, r *http.Request, p Place, a
 	if a.live.Session.Act != "" {
 		d.Acting = a.live.User().DisplayName()
 	} else {
-		d.Flow = h.sealFlow(h.flowOf(p, a))
+		d.Flow = h.sealFlow(a.flow(p, o))
 	}
 	return h.show(w, r, p, http.StatusOK, "consent", View{User: userView(a.live), Data: d})
 }

@@ -35,6 +35,9 @@ type flow struct {
 	Since int64  `json:"s,omitempty"`
 	App   string `json:"a,omitempty"`
 	Login string `json:"l,omitempty"`
+	// Organization is the slug of the one that the app or the site is of; empty for none. Its
+	// own clients at providers are used.
+	Organization string `json:"g,omitempty"`
 }
 
 // target is the host that the flow leads to, with the port where it has one.
@@ -143,7 +146,7 @@ func (h *Handler) ConfirmURL(w http.ResponseWriter, r *http.Request, p Place, pa
 
 // newFlow begins a flow that leads back to path.
 func (h *Handler) newFlow(w http.ResponseWriter, r *http.Request, p Place, path string) flow {
-	f := flow{Origin: p.Origin, Path: localPath(path)}
+	f := flow{Origin: p.Origin, Path: localPath(path), Organization: p.Organization}
 	if p.Mode == ModeSite {
 		f.Browser = browserHash(h.flowCookie(w, r, p))
 	}

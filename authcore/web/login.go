@@ -16,7 +16,7 @@ import (
 type loginData struct {
 	way
 	passkeyForm
-	Username                       string
+	Username, Organization         string // Organization is that of the app, by its name
 	CanRegister, Busy, PasswordOff bool
 	CanRecover, ByMail             bool
 	RetryAfter                     int
@@ -25,9 +25,25 @@ type loginData struct {
 
 func (h *Handler) loginData(w http.ResponseWriter, r *http.Request, p Place, form url.Values) (loginData, error) {
 	on := h.wayOf(p, form)
+	organization, err := h.nameOf(r, on.organization)
+	if err != nil {
+		return loginData{}, err
+	}
 	ask, err := h.askPasskey(w, r, p, "")
-	return loginData{way: on, passkeyForm: ask, Username: cmp.Or(form.Get("username"), on.login), CanRegister: h.Accounts.Register == authcore.RegisterOpen && (!h.Accounts.PasswordOff || ask.Passkey != nil),
+	return loginData{way: on, Organization: organization, passkeyForm: ask, Username: cmp.Or(form.Get("username"), on.login), CanRegister: h.Accounts.Register == authcore.RegisterOpen && (!h.Accounts.PasswordOff || ask.Passkey != nil),
 		PasswordOff: h.Accounts.PasswordOff, CanRecover: h.Accounts.CanRecover(), ByMail: h.Accounts.CanSignInByMail(), Providers: h.buttons(on.query())}, err
+}
+
+// nameOf is what an organization is called, by its slug; empty for none.
+func (h *Handler) nameOf(r *http.Request, slug string) (string, error) {
+	if slug == "" {
+		return "", nil
+	}
+	o, err := h.Accounts.Store.OrganizationBySlug(r.Context(), slug)
+	if errors.Is(err, authcore.ErrOrganizationNotFound) {
+		return "", nil
+	}
+	return o.Name, err
 }
 
 // loginPage shows the sign-in form; somebody who is signed in already goes on to
@@ -76,6 +92,7 @@ type way struct {
 	ReturnTo, Flow string
 	Target         string // the other host, or the app, that the flow leads to
 	App, login     string // of an authorization request; see flow
+	organization   string // see flow
 }
 
 // query is the way as links carry it along.
@@ -85,7 +102,7 @@ func (on way) query() url.Values { return url.Values{"flow": {on.Flow}, "return_
 // would not be followed.
 func (h *Handler) wayOf(p Place, form url.Values) (on way) {
 	if f, _, ok := h.openFlow(form.Get("flow")); ok {
-		on.Flow, on.Target, on.App, on.login = form.Get("flow"), f.App, f.App, f.Login
+		on.Flow, on.Target, on.App, on.login, on.organization = form.Get("flow"), f.App, f.App, f.Login, f.Organization
 		if f.Origin != p.Origin {
 			on.Target = f.target()
 		}

@@ -100,8 +100,7 @@ func (h *Handler) signOut(w http.ResponseWriter, r *http.Request, p Place, live 
 // here came from; empty where there is none, or it does not offer that.
 func (h *Handler) endAtProvider(r *http.Request, p Place, live *authcore.Live) string {
 	s := &live.Session
-	provider, err := h.Providers.Find(r.Context(), "", s.Provider)
-	if s.Identity == "" || err != nil {
+	if s.Identity == "" {
 		return ""
 	}
 	linked, err := h.Accounts.Identities(r.Context(), s.UserID)
@@ -113,6 +112,10 @@ func (h *Handler) endAtProvider(r *http.Request, p Place, live *authcore.Live) s
 			continue
 		}
 		tokens, err := h.Accounts.OpenTokens(&linked[i])
+		if err != nil {
+			return ""
+		}
+		provider, err := h.Providers.FindIssuer(r.Context(), s.Provider, tokens.To)
 		if err != nil {
 			return ""
 		}

@@ -31,6 +31,8 @@ type Place struct {
 	Secure bool   // the browser's connection is HTTPS
 	Portal string // origin of the portal; that of this host where Mode is ModeOwn
 	Client authcore.Client
+	// Organization is the slug of the only one whose members the site lets in; empty for none.
+	Organization string
 	// Asked says that another proxy asks about the request: addresses that the
 	// answer leads to are whole.
 	Asked bool

@@ -22,6 +22,7 @@ type visit struct {
 	Errand   errand             `json:"w"`
 	Browser  string             `json:"b"` // hash of the flow cookie
 	Flow     connect.Flow       `json:"f"`
+	To       authcore.IssuedTo  `json:"t,omitzero"`  // the client by which it is made
 	Way      *flow              `json:"o,omitempty"` // where to go after sign-in …
 	ReturnTo string             `json:"r,omitempty"` // … or here
 	Root     authcore.SessionID `json:"s,omitempty"` // of the session that links or confirms
@@ -72,13 +73,11 @@ func connectRoute(path string) (route, bool) {
 
 // ConnectRedirect is the address to which a provider sends browsers back, on a host
 // with pages.
-func ConnectRedirect(origin, provider string) string {
-	return origin + Prefix + "connect/" + url.PathEscape(provider) + "/callback"
-}
+func ConnectRedirect(origin, provider string) string { return connect.Redirect(origin, provider) }
 
 // BackChannelLogout is the address at which a provider tells of sign-outs.
 func BackChannelLogout(origin, provider string) string {
-	return origin + Prefix + "connect/" + url.PathEscape(provider) + "/backchannel-logout"
+	return connect.BackChannelLogout(origin, provider, "")
 }
 
 // AfterLogout is the address to which a provider sends browsers back after a sign-out.
@@ -107,6 +106,40 @@ func (h *Handler) visitProvider(w http.ResponseWriter, r *http.Request, p Place,
 			v.Errand, v.Root = confirm, live.Session.Root
 		}
 	}
+	organization, err := h.clientFor(r, p, provider, &v)
+	if err == nil {
+		provider, err = h.Providers.Find(r.Context(), organization, provider.Name)
+	}
+	if err != nil {
+		return err
+	}
+	return h.setOut(w, r, p, provider, v)
+}
+
+// clientFor gives the organization whose own client at a provider a visit is made by: that
+// of the app which somebody wants to go on to. Who proves again to be somebody comes as
+// before, since some providers call one person by another subject for each client. It is
+// empty for the platform's.
+func (h *Handler) clientFor(r *http.Request, p Place, provider *connect.Provider, v *visit) (string, error) {
+	switch l, proves := h.openLink(r, p, v.Link); {
+	case v.Setup != "":
+		return "", nil
+	case proves:
+		return h.Broker.CameBy(r.Context(), l.User, provider.Name)
+	case v.Errand == toConfirm || v.Errand == toChange:
+		live, err := h.signedIn(r, p)
+		if err != nil || live.User().Owner {
+			return "", err
+		}
+		return h.Broker.CameBy(r.Context(), live.Session.UserID, provider.Name)
+	case v.Way != nil:
+		return v.Way.Organization, nil
+	}
+	return "", nil
+}
+
+// setOut sends a browser to a provider.
+func (h *Handler) setOut(w http.ResponseWriter, r *http.Request, p Place, provider *connect.Provider, v visit) error {
 	to, err := h.begin(w, r, p, provider, v)
 	if err != nil {
 		return h.visitFailed(w, r, p, &v, err)
@@ -117,7 +150,7 @@ func (h *Handler) visitProvider(w http.ResponseWriter, r *http.Request, p Place,
 
 // begin makes a visit and gives the address at the provider.
 func (h *Handler) begin(w http.ResponseWriter, r *http.Request, p Place, provider *connect.Provider, v visit) (string, error) {
-	v.Provider, v.Browser = provider.Name, browserHash(h.flowCookie(w, r, p))
+	v.Provider, v.To, v.Browser = provider.Name, provider.IssuedTo(), browserHash(h.flowCookie(w, r, p))
 	v.Flow = connect.NewFlow(ConnectRedirect(p.Origin, provider.Name))
 	v.Codes = [2]string{v.Invite.Reveal(), v.Setup.Reveal()}
 	if v.Errand == toConfirm || v.Errand == toChange {
@@ -225,6 +258,13 @@ func (h *Handler) providerAnswers(w http.ResponseWriter, r *http.Request, p Plac
 	if stale {
 		return h.visitAnew(w, r, p, &v)
 	}
+	provider, err = h.Providers.FindIssuer(r.Context(), provider.Name, v.To)
+	if errors.Is(err, connect.ErrClientGone) {
+		return h.visitAnew(w, r, p, &v)
+	}
+	if err != nil {
+		return err
+	}
 	actor := h.visitor(r, p)
 	giveBack, err := h.Accounts.AdmitProvider(actor)
 	if err != nil {
@@ -237,7 +277,7 @@ func (h *Handler) providerAnswers(w http.ResponseWriter, r *http.Request, p Plac
 		if errors.Is(err, connect.ErrAway) || errors.Is(err, connect.ErrMisconfigured) {
 			giveBack()
 		}
-		h.Accounts.ProviderFailed(actor, provider.Name, err)
+		h.providerFailed(actor, provider, err)
 		return h.visitFailed(w, r, p, &v, err)
 	}
 	if provider.Mute(tokens) {
@@ -248,6 +288,16 @@ func (h *Handler) providerAnswers(w http.ResponseWriter, r *http.Request, p Plac
 	}
 	giveBack()
 	return nil
+}
+
+// providerFailed records what a visit failed by: for an organization too, where its own
+// client is refused.
+func (h *Handler) providerFailed(actor authcore.Actor, provider *connect.Provider, err error) {
+	if provider.Own != nil && errors.Is(err, connect.ErrMisconfigured) {
+		h.Accounts.ClientFailed(actor, provider.Name, provider.Own.Organization, err)
+		return
+	}
+	h.Accounts.ProviderFailed(actor, provider.Name, err)
 }
 
 // finishTime bounds all that is asked of a provider at the end of one visit.
@@ -281,6 +331,12 @@ func (h *Handler) arrive(w http.ResponseWriter, r *http.Request, p Place, provid
 		return h.showLink(w, r, p, v, who)
 	case errors.Is(err, authcore.ErrCodeInvalid):
 		return h.visitAnew(w, r, p, v)
+	case errors.Is(err, authcore.ErrOwnersProvider): // who is known there by now
+		platform, err := h.Providers.Find(r.Context(), "", provider.Name)
+		if err != nil {
+			return err
+		}
+		return h.setOut(w, r, p, platform, *v)
 	case errors.As(err, &waits):
 		return h.askFactor(w, r, p, h.form(v), waits.Awaited)
 	case err != nil:

@@ -203,12 +203,13 @@ func expelIdentity(w *world) {
 func expelTokens(w *world) {
 	bystander := w.add("bob", nil)
 	stays, staysHash := w.token(bystander, "of bob", nil)
-	for name, test := range map[string]struct{ password, passwords, second, want bool }{
+	for name, test := range map[string]struct{ password, passwords, second, itself, want bool }{
 		"password":              {password: true, passwords: true, want: true},
 		"password-that-is-off":  {password: true},
 		"second":                {second: true, want: true},
 		"second-and-a-password": {password: true, passwords: true, second: true, want: true},
 		"nothing":               {passwords: true},
+		"the-identity-itself":   {itself: true, want: true},
 	} {
 		in := w.newcomer(name)
 		w.must(w.db().SignInIdentity(w.Context(), in))
@@ -222,7 +223,7 @@ func expelTokens(w *world) {
 		token, hash := w.token(u, name, nil)
 		expel := func(version int64, sessions int) {
 			w.Helper()
-			n, err := w.db().ExpelIdentity(w.Context(), in.Identity.ID, version, authcore.Ways{Passwords: test.passwords, Passkeys: true}, w.event(authcore.IdentityExpel, name))
+			n, err := w.db().ExpelIdentity(w.Context(), in.Identity.ID, version, authcore.Ways{Passwords: test.passwords, Passkeys: true, Identity: test.itself}, w.event(authcore.IdentityExpel, name))
 			w.must(err)
 			w.same(name, sessions, n)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
+	"github.com/gatehouse-auth/gatehouse/authcore/connect"
 )
 
 func showEndUsers(ctx context.Context, v *Visit) (Page, error) {
@@ -110,7 +111,7 @@ func barEndUser(ctx context.Context, v *Visit) (string, error) {
 
 func showClients(ctx context.Context, v *Visit) (Page, error) {
 	p := v.inOrganization("Providers")
-	p.Lead = "Clients of your own at sign-in providers. Where there is none, the platform's is used."
+	p.Lead = "Clients of your own at sign-in providers, for the sign-ins to your services. Where there is none, the platform's is used."
 	all, err := v.Accounts.OrganizationProviders(ctx, v.Actor, v.slug)
 	if err != nil {
 		return p, err
@@ -118,9 +119,11 @@ func showClients(ctx context.Context, v *Visit) (Page, error) {
 	t := &Table{Columns: []string{"Provider", "Client id", "Changed"}, Empty: "None. The platform's clients are used."}
 	for _, c := range all {
 		t.Rows = append(t.Rows, Row{Cells: []Cell{{Text: c.Name}, {Text: c.ClientID, Code: true}, {Time: c.UpdatedAt}},
-			Forms: []Form{{Do: "delete", Button: "Remove", Of: c.Name, Folded: "Remove…", Danger: true, Hidden: []Field{{Name: "provider", Value: c.Name}}, Hint: "The platform's client is used then."}}})
+			More: []Fact{{"Redirect address", Cell{Text: connect.Redirect(v.Origin, c.Name), Code: true}}, {"After a sign-out", Cell{Text: v.Origin + Base + "logout", Code: true}},
+				{"Back-channel logout", Cell{Text: connect.BackChannelLogout(v.Origin, c.Name, v.slug), Code: true}}},
+			Forms: []Form{{Do: "delete", Button: "Remove", Of: c.Name, Folded: "Remove…", Danger: true, Hidden: []Field{{Name: "provider", Value: c.Name}}, Hint: "The platform's client is used then. Who signed in by yours has to sign in again."}}})
 	}
-	form := Form{Do: "set", Button: "Save", Hint: "The secret is kept encrypted, and never shown again.", Fields: []Field{
+	form := Form{Do: "set", Button: "Save", Hint: "Register " + connect.Redirect(v.Origin, "NAME") + " at the provider, with its name in place of NAME, as redirect address (callback URL). The secret is kept encrypted, and never shown again.", Fields: []Field{
 		{Name: "provider", Label: "Provider", Hint: "Its name in the configuration: google, github, …"}, {Name: "client_id", Label: "Client id"}, {Name: "client_secret", Label: "Client secret", Complete: "off"}}}
 	p.Parts = append(p.Parts, Part{ID: "providers", Title: "Your clients", Table: t, Forms: []Form{form}})
 	return p, nil
