@@ -64,6 +64,7 @@ func startIssuer(t testing.TB, c *cluster) *issuer {
 	i.must(t, "", "org", "tier", "acme", "pro") // for many services
 	i.token = tokenText.FindString(i.must(t, "", "token", "add", "tests", "--user", "owner", "--host", "localhost", "--expires", "1d", "--scope", "services.create", "--scope", "services.manage"))
 	i.addUser(t, ann)
+	eventually(t, "a key of each algorithm", func() bool { return strings.Count(i.Client(t).fetch(i.at+"/.gate/oauth/jwks").Body, `"kid"`) == 2 })
 	return i
 }
 
@@ -221,8 +222,8 @@ func (i *issuer) send(b *browser, path string, form url.Values, more ...header) 
 	return b.do("POST", i.at+path, form.Encode(), append([]header{{"Content-Type", "application/x-www-form-urlencoded"}}, more...)...)
 }
 
-// relying plays a client by the libraries of Go, for tests that need no other.
-type relying struct {
+// goClient plays a client by the libraries of Go, for tests that need no other.
+type goClient struct {
 	*browser // of the client
 	oauth2.Config
 	i       *issuer
@@ -233,12 +234,12 @@ type relying struct {
 }
 
 // relyOn makes a service, and the client for it.
-func (i *issuer) relyOn(t testing.TB, n api.NewService) *relying {
+func (i *issuer) relyOn(t testing.TB, n api.NewService) *goClient {
 	t.Helper()
 	if n.RedirectURIs == nil {
 		n.RedirectURIs = []string{openIDCallback}
 	}
-	c := &relying{browser: i.Client(t), i: i, made: i.service(t, n), person: i.Client(t)}
+	c := &goClient{browser: i.Client(t), i: i, made: i.service(t, n), person: i.Client(t)}
 	var err error
 	c.found, err = oidc.NewProvider(c.context(), i.at)
 	must(t, err)
@@ -252,12 +253,12 @@ func (i *issuer) relyOn(t testing.TB, n api.NewService) *relying {
 	return c
 }
 
-func (c *relying) context() context.Context {
+func (c *goClient) context() context.Context {
 	return oidc.ClientContext(context.Background(), c.browser.Client)
 }
 
 // code signs ann in and gives the code with its verifier.
-func (c *relying) code(more ...oauth2.AuthCodeOption) (code, verifier string) {
+func (c *goClient) code(more ...oauth2.AuthCodeOption) (code, verifier string) {
 	c.t.Helper()
 	verifier = oauth2.GenerateVerifier()
 	to := c.AuthCodeURL("state", append(more, oauth2.S256ChallengeOption(verifier), oidc.Nonce("once"))...)
@@ -270,7 +271,7 @@ func (c *relying) code(more ...oauth2.AuthCodeOption) (code, verifier string) {
 }
 
 // signsIn signs ann in and redeems the code.
-func (c *relying) signsIn(more ...oauth2.AuthCodeOption) *oauth2.Token {
+func (c *goClient) signsIn(more ...oauth2.AuthCodeOption) *oauth2.Token {
 	c.t.Helper()
 	code, verifier := c.code(more...)
 	token, err := c.Exchange(c.context(), code, oauth2.VerifierOption(verifier))
@@ -279,12 +280,12 @@ func (c *relying) signsIn(more ...oauth2.AuthCodeOption) *oauth2.Token {
 }
 
 // refresh redeems a refresh token.
-func (c *relying) refresh(token *oauth2.Token) (*oauth2.Token, error) {
+func (c *goClient) refresh(token *oauth2.Token) (*oauth2.Token, error) {
 	return c.TokenSource(c.context(), &oauth2.Token{RefreshToken: token.RefreshToken}).Token()
 }
 
 // claims verifies the ID token that came with another.
-func (c *relying) claims(token *oauth2.Token) (claims map[string]any) {
+func (c *goClient) claims(token *oauth2.Token) (claims map[string]any) {
 	c.t.Helper()
 	raw, _ := token.Extra("id_token").(string)
 	verified, err := c.checker.Verify(c.context(), raw)
@@ -295,7 +296,7 @@ func (c *relying) claims(token *oauth2.Token) (claims map[string]any) {
 }
 
 // active asks whether a token is good.
-func (c *relying) active(token string) bool {
+func (c *goClient) active(token string) bool {
 	c.t.Helper()
 	got := c.i.send(c.browser, "/.gate/oauth/introspect", url.Values{"token": {token}}, c.basic())
 	var says struct{ Active bool }
@@ -305,7 +306,7 @@ func (c *relying) active(token string) bool {
 	return says.Active
 }
 
-func (c *relying) basic() header {
+func (c *goClient) basic() header {
 	r := http.Request{Header: make(http.Header)}
 	r.SetBasicAuth(url.QueryEscape(c.ClientID), url.QueryEscape(c.ClientSecret))
 	return header{"Authorization", r.Header.Get("Authorization")}
