@@ -203,6 +203,9 @@ func (r *remote) begin(e endpoints) (w waiting, err error) {
 
 // login signs in, and keeps the token.
 func login(r *remote, out io.Writer, withQR bool) error {
+	if _, err := readSignIns(); err != nil { // before somebody does something in vain
+		return err
+	}
 	e, err := r.discover()
 	if err != nil {
 		return err

@@ -499,6 +499,9 @@ func TestAPIPlatform(t *testing.T) {
 
 		user := "/platform/users/"
 		is(owner, "GET", "/platform/users?q=MEMB", "", 200, `"username":"member"`)
+		is(owner, "GET", user+owner.id+"/credentials", "", 200, `{"password":true,"passkeys":0,"app_since":"`)
+		is(owner, "GET", user+w.ids["member"]+"/credentials", "", 200, `{"password":true,"passkeys":0,"recovery_codes":0,"identities":[]}`)
+		is(owner, "GET", user+string(authcore.NewUserID())+"/credentials", "", 404, "user_not_found")
 		is(owner, "PUT", user+member.id+"/factor-required", `{"required":true}`, 200, `"factor_required":true`)
 		is(member, "GET", "/me", "", 401, "login_required") // the session ended
 		is(owner, "PUT", user+member.id+"/factor-required", `{"required":false}`, 200, `"factor_required":false`)

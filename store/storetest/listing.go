@@ -45,6 +45,9 @@ func pageUsers(w *world) {
 		if i%3 == 0 {
 			w.must(w.db().SetStatus(w.Context(), u.ID, authcore.Disabled, w.event(authcore.UserDisable, "")))
 		}
+		if i%2 == 1 {
+			w.must(w.db().ChangeGroups(w.Context(), u.ID, []string{"odd", fmt.Sprint("group", i)}, nil, w.event(authcore.UserGroups, "")))
+		}
 		if i == 4 {
 			w.must(w.db().SetOwner(w.Context(), u.ID, true, w.event(authcore.UserOwner, "")))
 		}
@@ -53,6 +56,17 @@ func pageUsers(w *world) {
 		w.same("all", []string{"user0", "user1", "user2", "user3", "user4", "user5", "user6"}, w.users(authcore.UserQuery{Limit: limit}))
 		w.same("disabled", []string{"user0", "user3", "user6"}, w.users(authcore.UserQuery{Status: authcore.Disabled, Limit: limit}))
 		w.same("owners", []string{"user4"}, w.users(authcore.UserQuery{Owners: true, Limit: limit}))
+		for _, prefix := range []string{"", "user"} {
+			page, err := w.db().FindUsers(w.Context(), authcore.UserQuery{Prefix: prefix, Limit: limit})
+			w.must(err)
+			for i, u := range page.Users {
+				want := []string{"ops", "staff"}
+				if i%2 == 1 {
+					want = append([]string{fmt.Sprint("group", i), "odd"}, want...)
+				}
+				w.same("groups of "+u.Username, want, u.Groups)
+			}
+		}
 		w.same("disabled owners", []string(nil), w.users(authcore.UserQuery{Owners: true, Status: authcore.Disabled, Limit: limit}))
 	}
 }

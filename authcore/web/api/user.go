@@ -60,7 +60,7 @@ type NewUser struct {
 type UserCredentials struct {
 	Password      bool           `json:"password"`
 	Passkeys      int            `json:"passkeys"`
-	AppSince      *time.Time     `json:"app_since" doc:"when the authenticator app was set up; null for none"`
+	AppSince      *time.Time     `json:"app_since,omitempty" doc:"when the authenticator app was set up"`
 	RecoveryCodes int            `json:"recovery_codes" doc:"how many are left"`
 	Identities    []UserIdentity `json:"identities"`
 }
