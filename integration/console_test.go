@@ -76,6 +76,33 @@ func TestConsole(t *testing.T) {
 		run.open(portal + "/.gate/admin/users?q=an")
 		run.says("ann@example.com")
 		run.look("console-users")
+		run.press("Since")
+		run.at(portal + "/.gate/admin/users?q=an&sort=newest")
+		run.says("ann@example.com")
+		sorted := func(now string, want ...string) {
+			t.Helper()
+			if got := eval[[]string](run, `[...document.querySelectorAll("[data-of=Username]")].map(e => e.textContent)`); !slices.Equal(got, want) {
+				t.Errorf("the users are %q, want %q", got, want)
+			}
+			if got := eval[string](run, `[...document.querySelectorAll("th[aria-sort]")].map(e => e.textContent + " " + e.ariaSort).join()`); got != now {
+				t.Errorf("sorted by %q, want %q", got, now)
+			}
+		}
+		run.open(portal + "/.gate/admin/users")
+		sorted("Username ascending", "ann", "bob", "owner")
+		run.press("Since")
+		sorted("Since descending", "bob", "ann", "owner")
+		run.look("console-users-newest")
+		run.press("Since")
+		sorted("Since ascending", "owner", "ann", "bob")
+		run.size(390, 844) // where a row of buttons stands for the headings
+		run.press("Username")
+		run.press("Username")
+		sorted("Username descending", "owner", "bob", "ann")
+		run.do(chromedp.ResetViewport())
+		run.fill("input[name=q]", "an")
+		run.press("Show")
+		run.at(portal + "/.gate/admin/users?q=an&sort=-name&status=")
 		run.press("ann")
 		run.look("console-user")
 		run.open(portal + "/.gate/admin/audit?action=organization.approve")

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
+	"github.com/gatehouse-auth/gatehouse/store"
 )
 
 // pageLimit is what a page of a list may take on SQLite, however many rows there are.
@@ -92,54 +93,7 @@ func TestListingSpeed(t *testing.T) {
 		what string
 		read func() (int, error)
 	}
-	pages := []timed{
-		{"users", users(authcore.UserQuery{})},
-		{"users, in the middle", users(authcore.UserQuery{After: "user5"})},
-		{"users, disabled", users(authcore.UserQuery{Status: authcore.Disabled})},
-		{"users, owners", users(authcore.UserQuery{Owners: true})},
-		{"users, prefix of all", users(authcore.UserQuery{Prefix: "user"})},
-		{"users, prefix of all, disabled", users(authcore.UserQuery{Prefix: "user", Status: authcore.Disabled})},
-		{"users, prefix, in the middle", users(authcore.UserQuery{Prefix: "user", After: "user5"})},
-		{"users, prefix of few", users(authcore.UserQuery{Prefix: "user1999"})},
-		{"users, prefix of an address", users(authcore.UserQuery{Prefix: "user1999@"})},
-		{"users, prefix of none", users(authcore.UserQuery{Prefix: "zz"})},
-		{"sessions", sessions(authcore.SessionQuery{})},
-		{"sessions, in the middle", sessions(authcore.SessionQuery{After: halfID})},
-		{"sessions of one", sessions(authcore.SessionQuery{User: one})},
-		{"events", events(authcore.EventQuery{})},
-		{"events, in the middle", events(authcore.EventQuery{After: halfID})},
-		{"events, action", events(authcore.EventQuery{Action: authcore.UserLogin})},
-		{"events, rare action", events(authcore.EventQuery{Action: authcore.UserOwner})},
-		{"events, actor", events(authcore.EventQuery{Actor: "actor7"})},
-		{"events, target", events(authcore.EventQuery{Target: "user:7"})},
-		{"events, rare outcome", events(authcore.EventQuery{Outcome: authcore.Failure})},
-		{"events, action and rare outcome", events(authcore.EventQuery{Action: authcore.UserLogin, Outcome: authcore.Failure})},
-		{"events, actor and action", events(authcore.EventQuery{Actor: "actor7", Action: authcore.UserOwner})},
-		{"events, long ago", events(authcore.EventQuery{Until: halfway})},
-		{"events, a day and an action", events(authcore.EventQuery{Action: authcore.UserLogin, Since: halfway.Add(-24 * time.Hour), Until: halfway})},
-		{"organizations", organizations(authcore.OrganizationQuery{})},
-		{"organizations, pending", organizations(authcore.OrganizationQuery{Status: authcore.OrganizationPending})},
-		{"organizations, prefix", organizations(authcore.OrganizationQuery{Prefix: "org-19"})},
-		{"organizations, prefix and pending", organizations(authcore.OrganizationQuery{Prefix: "org-", Status: authcore.OrganizationPending, After: "org-5"})},
-		{"organizations of one user", organizations(authcore.OrganizationQuery{Member: one})},
-		{"members", func() (int, error) {
-			p, err := db.Members(ctx, first.ID, authcore.MemberQuery{After: "user5", Limit: 200})
-			return len(p), err
-		}},
-		{"members, prefix", func() (int, error) {
-			p, err := db.Members(ctx, first.ID, authcore.MemberQuery{Prefix: "user1", Limit: 200})
-			return len(p), err
-		}},
-		{"members, of few", func() (int, error) {
-			p, err := db.Members(ctx, last.ID, authcore.MemberQuery{Limit: 200})
-			return len(p), err
-		}},
-	}
-	// Every order, from the beginning, from the middle, and with all that a list can be
-	// asked for besides.
-	add := func(what string, order authcore.Order, read func() (int, error)) {
-		pages = append(pages, timed{what + ", by " + string(order), read})
-	}
+	var pages []timed
 	for _, order := range authcore.UserOrders {
 		middle := "user5"
 		if order.ByTime() {
@@ -150,20 +104,22 @@ func TestListingSpeed(t *testing.T) {
 			"users, prefix of all, disabled": {Prefix: "user", Status: authcore.Disabled}, "users, prefix of many": {Prefix: "user11"}, "users, prefix of few": {Prefix: "user1999"}, "users, prefix of few, active": {Prefix: "user1999", Status: authcore.Active},
 			"users, prefix of an address": {Prefix: "user1999@"}, "users, prefix of none": {Prefix: "zz"}} {
 			q.Order = order
-			add(what, order, users(q))
+			pages = append(pages, timed{what + ", " + string(order), users(q)})
 		}
 	}
 	for _, order := range authcore.SessionOrders {
 		for what, q := range map[string]authcore.SessionQuery{"sessions": {}, "sessions, in the middle": {After: halfID}, "sessions of one": {User: one}} {
 			q.Order = order
-			add(what, order, sessions(q))
+			pages = append(pages, timed{what + ", " + string(order), sessions(q)})
 		}
 	}
 	for _, order := range authcore.EventOrders {
-		for what, q := range map[string]authcore.EventQuery{"events": {}, "events, in the middle": {After: halfID}, "events, rare action": {Action: authcore.UserOwner}, "events, rare outcome": {Outcome: authcore.Failure},
-			"events, actor": {Actor: "actor7"}, "events, since": {Since: halfway}, "events, until": {Until: halfway}, "events, a day and an action": {Action: authcore.UserLogin, Since: halfway.Add(-24 * time.Hour), Until: halfway}} {
+		for what, q := range map[string]authcore.EventQuery{"events": {}, "events, in the middle": {After: halfID}, "events, action": {Action: authcore.UserLogin}, "events, rare action": {Action: authcore.UserOwner},
+			"events, actor": {Actor: "actor7"}, "events, target": {Target: "user:7"}, "events, rare outcome": {Outcome: authcore.Failure}, "events, action and rare outcome": {Action: authcore.UserLogin, Outcome: authcore.Failure},
+			"events, actor and action": {Actor: "actor7", Action: authcore.UserOwner}, "events, lately": {Since: halfway}, "events, long ago": {Until: halfway},
+			"events, a day and an action": {Action: authcore.UserLogin, Since: halfway.Add(-24 * time.Hour), Until: halfway}} {
 			q.Order = order
-			add(what, order, events(q))
+			pages = append(pages, timed{what + ", " + string(order), events(q)})
 		}
 	}
 	for _, order := range authcore.OrganizationOrders {
@@ -175,37 +131,42 @@ func TestListingSpeed(t *testing.T) {
 			middle = "active org-5"
 		}
 		for what, q := range map[string]authcore.OrganizationQuery{"organizations": {}, "organizations, in the middle": {After: middle}, "organizations, pending": {Status: authcore.OrganizationPending}, "organizations, active": {Status: authcore.OrganizationActive},
-			"organizations, prefix of all": {Prefix: "org-"}, "organizations, prefix of all, pending": {Prefix: "org-", Status: authcore.OrganizationPending}, "organizations, prefix of few": {Prefix: "org-1999"},
+			"organizations, prefix of all": {Prefix: "org-"}, "organizations, prefix of all, pending, in the middle": {Prefix: "org-", Status: authcore.OrganizationPending, After: middle}, "organizations, prefix of few": {Prefix: "org-1999"},
 			"organizations of one user": {Member: one}} {
 			q.Order = order
-			add(what, order, organizations(q))
+			pages = append(pages, timed{what + ", " + string(order), organizations(q)})
 		}
 	}
 	for _, order := range authcore.MemberOrders {
-		middle := "user5"
-		if order.ByTime() {
-			middle = "0 " + halfID
+		q := authcore.MemberQuery{Order: order, Limit: min(rows, 5000)}
+		half, err := db.Members(ctx, first.ID, q)
+		if err != nil {
+			t.Fatal(err)
 		}
-		for what, q := range map[string]authcore.MemberQuery{"members": {}, "members, in the middle": {After: middle}, "members, prefix": {Prefix: "user1"}, "members, prefix of few": {Prefix: "user1999"}} {
+		for what, q := range map[string]authcore.MemberQuery{"members": {}, "members, in the middle": {After: q.Place(half[len(half)-1])}, "members, prefix": {Prefix: "user1"}, "members, prefix of few": {Prefix: "user1999"}} {
 			q.Order, q.Limit = order, 200
-			add(what, order, func() (int, error) { p, err := db.Members(ctx, first.ID, q); return len(p), err })
-			add(what+", of few", order, func() (int, error) { p, err := db.Members(ctx, last.ID, q); return len(p), err })
+			pages = append(pages, timed{what + ", " + string(order), func() (int, error) { p, err := db.Members(ctx, first.ID, q); return len(p), err }})
+			pages = append(pages, timed{what + ", " + string(order) + ", of few", func() (int, error) { p, err := db.Members(ctx, last.ID, q); return len(p), err }})
 		}
 	}
 	for _, order := range authcore.ServiceOrders {
-		for what, q := range map[string]authcore.ServiceQuery{"services": {}, "services, in the middle": {After: halfID + " Service"}, "services, of which few hold a word": {Search: "x"}} {
+		q := authcore.ServiceQuery{Order: order, Limit: min(rows, 5000)}
+		half, err := db.Services(ctx, first.ID, q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for what, q := range map[string]authcore.ServiceQuery{"services": {}, "services, in the middle": {After: q.Place(half[len(half)-1])}, "services, a word that none has": {Search: "x"}} {
 			q.Order, q.Limit = order, 200
-			add(what, order, func() (int, error) { p, err := db.Services(ctx, first.ID, q); return len(p), err })
+			pages = append(pages, timed{what + ", " + string(order), func() (int, error) { p, err := db.Services(ctx, first.ID, q); return len(p), err }})
 		}
 	}
 	for _, order := range authcore.DeliveryOrders {
 		for what, after := range map[string]string{"deliveries": "", "deliveries, in the middle": halfID} {
-			add(what, order, func() (int, error) {
-				p, err := db.Deliveries(ctx, "hook", authcore.ListQuery{Order: order, After: after, Limit: 200})
-				return len(p), err
-			})
+			q := authcore.ListQuery{Order: order, After: after, Limit: 200}
+			pages = append(pages, timed{what + ", " + string(order), func() (int, error) { p, err := db.Deliveries(ctx, "hook", q); return len(p), err }})
 		}
 	}
+	slices.SortFunc(pages, func(a, b timed) int { return strings.Compare(a.what, b.what) })
 	for _, page := range pages {
 		var took []time.Duration
 		n := 0
@@ -218,9 +179,80 @@ func TestListingSpeed(t *testing.T) {
 			took, n = append(took, time.Since(began)), found
 		}
 		slices.Sort(took)
-		t.Logf("%-50s %3d rows of %d: median %8s, slowest %8s", page.what, n, rows, took[2].Round(10*time.Microsecond), took[4].Round(10*time.Microsecond))
+		t.Logf("%-58s %3d rows of %d: median %8s, slowest %8s", page.what, n, rows, took[2].Round(10*time.Microsecond), took[4].Round(10*time.Microsecond))
 		if os.Getenv("GATE_ROWS") != "" && took[2] > pageLimit {
 			t.Errorf("%s: %s is more than %s", page.what, took[2], pageLimit)
 		}
 	}
+}
+
+// Where many have what is searched for, a page by time looks at so many rows, and goes on:
+// nobody is left out, or there twice.
+func TestSearchAmongMany(t *testing.T) {
+	eachKind(t, func(t *testing.T, c store.Config) {
+		db := openConfig(t, c)
+		const rows = 21000
+		var values []string
+		var many, disabled []string
+		for i := range rows {
+			name, status := fmt.Sprintf("other%05d", rows-i), authcore.Active
+			id := fmt.Sprintf("0190a000-0000-7000-8000-%012d", i)
+			if i%2 == 0 {
+				name = fmt.Sprintf("many%05d", i*7919%rows)
+				many = append(many, id)
+				if i == 400 || i == 20600 {
+					disabled, status = append(disabled, id), authcore.Disabled
+				}
+			}
+			values = append(values, fmt.Sprintf("('%s', '%s', '%s', '%s@example.com', '%s@example.com', 1, '', '%s', 0, 1, 1)", id, name, name, name, name, status))
+		}
+		for some := range slices.Chunk(values, 1000) {
+			if err := db.Exec(t.Context(), "INSERT INTO users (id, username, username_key, email, email_key, email_verified, name, status, owner, created_at, updated_at) VALUES "+strings.Join(some, ", ")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, test := range []struct {
+			query authcore.UserQuery
+			want  []string
+		}{
+			{authcore.UserQuery{Prefix: "many", Limit: 3000}, many},
+			{authcore.UserQuery{Prefix: "many", Status: authcore.Disabled, Limit: 1}, disabled},
+			{authcore.UserQuery{Prefix: "many", Status: authcore.Disabled, Limit: 5}, disabled},
+			{authcore.UserQuery{Prefix: "many0", Limit: 3000}, nil},
+		} {
+			for _, order := range []authcore.Order{authcore.Oldest, authcore.Newest, authcore.ByName, authcore.ByNameDown} {
+				q := test.query
+				q.Order = order
+				var got []string
+				for pages := 0; ; pages++ {
+					page, err := db.FindUsers(t.Context(), q)
+					if err != nil || pages > 200 {
+						t.Fatalf("%+v: %v", q, err)
+					}
+					for _, u := range page.Users {
+						got = append(got, string(u.ID))
+					}
+					if q.After = page.Next; q.After == "" {
+						break
+					}
+				}
+				if order == authcore.Newest {
+					slices.Reverse(got)
+				}
+				want := test.want
+				if want == nil { // as many as have it, in order
+					want = slices.DeleteFunc(slices.Clone(many), func(id string) bool {
+						i, _ := strconv.Atoi(id[24:])
+						return i*7919%rows >= 10000
+					})
+				}
+				if !order.ByTime() {
+					slices.Sort(got)
+				}
+				if !slices.Equal(got, want) {
+					t.Errorf("%q, %s, by %s: %d users, want %d", q.Prefix, q.Status, order, len(got), len(want))
+				}
+			}
+		}
+	})
 }

@@ -109,6 +109,13 @@ func TestBadInput(t *testing.T) {
 		{"GET /platform/users?colour=red", "", "parameter_unknown colour"},
 		{"GET /me?limit=1", "", "parameter_unknown limit"},
 		{"GET /platform/users?status=idle", "", "parameter_invalid status"},
+		{"GET /platform/users?sort=newest", "", "ok"},
+		{"GET /platform/users?sort=name&after=" + page.Next, "", "ok"},
+		{"GET /platform/users?sort=newest&after=" + page.Next, "", "cursor_invalid after"},
+		{"GET /platform/users?sort=", "", "parameter_invalid sort"},
+		{"GET /platform/users?sort=nonsense", "", "parameter_invalid sort"},
+		{"GET /platform/users?sort=status", "", "parameter_invalid sort"},
+		{"GET /me/sessions?sort=newest", "", "parameter_unknown sort"},
 		{"GET /platform/users?q=%00", "", "parameter_invalid q"},
 		{"GET /platform/users?q=%ff", "", "parameter_invalid q"},
 		{"GET /platform/users?q=" + strings.Repeat("x", 255), "", "parameter_invalid q"},
@@ -167,7 +174,7 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
-// Every list gives all rows once, whatever the size of a page.
+// Every list gives all rows once, whatever the size of a page, and in each of its orders.
 func TestPaging(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
@@ -193,38 +200,55 @@ func TestPaging(t *testing.T) {
 		"/platform/organizations": 23, "/platform/organizations?q=org-1": 10, "/organizations": 23, "/organizations/org-00/members": 3, "/organizations/org-00/members?q=USER": 2,
 		"/organizations/org-00/services": 24, "/organizations/org-00/services?q=SAME": 23, shop + "/keys": 23, shop + "/access": 3, "/organizations/org-00/invitations": 23,
 		"/organizations/org-00/end-users": 23, "/organizations/org-00/end-users?q=user1": 10, "/organizations/org-00/barred": 5, "/platform/audit?action=user.login": 23, "/platform/audit?action=user.login&outcome=failure": 0} {
-		for _, limit := range []int{1, 2, 7, 23, 24, 200} {
-			seen, after := map[string]bool{}, ""
-			for pages := 0; ; pages++ {
-				sep := "?"
-				if strings.Contains(path, "?") {
-					sep = "&"
-				}
-				got, err := o.ask(fmt.Sprintf("GET %s%slimit=%d&after=%s", path, sep, limit, after), "")
-				var page struct {
-					Items []map[string]any
-					Next  *string
-				}
-				if err := errors.Join(err, json.Unmarshal(got.Body, &page)); err != nil || pages > 50 {
-					t.Fatalf("%s: %v", path, err)
-				}
-				if page.Items == nil || len(page.Items) > limit {
-					t.Errorf("%s by %d: %s", path, limit, got.Body)
-				}
-				for _, item := range page.Items {
-					id := fmt.Sprint(item["id"], item["user_id"])
-					if seen[id] {
-						t.Errorf("%s by %d: %s twice", path, limit, id)
-					}
-					seen[id] = true
-				}
-				if page.Next == nil {
-					break
-				}
-				after = *page.Next
+		name, _, query := strings.Cut(path, "?")
+		sep := "?"
+		if query {
+			sep = "&"
+		}
+		rt, _, _ := api.Find("GET", name)
+		orders, lists := append(authcore.Orders{""}, rt.Orders...), make(map[authcore.Order][]string)
+		for _, order := range orders {
+			limits := []int{1, 2, 7, 23, 24, 200}
+			sort := ""
+			if order != "" {
+				limits, sort = []int{7}, "&sort="+string(order)
 			}
-			if len(seen) != want {
-				t.Errorf("%s by %d: %d rows, want %d", path, limit, len(seen), want)
+			for _, limit := range limits {
+				var all []string
+				after := ""
+				for pages := 0; ; pages++ {
+					got, err := o.ask(fmt.Sprintf("GET %s%slimit=%d&after=%s%s", path, sep, limit, after, sort), "")
+					var page struct {
+						Items []map[string]any
+						Next  *string
+					}
+					if err := errors.Join(err, json.Unmarshal(got.Body, &page)); err != nil || pages > 50 {
+						t.Fatalf("%s%s: %v", path, sort, err)
+					}
+					if page.Items == nil || len(page.Items) > limit {
+						t.Errorf("%s%s by %d: %s", path, sort, limit, got.Body)
+					}
+					for _, item := range page.Items {
+						id := fmt.Sprint(item["id"], item["user_id"])
+						if slices.Contains(all, id) {
+							t.Errorf("%s%s by %d: %s twice", path, sort, limit, id)
+						}
+						all = append(all, id)
+					}
+					if page.Next == nil {
+						break
+					}
+					after = *page.Next
+				}
+				if len(all) != want {
+					t.Errorf("%s%s by %d: %d rows, want %d", path, sort, limit, len(all), want)
+				}
+				lists[order] = all
+			}
+		}
+		for down, up := range map[authcore.Order]authcore.Order{authcore.ByNameDown: authcore.ByName, authcore.Newest: authcore.Oldest, authcore.ByStatusDown: authcore.ByStatus} {
+			if slices.Reverse(lists[down]); !slices.Equal(lists[down], lists[up]) {
+				t.Errorf("%s: %s is not %s from behind", path, down, up)
 			}
 		}
 	}
@@ -382,6 +406,9 @@ func TestDocument(t *testing.T) {
 		}
 		if rt.Need != "" && !slices.Contains(authcore.Capabilities, rt.Need) {
 			t.Errorf("%s: capability %q", rt.ID, rt.Need)
+		}
+		if slices.Contains(op.Parameters, struct{ Name, In string }{"sort", "query"}) != (rt.Orders != nil) {
+			t.Errorf("%s: the orders are not in the document", rt.ID)
 		}
 		if inOrganization := strings.HasPrefix(rt.Path, "/organizations/{slug}"); inOrganization != (rt.Realm == api.Organization) || strings.HasPrefix(rt.Path, "/platform/") != (rt.Realm == api.Platform) ||
 			strings.HasPrefix(rt.Path, "/me") != (rt.Realm == api.Account) || strings.HasPrefix(rt.Path+"/", "/service/") != (rt.Realm == api.Service) {
