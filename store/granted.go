@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
@@ -39,10 +40,7 @@ func (db *DB) granted(ctx context.Context, query, key string, now, idleSince tim
 	if err != nil || n == 0 {
 		return g, false, err
 	}
-	g = authcore.Granted{Session: x.session(), Service: s.service(), Organization: o.organization(), User: of.user()}
-	if seen > 0 {
-		g.RootSeen = fromMicros(seen)
-	}
+	g = authcore.Granted{Session: x.session(), Service: s.service(), Organization: o.organization(), User: of.user(), RootSeen: orZero(seen)}
 	u := &g.User
 	switch {
 	case x.expires <= micros(now),
@@ -154,6 +152,9 @@ func (db *DB) RevokeGrantToken(ctx context.Context, hash authcore.TokenHash, exp
 		}
 		if _, err := tx.exec("DELETE FROM grant_tokens WHERE hash = ?", hash.Hex()); err != nil {
 			return err
+		}
+		if user == "" { // all tokens of the service that acts for itself are read again
+			return note(tx, authcore.ChangeSession, strings.TrimPrefix(ev.Target, authcore.TargetService("")), ev)
 		}
 		return note(tx, authcore.ChangeUser, string(user), ev)
 	})
