@@ -168,6 +168,8 @@ func (a *Accounts) signInWith(ctx context.Context, actor Actor, in ProviderSignI
 func (a *Accounts) arrival(ctx context.Context, in *ProviderSignIn, try int) (IdentitySignIn, error) {
 	found, user, err := a.Store.IdentityBy(ctx, in.Who.Issuer, in.Who.Subject)
 	switch {
+	case in.Setup != "" && in.Who.Organization != "":
+		return IdentitySignIn{}, ErrOwnersProvider
 	case err == nil && in.Setup != "":
 		return IdentitySignIn{}, ErrIdentityTaken
 	case err == nil && user.Status != Active:

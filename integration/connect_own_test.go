@@ -163,6 +163,17 @@ func TestOwnClient(t *testing.T) {
 	}
 	w.enters(w.Client(t), w.shop, "alice")
 
+	// Who shows that an account is theirs comes to the provider as they did before.
+	w.visit(w.Client(t), "", "dora")
+	w.corp.setClaims(t, "dora-elsewhere", map[string]any{"email": "dora@example.com"})
+	other := w.Client(t)
+	page := w.enters(other, w.shop, "dora-elsewhere")
+	if m := corpLink.FindStringSubmatch(page.Body); !strings.Contains(page.Body, "You have an account here already") || m == nil {
+		t.Errorf("the address of somebody else: %s\n%s", page.Status, page.Body)
+	} else if by := w.client(other, w.portal+html.UnescapeString(m[1])); by != "gate" {
+		t.Errorf("the proof goes by %q", by)
+	}
+
 	// The session at the provider ends by the same client.
 	end := b.follow(b.post(w.portal+"/.gate/logout", url.Values{})).Request.URL
 	if end.Query().Get("client_id") != "acme-client" || end.Query().Get("id_token_hint") == "" {
