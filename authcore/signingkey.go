@@ -77,7 +77,8 @@ type keyRing struct {
 // Signer signs with one key.
 type Signer struct {
 	ID     string
-	signs  map[string]jose.Signer // by the "typ" of what is signed
+	heads  map[string]string // what a JWT begins with, up to the dot, by its "typ"
+	sign   func(digest []byte) ([]byte, error)
 	public jose.JSONWebKey
 }
 
@@ -296,25 +297,22 @@ func (k *Keys) open(key SigningKey) (Signer, error) {
 	if err != nil {
 		return Signer{}, err
 	}
-	var private crypto.Signer
+	s := Signer{ID: key.ID, heads: make(map[string]string), public: jose.JSONWebKey{KeyID: key.ID, Algorithm: string(key.Algorithm), Use: "sig"}}
 	switch p := parsed.(type) {
 	case *ecdsa.PrivateKey:
 		if key.Algorithm == ES256 && p.Curve == elliptic.P256() {
-			private = p
+			s.public.Key, s.sign = p.Public(), func(digest []byte) ([]byte, error) { return signES256(p, digest) }
 		}
 	case *rsa.PrivateKey:
 		if key.Algorithm == RS256 {
-			private = p
+			s.public.Key, s.sign = p.Public(), func(digest []byte) ([]byte, error) { return rsa.SignPKCS1v15(nil, p, crypto.SHA256, digest) }
 		}
 	}
-	if private == nil {
+	if s.sign == nil {
 		return Signer{}, errors.New("it is of another kind")
 	}
-	by := jose.SignatureAlgorithm(key.Algorithm)
-	s := Signer{ID: key.ID, signs: make(map[string]jose.Signer), public: jose.JSONWebKey{Key: private.Public(), KeyID: key.ID, Algorithm: string(by), Use: "sig"}}
 	for _, typ := range []string{TypeJWT, TypeAccessToken, TypeLogoutToken} {
-		s.signs[typ], err = jose.NewSigner(jose.SigningKey{Algorithm: by, Key: jose.JSONWebKey{Key: private, KeyID: key.ID}},
-			new(jose.SignerOptions).WithType(jose.ContentType(typ)))
+		s.heads[typ], err = jwtHead(key, typ)
 		if err != nil {
 			return Signer{}, err
 		}
@@ -448,11 +446,3 @@ func KeyStates(all []SigningKey, now time.Time) []KeyState {
 
 // List gives all signing keys that are stored, the oldest first.
 func (k *Keys) List(ctx context.Context) ([]SigningKey, error) { return k.store.SigningKeys(ctx) }
-
-// Sign makes a JWT of claims (RFC 7519), in compact form.
-func (s *Signer) Sign(claims any) (string, error) { return s.SignAs(TypeJWT, claims) }
-
-// SignAs is Sign for a JWT of a type.
-func (s *Signer) SignAs(typ string, claims any) (string, error) {
-	return jwt.Signed(s.signs[typ]).Claims(claims).Serialize()
-}

@@ -58,6 +58,11 @@ func measure(ctx context.Context, opts options, progress io.Writer) (*report, er
 		return nil, err
 	}
 	rep.Scenarios = append(rep.Scenarios, asked...)
+	provided, err := measureProvider(ctx, b, opts, progress)
+	if err != nil {
+		return nil, err
+	}
+	rep.Scenarios = append(rep.Scenarios, provided...)
 	if rep.Databases, err = measureDatabases(ctx, b.dir, opts, progress); err != nil {
 		return nil, err
 	}

@@ -40,12 +40,17 @@ type database struct {
 	name  string
 	title string
 	open  func(ctx context.Context, dir string) (*openDatabase, error)
+
+	driver string        // of the store
+	kind   dbserver.Kind // of a server; empty for SQLite
+	pool   func(where string) (*sql.DB, error)
+	rebind func(string) string
 }
 
 var databases = []database{
-	{"sqlite", "SQLite (modernc.org/sqlite), synchronous NORMAL", openSQLite},
-	{"postgres", "PostgreSQL (pgx), on loopback, fsync on", openPostgres},
-	{"mariadb", "MariaDB (go-sql-driver/mysql), on loopback, innodb_flush_log_at_trx_commit 1", openMariaDB},
+	{"sqlite", "SQLite (modernc.org/sqlite), synchronous NORMAL", openSQLite, store.SQLite, "", sqliteWriter, asWritten},
+	{"postgres", "PostgreSQL (pgx), on loopback, fsync on", openPostgres, store.Postgres, dbserver.PostgreSQL, postgresPool, dollars},
+	{"mariadb", "MariaDB (go-sql-driver/mysql), on loopback, innodb_flush_log_at_trx_commit 1", openMariaDB, store.MySQL, dbserver.MariaDB, mariadbPool, asWritten},
 }
 
 // openDatabase is one database, filled, with both ways to use it.
@@ -89,7 +94,11 @@ func openSQLite(ctx context.Context, dir string) (*openDatabase, error) {
 		return nil, err
 	}
 	o := &openDatabase{ways: map[variant]filled{stored: {viaStore{db}, smallSize}}}
-	return o, o.addRaw(ctx, sqlitePool(path, 1, "&_txlock=immediate"), sqlitePool(path, max(4, 2*runtime.GOMAXPROCS(0)), "&_pragma=query_only(1)"), asWritten, "")
+	write, err := sqliteWriter(path)
+	if err != nil {
+		return nil, errors.Join(err, o.close())
+	}
+	return o, o.addRaw(ctx, write, sqlitePool(path, max(4, 2*runtime.GOMAXPROCS(0)), "&_pragma=query_only(1)"), asWritten, "")
 }
 
 // addRaw fills the database and prepares the raw way to use it.
@@ -118,39 +127,55 @@ func sqlitePool(path string, size int, more string) *sql.DB {
 	return db
 }
 
+// sqliteWriter opens the one connection that writes.
+func sqliteWriter(path string) (*sql.DB, error) {
+	return sqlitePool(path, 1, "&_txlock=immediate"), nil
+}
+
 func openPostgres(ctx context.Context, _ string) (*openDatabase, error) {
-	o, dsn, err := openServer(ctx, dbserver.PostgreSQL, store.Postgres)
-	if err != nil {
-		return nil, err
-	}
-	c, err := pgx.ParseConfig(dsn)
-	if err != nil {
-		return nil, errors.Join(err, o.close())
-	}
-	pool := sized(stdlib.OpenDB(*c))
-	return o, o.addRaw(ctx, pool, pool, dollars, " FOR UPDATE")
+	return openOnServer(ctx, dbserver.PostgreSQL, store.Postgres, postgresPool, dollars)
 }
 
 func openMariaDB(ctx context.Context, _ string) (*openDatabase, error) {
-	o, dsn, err := openServer(ctx, dbserver.MariaDB, store.MySQL)
+	return openOnServer(ctx, dbserver.MariaDB, store.MySQL, mariadbPool, asWritten)
+}
+
+// openOnServer opens both ways to use a database on a server of our own.
+func openOnServer(ctx context.Context, kind dbserver.Kind, driver string, pool func(dsn string) (*sql.DB, error), rebind func(string) string) (*openDatabase, error) {
+	o, dsn, err := openServer(ctx, kind, driver)
 	if err != nil {
 		return nil, err
 	}
-	c, err := mysql.ParseDSN(dsn)
+	raw, err := pool(dsn)
 	if err != nil {
 		return nil, errors.Join(err, o.close())
+	}
+	return o, o.addRaw(ctx, raw, raw, rebind, " FOR UPDATE")
+}
+
+func postgresPool(dsn string) (*sql.DB, error) {
+	c, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return nil, err
+	}
+	return sized(stdlib.OpenDB(*c)), nil
+}
+
+func mariadbPool(dsn string) (*sql.DB, error) {
+	c, err := mysql.ParseDSN(dsn)
+	if err != nil {
+		return nil, err
 	}
 	c.ClientFoundRows = true
 	c.TLS, c.AllowFallbackToPlaintext = &tls.Config{InsecureSkipVerify: true}, true // as the store does where the DSN says nothing
 	if err := c.Apply(mysql.Charset("utf8mb4", "utf8mb4_bin")); err != nil {
-		return nil, errors.Join(err, o.close())
+		return nil, err
 	}
 	connector, err := mysql.NewConnector(c)
 	if err != nil {
-		return nil, errors.Join(err, o.close())
+		return nil, err
 	}
-	pool := sized(sql.OpenDB(readCommitted{connector}))
-	return o, o.addRaw(ctx, pool, pool, asWritten, " FOR UPDATE")
+	return sized(sql.OpenDB(readCommitted{connector})), nil
 }
 
 // readCommitted sets connections up as the store does.

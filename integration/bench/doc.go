@@ -30,6 +30,22 @@
 // verifier. The processor time is the proxy's; who is
 // asked is among the others.
 //
+// Then the provider, on each database that --provider-on names, 64 connections, closed
+// loop, of programs that prove to be a service by Basic:
+//
+//	refresh            each connection redeems the refresh token that it got last
+//	clientcredentials  tokens of a service's own, JWTs and opaque ones
+//	introspect         1,000 live tokens in turn; "new" are such as are asked about once,
+//	                   made beforehand with the provider's own key
+//	devices            device codes; then again while 10,000 devices wait, each on a
+//	                   connection of its own, and ask 5 s after each answer
+//
+// Beside them, in the same turns, are the limits: ES256 signatures on all cores, commits
+// of one row by 8 clients, and a Caddy that answers the same requests all alike; and
+// zitadel's example provider with its storage in memory, a module of its own in
+// integration/bench/zitadel, which is built first. The ratio is to the limit that is
+// named for each. --profile FOLDER also takes profiles of the provider.
+//
 // Then each database that the store runs on is used in two ways, both on the
 // same tables: `store` is the product's store, `raw` the same statements with the
 // same settings on database/sql, prepared once, without anything around them.

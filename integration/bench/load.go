@@ -27,6 +27,9 @@ type job struct {
 	// next gives the next request of an open loop that mixes several kinds, in
 	// the place of request and want.
 	next func() ask
+	// talk gives, for the n-th connection of a closed loop, what it asks next, in the
+	// place of request and want.
+	talk func(n int) func() ask
 	// tolerant says that failures are part of what is measured, in an open loop:
 	// they are counted, and the slice goes on.
 	tolerant bool
@@ -106,12 +109,12 @@ func (c *client) send(request []byte) error {
 	return nil
 }
 
-// receive reads an answer and checks that it is the wanted one.
-func (c *client) receive(want []byte) error {
+// receive reads an answer and has it judged.
+func (c *client) receive(judge func(*response) error) error {
 	if err := c.resp.read(c.br); err != nil {
 		return err
 	}
-	if err := c.resp.is(200, want); err != nil {
+	if err := judge(&c.resp); err != nil {
 		return err
 	}
 	if c.resp.close {
@@ -158,7 +161,11 @@ func closedLoop(ctx context.Context, j job, clients []*client) (outcome, error) 
 	parts := make([]outcome, len(clients))
 	var wg sync.WaitGroup
 	for i, c := range clients {
-		wg.Go(func() { parts[i] = c.repeat(j, &phase) })
+		next := j.always()
+		if j.talk != nil {
+			next = j.talk(i)
+		}
+		wg.Go(func() { parts[i] = c.repeat(next, &phase) })
 	}
 	err := wait(ctx, j.ramp)
 	start := time.Now()
@@ -182,16 +189,23 @@ func closedLoop(ctx context.Context, j job, clients []*client) (outcome, error) 
 	return out, err
 }
 
+// always gives the one request of a job.
+func (j job) always() func() ask {
+	one := ask{request: j.request, judge: func(r *response) error { return found(r, j.want) }}
+	return func() ask { return one }
+}
+
 // repeat sends one request after the other until the slice ends, and records
 // the latencies of those whose answer came in the measured time.
-func (c *client) repeat(j job, phase *atomic.Int32) outcome {
+func (c *client) repeat(next func() ask, phase *atomic.Int32) outcome {
 	out := outcome{latencies: make([]time.Duration, 0, 512)}
 	for phase.Load() != stopping {
+		one := next()
 		start := time.Now()
-		if out.failure = c.send(j.request); out.failure != nil {
+		if out.failure = c.send(one.request); out.failure != nil {
 			return out
 		}
-		if out.failure = c.receive(j.want); out.failure != nil {
+		if out.failure = c.receive(one.judge); out.failure != nil {
 			return out
 		}
 		out.requests++

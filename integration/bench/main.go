@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -25,11 +26,15 @@ type options struct {
 	variants  []variant
 	databases []database
 	forwards  []forward
-	sessions  int // in the big SQLite file; 0: none is made
-	storms    []storm
-	ways      []way
-	board     string // folder for the scoreboard, instead of everything else
-	quick     bool
+	grants    []grant
+	profile   string // folder for profiles of the provider; empty: none
+
+	providerDatabases []database // that the provider is measured on
+	sessions          int        // in the big SQLite file; 0: none is made
+	storms            []storm
+	ways              []way
+	board             string // folder for the scoreboard, instead of everything else
+	quick             bool
 }
 
 func main() {
@@ -106,7 +111,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 // parseOptions reads the flags and checks them.
 func parseOptions(args []string, stderr io.Writer) (options, error) {
 	var o options
-	var only, variants string
+	var only, variants, on string
 	ways := defaultWays
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	fs.SetOutput(stderr)
@@ -114,9 +119,11 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	fs.StringVar(&o.json, "json", "", "also write the report to this `file` as JSON")
 	fs.IntVar(&o.rounds, "rounds", 6, "how many `times` to go through all scenarios (1 to 99)")
 	fs.DurationVar(&o.duration, "duration", 2*time.Second, "measured `time` of a variant in a scenario in each round (100ms to 1m); open210 takes twice that")
-	fs.StringVar(&only, "only", "", "comma-separated `scenarios`: "+scenarioNames()+"; databases: "+databaseNames()+"; proxies that ask: "+forwardNames()+"; and, only when they are named, storm, flood")
+	fs.StringVar(&only, "only", "", "comma-separated `scenarios`: "+scenarioNames()+"; databases: "+databaseNames()+"; proxies that ask: "+forwardNames()+"; the provider: "+strings.Join(grantNames(), ", ")+"; and, only when they are named, storm, flood")
 	fs.IntVar(&o.sessions, "sessions", 0, "also compare a SQLite file of this `many` sessions with one of "+strconv.Itoa(smallSize)+"; 5000000 take some minutes and 5 GB")
 	fs.StringVar(&variants, "variants", "bare,gate,basic_auth", "comma-separated `variants`: bare, gate, basic_auth, control (a second bare one, to see the noise)")
+	fs.StringVar(&on, "provider-on", databaseNames(), "comma-separated `databases` that the provider is measured on")
+	fs.StringVar(&o.profile, "profile", "", "write profiles of the provider, of the processor and of what is allocated, into this `folder`")
 	fs.StringVar(&o.board, "scoreboard", "", "measure the scoreboard, and nothing else, and write scoreboard.md and scoreboard.svg into this `folder`")
 	fs.BoolVar(&o.quick, "quick", false, "a scoreboard in a minute or two, to see that it works")
 	fs.Func("way", "a way to run Caddy in a storm, as in `\"NAME: permits=2 clients=300 caddy=FILE GOGC=200\"`; may be repeated", func(s string) error {
@@ -146,7 +153,14 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 		return o, err
 	}
 	if o.board != "" {
-		o.scenarios, o.databases, o.storms, o.forwards = nil, nil, nil, nil
+		o.scenarios, o.databases, o.storms, o.forwards, o.grants = nil, nil, nil, nil, nil
+	}
+	var known []string
+	o.providerDatabases = named(databases, func(d database) string { return d.name }, splitList(on), &known)
+	for _, n := range splitList(on) {
+		if !slices.Contains(known, n) {
+			return o, fmt.Errorf("--provider-on: no database %q; there are %s", n, databaseNames())
+		}
 	}
 	for _, s := range ways {
 		w, err := parseWay(s, runtime.NumCPU())
@@ -161,7 +175,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 
 // needsCaddy tells whether anything is measured that is not the store alone.
 func (o options) needsCaddy() bool {
-	return len(o.scenarios)+len(o.storms)+len(o.forwards) > 0 || o.board != ""
+	return len(o.scenarios)+len(o.storms)+len(o.forwards)+len(o.grants) > 0 || o.board != ""
 }
 
 // planned is how long the measuring takes when nothing goes wrong, start-up
@@ -180,7 +194,7 @@ func (o options) planned() time.Duration {
 		p := paceOf(o)
 		return time.Duration(p.rounds) * (5*(5*time.Second+2*p.measure+time.Duration(len(rates(p.growth)))*p.step) + 7*p.measure + 20*time.Second)
 	}
-	planned := time.Duration(o.rounds) * round
+	planned := time.Duration(o.rounds)*round + o.planProvider()
 	if o.sessions > 0 { // the file is filled with 25,000 a second, and read through
 		planned += time.Duration(o.sessions)*40*time.Microsecond + time.Minute + time.Duration(o.rounds)*4*workTime(o.duration)
 	}

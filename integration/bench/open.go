@@ -33,8 +33,7 @@ var errUnserved = errors.New("no connection was free for " + answerLimit.String(
 // finds no free connection waits for one, and that wait counts as well.
 func openLoop(ctx context.Context, j job, clients []*client) (outcome, error) {
 	if j.next == nil {
-		always := ask{request: j.request, judge: func(r *response) error { return found(r, j.want) }}
-		j.next = func() ask { return always }
+		j.next = j.always()
 	}
 	o := &openRun{job: j, free: make(chan *openClient, len(clients))}
 	ctx, cancel := context.WithCancelCause(ctx)

@@ -48,6 +48,8 @@ const (
 	byRaw        measureKind = "per second, over raw"
 	bySize       measureKind = "time of a read, big over small file"
 	byOpening    measureKind = "seconds"
+	byRate       measureKind = "requests/s"
+	byOwnLimit   measureKind = "requests/s over the limit of each"
 )
 
 // target is what the gate has to reach in a scenario. The zero value is none.
@@ -58,7 +60,7 @@ type target struct {
 
 // more tells whether more is better.
 func (t target) more() bool {
-	return t.Kind == byThroughput || t.Kind == byRaw || t.Kind == byLimit || t.Kind == byUnasked
+	return t.Kind == byThroughput || t.Kind == byRaw || t.Kind == byLimit || t.Kind == byUnasked || t.Kind == byRate
 }
 
 // reached reports whether a figure is as good as the target asks.
@@ -75,7 +77,18 @@ func (t target) String() string {
 	if t.more() {
 		sign = "≥"
 	}
+	if t.Kind == byRate {
+		return fmt.Sprintf("%s %.0f (%s)", sign, t.Limit, t.Kind)
+	}
 	return fmt.Sprintf("%s %.2f (%s)", sign, t.Limit, t.Kind)
+}
+
+// figure is a value that is held against the target, with its margin.
+func (t target) figure(value, margin float64) string {
+	if t.Kind == byRate {
+		return fmt.Sprintf("%.0f ± %.0f", value, margin)
+	}
+	return fmt.Sprintf("%.3f ± %.3f", value, margin)
 }
 
 // scenario is one kind of load, put on every variant in turn.
@@ -162,7 +175,7 @@ func databaseNames() string {
 func (o *options) pick(only string) error {
 	names := splitList(only)
 	if len(names) == 0 {
-		o.scenarios, o.databases, o.forwards = scenarios, databases, forwards
+		o.scenarios, o.databases, o.forwards, o.grants = scenarios, databases, forwards, grants
 		return nil
 	}
 	var known []string
@@ -170,6 +183,8 @@ func (o *options) pick(only string) error {
 	o.databases = named(databases, func(d database) string { return d.name }, names, &known)
 	o.storms = named(storms, func(st storm) string { return st.name }, names, &known)
 	o.forwards = named(forwards, func(f forward) string { return f.name }, names, &known)
+	o.grants = slices.DeleteFunc(slices.Clone(grants), func(g grant) bool { return !slices.ContainsFunc(names, g.called) })
+	known = append(known, grantNames()...)
 	for _, n := range names {
 		if !slices.Contains(known, n) {
 			return fmt.Errorf("--only: no scenario or database %q; there are %s", n, strings.Join(known, ", "))

@@ -51,6 +51,9 @@ func (s *scenarioReport) print(w io.Writer) {
 		}
 		t.Flush() // into a buffer: it cannot fail
 	}
+	for _, p := range s.Polls {
+		fmt.Fprintf(w, "beside %s: %.0f polls/s answered, p50 %.2f, p99 %.2f ms\n", p.Variant, p.PerSecond, p.P50, p.P99)
+	}
 	for _, warning := range s.Warnings {
 		fmt.Fprintln(w, "  !", warning)
 	}
@@ -70,7 +73,7 @@ func (r *report) printTargets(w io.Writer) {
 		if !s.measured() || !s.Verdict.Reached {
 			missed++
 		}
-		fmt.Fprintf(t, "%s\t%s\tgate %.3f ± %.3f\t%s\n", s.Name, s.Verdict.Target, s.Verdict.Value, s.Verdict.Margin, word)
+		fmt.Fprintf(t, "%s\t%s\t%s %s\t%s\n", s.Name, s.Verdict.Target, s.whoseVerdict(), s.Verdict.Target.figure(s.Verdict.Value, s.Verdict.Margin), word)
 	}
 	for _, v := range r.storeVerdicts() {
 		if !v.Reached {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"math"
@@ -34,7 +35,23 @@ type scenarioReport struct {
 	RatioOf     measureKind     `json:"ratio_of"`
 	Variants    []variantReport `json:"variants"`
 	Verdict     *verdict        `json:"verdict,omitempty"` // nil where there is no target
+	Polls       []pollReport    `json:"polls,omitempty"`
 	Warnings    []string        `json:"warnings,omitempty"`
+
+	judged   variant             // whom the verdict is about; empty: the gate
+	over     map[variant]variant // what each is compared with; nil: the first one
+	asOthers bool                // database servers are among the others
+}
+
+// whoseVerdict is whom the verdict is about.
+func (s *scenarioReport) whoseVerdict() variant { return cmp.Or(s.judged, gated) }
+
+// base gives what a variant is compared with.
+func (s *scenarioReport) base(v variant) *variantReport {
+	if over, ok := s.over[v]; ok {
+		return s.variant(over)
+	}
+	return &s.Variants[0]
 }
 
 // variantReport holds a variant's medians over the rounds and the samples.
@@ -120,7 +137,7 @@ func (r *report) finish() {
 	for i := range r.Scenarios {
 		s := &r.Scenarios[i]
 		for j := range s.Variants {
-			s.Variants[j].sumUp(s.Variants[0].Samples, s.RatioOf)
+			s.Variants[j].sumUp(s.base(s.Variants[j].Variant).Samples, s.RatioOf)
 		}
 		if s.measured() {
 			s.judge()
@@ -168,6 +185,17 @@ func (v *variantReport) sumUp(bare []sample, kind measureKind) {
 	v.Ratio, v.AddedCPU = spreadOf(ratios), spreadOf(added)
 }
 
+// rate is the requests/s of the slices.
+func (v *variantReport) rate() spread {
+	var all []float64
+	for _, s := range v.Samples {
+		for _, one := range s.Slices {
+			all = append(all, one.Throughput)
+		}
+	}
+	return spreadOf(all)
+}
+
 // quotient is a/b, or 0 where b is 0: JSON knows no infinity.
 func quotient(a, b float64) float64 {
 	if b == 0 {
@@ -181,10 +209,13 @@ func (s *scenarioReport) judge() {
 	if s.Verdict == nil {
 		return
 	}
-	g := s.variant(gated)
+	g := s.variant(s.whoseVerdict())
 	found := g.Ratio
-	if s.Verdict.Target.Kind == byCPU {
+	switch s.Verdict.Target.Kind {
+	case byCPU:
 		found = g.AddedCPU
+	case byRate:
+		found = g.rate()
 	}
 	s.Verdict.Value, s.Verdict.Margin = found.Median, found.Margin
 	s.Verdict.Reached = s.Verdict.Target.reached(s.Verdict.Value)
@@ -193,8 +224,10 @@ func (s *scenarioReport) judge() {
 // warn says what makes the figures doubtful.
 func (s *scenarioReport) warn(cores int) {
 	var others, rest []float64
-	for _, v := range s.Variants {
-		others = append(others, v.OthersCores)
+	for i, v := range s.Variants {
+		if i == 0 || !s.asOthers { // the first one has no server beside it
+			others = append(others, v.OthersCores)
+		}
 		rest = append(rest, v.RestCores)
 	}
 	if s.RatioOf != byLimit && s.RatioOf != byUnasked && slices.Max(others) > 0.1*float64(cores) { // there who is asked is among the others
