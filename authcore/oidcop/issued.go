@@ -107,7 +107,7 @@ func (p *Provider) claimsIn(ctx context.Context, text string, hash authcore.Toke
 	case claims.Issuer != p.Issuer || !now.Before(time.Unix(claims.Expires, 0)):
 		return nil, authcore.ErrNoSession
 	}
-	revoked, err := p.Accounts.Store.TokenRevoked(ctx, hash)
+	revoked, err := p.Accounts.Store.TokenRevoked(ctx, revocable(text))
 	if err == nil && revoked {
 		err = authcore.ErrNoSession
 	}

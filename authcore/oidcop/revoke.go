@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
 )
@@ -46,7 +47,7 @@ func (p *Provider) end(w http.ResponseWriter, r *http.Request, from authcore.Cli
 		return err
 	}
 	ev := authcore.NewEvent(p.now(), actor(from), authcore.TokenRevoke, authcore.TargetService(c.Service.ID), authcore.Success, "an access token, by the service").In(c.Service.Organization)
-	if err := p.Accounts.Store.RevokeGrantToken(r.Context(), authcore.HashToken(text), live.Session.ExpiresAt, live.Session.UserID, ev); err != nil {
+	if err := p.Accounts.Store.RevokeGrantToken(r.Context(), revocable(text), live.Session.ExpiresAt, live.Session.UserID, ev); err != nil {
 		return err
 	}
 	p.ended(live.Session.UserID)
@@ -71,4 +72,13 @@ func (p *Provider) endRefresh(ctx context.Context, c *client, text string, from 
 		p.ended(g.Session.User)
 	}
 	return err
+}
+
+// revocable is the hash by which a token is revoked. Of a JWT it is that of what is signed: a
+// signature can be written in other ways and hold.
+func revocable(text string) authcore.TokenHash {
+	if at := strings.LastIndexByte(text, '.'); at >= 0 {
+		text = text[:at]
+	}
+	return authcore.HashToken(text)
 }
