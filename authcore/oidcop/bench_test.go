@@ -31,7 +31,7 @@ type benched struct {
 	refresh string
 }
 
-func benchProvider(b *testing.B) *benched {
+func benchProvider(b testing.TB) *benched {
 	b.Helper()
 	ctx := b.Context()
 	must := func(err error) {
@@ -101,7 +101,7 @@ func (a *answerer) Write(p []byte) (int, error) {
 }
 
 // serve has an endpoint answer, with 200.
-func (x *benched) serve(b *testing.B, endpoint Endpoint, r *http.Request) []byte {
+func (x *benched) serve(b testing.TB, endpoint Endpoint, r *http.Request) []byte {
 	a := answerer{header: make(http.Header)}
 	endpoint(&a, r, authcore.Client{Address: "192.0.2.1"})
 	if a.status != http.StatusOK {
@@ -150,7 +150,7 @@ func BenchmarkIntrospect(b *testing.B) {
 }
 
 // issued is an access token of the user.
-func (x *benched) issued(b *testing.B) string {
+func (x *benched) issued(b testing.TB) string {
 	var out tokens
 	body := x.serve(b, x.Endpoint(PathToken), x.post(PathToken, url.Values{"grant_type": {grantRefresh}, "refresh_token": {x.refresh}}))
 	if err := json.Unmarshal(body, &out); err != nil {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -48,6 +49,15 @@ func (p *Provider) replayed(ask *asking, what string) authcore.Event {
 	return authcore.NewEvent(p.now(), actor(ask.from), authcore.ServiceReplay, authcore.TargetService(ask.client.Service.ID), authcore.Refused, what+" was used twice; the session at the service ended").In(ask.client.Service.Organization)
 }
 
+// afterReplay makes the end of a session count on this node at once, where err says that what
+// brought its tokens was used twice.
+func (p *Provider) afterReplay(err error, g *authcore.Granted) error {
+	if errors.Is(err, authcore.ErrGrantUsed) {
+		p.ended(g.Session.User)
+	}
+	return err
+}
+
 // byCode issues the tokens of an authorization code (RFC 6749 section 4.1.3). One that was
 // used before ends what it gave.
 func (p *Provider) byCode(ctx context.Context, ask *asking) (*tokens, error) {
@@ -82,7 +92,7 @@ func (p *Provider) byCode(ctx context.Context, ask *asking) (*tokens, error) {
 	}
 	text2, refresh := newRefresh(&g.Session, c, i.now)
 	if err := p.Accounts.Store.RedeemGrantCode(ctx, hash, i.now.Add(c.RefreshLife), ask.key, refresh, i.stored, p.replayed(ask, "a code")); err != nil {
-		return nil, err
+		return nil, p.afterReplay(err, &g)
 	}
 	return p.answerTo(ctx, i, text2, code.Nonce)
 }

@@ -160,7 +160,7 @@ func (p *Provider) byDevice(ctx context.Context, ask *asking) (*tokens, error) {
 	}
 	refreshText, refresh := newRefresh(&g.Session, c, now)
 	if err := p.Accounts.Store.RedeemDevice(ctx, hash, now.Add(c.RefreshLife), ask.key, refresh, i.stored, p.replayed(ask, "a device code")); err != nil {
-		return nil, err
+		return nil, p.afterReplay(err, &g)
 	}
 	p.State.polls.forget(hash)
 	return p.answerTo(ctx, i, refreshText, "")

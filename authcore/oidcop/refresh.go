@@ -82,6 +82,7 @@ func (p *Provider) rotate(ctx context.Context, ask *asking, text string) (*token
 		if now.Sub(used.UsedAt) > grace || !after.UsedAt.IsZero() {
 			err := store.EndGrant(ctx, c.Service.ID, g.Session.ID, p.replayed(ask, "a refresh token"))
 			if err == nil || errors.Is(err, authcore.ErrSessionNotFound) {
+				p.ended(g.Session.User)
 				err = errGrant
 			}
 			return nil, err
