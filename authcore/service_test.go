@@ -33,7 +33,11 @@ func TestServiceSecrets(t *testing.T) {
 	}
 	good("the first", first, true)
 	good("none", "", false)
-	good("another", first[:len(first)-1]+"x", false)
+	last := "x"
+	if strings.HasSuffix(first.Reveal(), last) {
+		last = "y"
+	}
+	good("another", first[:len(first)-1]+authcore.Secret(last), false)
 	for _, overlap := range []time.Duration{-1, 8 * 24 * time.Hour} {
 		if _, err := b.RotateServiceSecret(t.Context(), owner, "acme", s.ID, overlap); !errors.Is(err, authcore.ErrOverlapInvalid) {
 			t.Errorf("%s: %v", overlap, err)
