@@ -149,7 +149,7 @@ var (
 	ErrAccountWaiting   = &Error{Kind: Forbidden, Code: "account_waiting", Message: "Your account here is not active. An owner of this site has to let you in; then sign in again."}
 	ErrLinkRequired     = &Error{Kind: Conflict, Code: "link_required", Message: "There is an account with your email address here already. Sign in to it the way you did before; then both belong together."}
 	ErrWrongPerson      = &Error{Kind: Forbidden, Code: "wrong_person", Message: "You signed in at the provider as somebody else. Sign in there as the person who is signed in here."}
-	ErrOwnersProvider   = &Error{Kind: Forbidden, Code: "provider_of_organization", Message: "Owners of this site do not sign in through an organization's client at a provider. Sign in on the start page of this site first, then open the app again."}
+	ErrOwnersProvider   = &Error{Kind: Forbidden, Code: "provider_of_organization", Message: "Owners of this site, and members of other organizations, do not sign in through this organization's client at a provider. Sign in on the start page of this site first, then open the app again."}
 	ErrNotRenewable     = &Error{Kind: Unauthenticated, Code: "provider_answer_invalid", Message: "What the provider sent back could not be used. Please sign in again.",
 		Err: errors.New("it gave no refresh token, although offline_access was asked for: allow it there, or write \"recheck off\"")}
 	ErrPasswordOff = &Error{Kind: Forbidden, Code: "password_disabled", Message: "Signing in with a password is switched off here. Use a sign-in provider."}

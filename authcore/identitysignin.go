@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -164,6 +165,20 @@ func (a *Accounts) signInWith(ctx context.Context, actor Actor, in ProviderSignI
 	return "", Session{}, err
 }
 
+// mayComeBy returns ErrOwnersProvider for a user whom an organization's own client cannot
+// bring: a platform owner, or who is a member of another organization. What it says of people
+// is up to the organization.
+func (a *Accounts) mayComeBy(ctx context.Context, u *User, slug string) error {
+	if u.Owner {
+		return ErrOwnersProvider
+	}
+	places, err := a.Store.Memberships(ctx, u.ID)
+	if err == nil && slices.ContainsFunc(places, func(m Membership) bool { return m.Slug != slug }) {
+		err = ErrOwnersProvider
+	}
+	return err
+}
+
 // arrival finds whose identity it is, or makes a new user.
 func (a *Accounts) arrival(ctx context.Context, in *ProviderSignIn, try int) (IdentitySignIn, error) {
 	found, user, err := a.Store.IdentityBy(ctx, in.Who.Issuer, in.Who.Subject)
@@ -174,8 +189,12 @@ func (a *Accounts) arrival(ctx context.Context, in *ProviderSignIn, try int) (Id
 		return IdentitySignIn{}, ErrIdentityTaken
 	case err == nil && user.Status != Active:
 		return IdentitySignIn{}, ErrAccountWaiting.With(errDisabled)
-	case err == nil && user.Owner && in.Who.Organization != "":
-		return IdentitySignIn{}, ErrOwnersProvider
+	case err == nil && in.Who.Organization != "":
+		if err := a.mayComeBy(ctx, &user, in.Who.Organization); err != nil {
+			return IdentitySignIn{}, err
+		}
+		i := a.identity(&found, user.ID, &in.Who)
+		return IdentitySignIn{Identity: i, Once: in.Once}, a.renewable(&i, &in.Who)
 	case err == nil:
 		i := a.identity(&found, user.ID, &in.Who)
 		return IdentitySignIn{Identity: i, Once: in.Once}, a.renewable(&i, &in.Who)

@@ -189,6 +189,7 @@ var (
 	ErrServiceLimit      = &Error{Kind: Conflict, Code: "service_limit_exceeded", Message: "The organization has as many services as its tier allows."}
 	ErrServiceDisabled   = &Error{Kind: Forbidden, Code: "service_disabled", Message: "This service cannot be used at present."}
 	ErrServiceNotAllowed = &Error{Kind: Forbidden, Code: "service_not_allowed", Message: "You may not use this service. Ask whoever runs it."}
+	ErrServiceTrusted    = &Error{Kind: Forbidden, Code: "service_trusted", Message: "This service is the platform's own: only platform owners change its redirect addresses and scopes."}
 	ErrServicePublic     = &Error{Kind: Conflict, Code: "service_without_secret", Message: "A mobile or desktop app has no secret: it could not keep one."}
 	ErrOverlapInvalid    = &Error{Kind: Invalid, Code: "overlap_invalid", Field: "overlap", Message: "The old secret can be good for 7 days more at most."}
 )
@@ -383,6 +384,11 @@ func (a *Accounts) UpdateService(ctx context.Context, actor Actor, slug string, 
 	}
 	if err := n.check(s.Type); err != nil {
 		return Service{}, err
+	}
+	if s.FirstParty && (!slices.Equal(n.RedirectURIs, s.RedirectURIs) || !slices.Equal(n.Scopes, s.Scopes)) {
+		if err := a.platform(ctx, actor); err != nil { // nobody is asked to consent to it
+			return Service{}, ErrServiceTrusted
+		}
 	}
 	same := n.Status == s.Status && n.Access == s.Access
 	s.ServiceSettings, s.UpdatedAt = n, a.Now()

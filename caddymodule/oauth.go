@@ -20,7 +20,7 @@ func (rt *instance) provider(accounts *authcore.Accounts) *oidcop.Provider {
 	if rt.portal.host == "" {
 		return nil
 	}
-	return &oidcop.Provider{Issuer: rt.portal.String(), Accounts: accounts, Keys: rt.core.keys, HostOf: rt.resource, CommandScopes: commandScopes(), State: rt.core.oauth, Log: rt.app.ctx.Slogger()}
+	return &oidcop.Provider{Issuer: rt.portal.String(), Accounts: accounts, Keys: rt.core.keys, SiteOf: rt.resource, CommandScopes: commandScopes(), State: rt.core.oauth, Log: rt.app.ctx.Slogger()}
 }
 
 // commandScopes are all that the JSON API knows of, but for services.
@@ -35,9 +35,9 @@ func commandScopes() []string {
 	return slices.Compact(all)
 }
 
-// resource gives the host of a gated site that takes access tokens, by its origin, with a
-// slash at the end or without.
-func (rt *instance) resource(text string) (host string, ok bool) {
+// resource gives a gated site that takes access tokens, by its origin, with a slash at the
+// end or without.
+func (rt *instance) resource(text string) (oidcop.Site, bool) {
 	text = strings.TrimSuffix(text, "/")
 	for _, s := range rt.sites {
 		if s.host == "" || !slices.ContainsFunc(s.gates, func(g *Gate) bool { return g.policy.AcceptsTokens() }) {
@@ -45,10 +45,22 @@ func (rt *instance) resource(text string) (host string, ok bool) {
 		}
 		o, err := parseOrigin(text)
 		if err == nil && matches(s.host, o.host) && s.with(o.host) == o && o.String() == text {
-			return o.host, true
+			return oidcop.Site{Host: o.host, Organization: organizationOf(s.gates)}, true
 		}
 	}
-	return "", false
+	return oidcop.Site{}, false
+}
+
+// organizationOf is the slug of the only organization whose members all of some gates let in;
+// empty for none.
+func organizationOf(gates []*Gate) string {
+	only := gates[0].policy.Organization()
+	for _, g := range gates {
+		if g.policy.Organization() != only {
+			return ""
+		}
+	}
+	return only
 }
 
 const (

@@ -221,7 +221,7 @@ func deleteSessions(tx *tx, user authcore.UserID, keep authcore.SessionID, at ti
 	if err := endActs(tx, user, at); err != nil {
 		return n, err
 	}
-	if _, err := endGrants(tx, at, "user_id = ? AND (root_id <> ? OR root_id = '')", user, keep); err != nil {
+	if _, err := endGrants(tx, at, "user_id = ? AND (root_id <> ? OR root_id = '' OR offline = 1)", user, keep); err != nil {
 		return n, err
 	}
 	_, err = tx.exec("UPDATE device_grants SET status = ? WHERE user_id = ? AND status = ? AND service_id = ''", authcore.DeviceDenied, user, authcore.DeviceApproved)

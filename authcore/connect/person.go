@@ -29,12 +29,22 @@ type Person struct {
 	Member []string
 }
 
-// Vouched is what a provider says of a person, for the accounts.
+// Vouched is what a provider says of a person, for the accounts. What a client says of people
+// whose owner may have it say anything is believed as far as the person goes: it gives no
+// groups of the installation and no second factor.
 func (p *Provider) Vouched(who *Person, t *authcore.ProviderTokens) authcore.Vouched {
 	return authcore.Vouched{Provider: p.Name, Organization: p.IssuedTo().Organization, Issuer: who.Issuer, Subject: who.Subject, Username: who.Username, Name: who.Name,
 		Email: who.Email, EmailVerified: who.EmailVerified, Session: who.SessionID, AuthTime: who.AuthTime,
 		MustRenew:    p.RecheckEvery > 0 && slices.Contains(p.Scopes, "offline_access"),
-		SecondFactor: who.SecondFactor && p.TrustMFA, Groups: p.groups(who), Tokens: t}
+		SecondFactor: who.SecondFactor && p.TrustMFA && p.Own == nil, Groups: p.ownGroups(who), Tokens: t}
+}
+
+// ownGroups are the groups that the platform's client gives.
+func (p *Provider) ownGroups(who *Person) []string {
+	if p.Own != nil {
+		return nil
+	}
+	return p.groups(who)
 }
 
 // text gives a claim that is a text, or a number as a text.

@@ -70,7 +70,7 @@ func benchProvider(b testing.TB) *benched {
 	sessions := authcore.NewSessions(db, time.Now, nil)
 	keys := authcore.NewKeys(db, authcore.NewSecretKey(), time.Now)
 	must(keys.Want(ctx))
-	x.Provider = &Provider{Issuer: issuer, Keys: keys, HostOf: func(string) (string, bool) { return "", false }, State: NewState(db, time.Now), Log: slog.New(slog.DiscardHandler),
+	x.Provider = &Provider{Issuer: issuer, Keys: keys, SiteOf: func(string) (Site, bool) { return Site{}, false }, State: NewState(db, time.Now), Log: slog.New(slog.DiscardHandler),
 		Accounts: &authcore.Accounts{Store: db, Sessions: sessions, Now: time.Now, Lifetime: authcore.Lifetime{Idle: time.Hour}}}
 	sessions.MaxSilence(authcore.SilenceLimit) // nobody reads changes here
 	x.shop, err = x.find(ctx, s.ClientID)

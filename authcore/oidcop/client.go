@@ -5,10 +5,12 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
+	"github.com/gatehouse-auth/gatehouse/authcore/limit"
 )
 
 // CommandLine is the client id of Gatehouse's own command line, which signs in as a device.
@@ -80,6 +82,19 @@ func (s *State) keepClient(id string, c *client) {
 		s.kept.Store(0)
 		s.clients.Clear()
 	}
+}
+
+// mayWrite counts what anybody can have written in the name of a client that proves nothing,
+// by address.
+func (p *Provider) mayWrite(c *client, from authcore.Client) error {
+	if c.Type.Confidential() {
+		return nil
+	}
+	address, _ := netip.ParseAddr(from.Address)
+	if ok, after := p.Accounts.DeviceCodes.Take(limit.AddressKey(address)); !ok {
+		return &authcore.Error{Kind: authcore.TooMany, Code: "too_many_requests", Message: "Too many sign-ins were begun from this address. Try again later.", RetryAfter: after}
+	}
+	return nil
 }
 
 // The type of the assertion by which a client proves who it is (RFC 7523 section 2.2).

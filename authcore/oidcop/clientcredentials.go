@@ -20,7 +20,7 @@ func (p *Provider) byClient(ctx context.Context, ask *asking) (*tokens, error) {
 		}
 		scopes = append(scopes, s)
 	}
-	resources, err := p.resourcesOf(ask.form)
+	resources, err := p.resourcesOf(ctx, c, ask.form)
 	if err != nil {
 		return nil, err
 	}

@@ -92,14 +92,12 @@ func (p *Provider) beginDevice(w http.ResponseWriter, r *http.Request, from auth
 	if !c.Device {
 		return nil, &Error{Code: "unauthorized_client", Description: "The service does not sign in on devices: its settings can say that it does."}
 	}
-	resources, err := p.resourcesOf(form)
+	resources, err := p.resourcesOf(r.Context(), c, form)
 	if err != nil {
 		return nil, err
 	}
-	if !c.Type.Confidential() { // anybody can ask in its name
-		if ok, after := p.Accounts.DeviceCodes.Take(from.Address); !ok {
-			return nil, &authcore.Error{Kind: authcore.TooMany, Code: "too_many_device_codes", Message: "Too many device codes were asked for from this address. Try again later.", RetryAfter: after}
-		}
+	if err := p.mayWrite(c, from); err != nil {
+		return nil, err
 	}
 	scopes := granted(c, form.Get("scope"))
 	if c.own() {
@@ -231,6 +229,11 @@ func (p *Provider) Approve(ctx context.Context, w Waiting, live *authcore.Live, 
 	if w.CommandLine() {
 		ev := authcore.NewEvent(now, by, authcore.ServiceLogin, authcore.TargetUser(by.User), authcore.Success, "the command line at "+w.Grant.Address)
 		return p.Accounts.Store.ApproveDevice(ctx, w.Grant.Device, by.User, nil, ev)
+	}
+	if len(w.Grant.Scopes) > 0 { // so that the user sees it on the account page, and can take it back
+		if err := p.Accounts.Consent(ctx, by, w.Service, w.Grant.Scopes); err != nil {
+			return err
+		}
 	}
 	s := sessionFor(w.client, &live.Session, w.Grant.Scopes, w.Grant.Resources, authcore.Client{Address: w.Grant.Address, Agent: w.Grant.Agent}, now)
 	s.Offline, s.ExpiresAt = true, w.Grant.ExpiresAt

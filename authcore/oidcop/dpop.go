@@ -2,6 +2,7 @@ package oidcop
 
 import (
 	"crypto"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
@@ -47,7 +48,7 @@ func (p *Provider) proven(r *http.Request, path, token string) (string, error) {
 	key := head.JSONWebKey
 	typ, _ := head.ExtraHeaders[jose.HeaderType].(string)
 	var claims proofClaims
-	if key == nil || !key.Valid() || !key.IsPublic() || typ != "dpop+jwt" || parsed.Claims(key, &claims) != nil {
+	if key == nil || !key.Valid() || !key.IsPublic() || !bounded(key) || typ != "dpop+jwt" || parsed.Claims(key, &claims) != nil {
 		return "", errProof
 	}
 	now := p.now()
@@ -68,16 +69,26 @@ func (p *Provider) proven(r *http.Request, path, token string) (string, error) {
 		return "", errProof
 	}
 	jkt := base64.RawURLEncoding.EncodeToString(thumb)
-	first, err := p.State.seen.first("proof", jkt, claims.ID, claims.IssuedAt.Time().Add(proofLife+leeway))
+	first, err := p.State.proofs.first(jkt, claims.ID, claims.IssuedAt.Time().Add(proofLife+leeway))
 	if err == nil && !first {
 		err = errProof
 	}
 	return jkt, err
 }
 
+// bounded tells whether a key takes no more time to check than it should: of RSA there are
+// keys of any size.
+func bounded(key *jose.JSONWebKey) bool {
+	k, is := key.Key.(*rsa.PublicKey)
+	return !is || k.N.BitLen() >= 2048 && k.N.BitLen() <= 4096 && k.E <= 1<<24
+}
+
 // keyFor gives the thumbprint to which the tokens of a client are bound, by its proof. A
 // service that says so has one always.
 func (p *Provider) keyFor(r *http.Request, c *client) (string, error) {
+	if c.own() { // which gets no token that is bound
+		return "", nil
+	}
 	jkt, err := p.proven(r, PathToken, "")
 	if err == nil && jkt == "" && c.DPoP {
 		err = errProof

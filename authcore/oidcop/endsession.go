@@ -30,7 +30,7 @@ func (p *Provider) ReadEndSession(ctx context.Context, text string) (EndSession,
 		id, e.User, e.Session = claims.Audience, authcore.UserID(claims.Subject), claims.Session
 	}
 	c, err := p.find(ctx, id)
-	if err != nil || c == nil || c.own() {
+	if err != nil || c == nil || c.own() || !c.usable() {
 		return e, err
 	}
 	e.Service = &c.Service

@@ -133,8 +133,8 @@ func (p *Provider) standFor(s *authcore.Session, c *accessClaims, organization a
 func (p *Provider) hostsOf(audience []string) []string {
 	var hosts []string
 	for _, a := range audience {
-		if host, ok := p.HostOf(a); ok {
-			hosts = append(hosts, host)
+		if site, ok := p.SiteOf(a); ok {
+			hosts = append(hosts, site.Host)
 		}
 	}
 	if u, err := url.Parse(p.Issuer); err == nil && slices.Contains(audience, p.Issuer) || len(hosts) == 0 {

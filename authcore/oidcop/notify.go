@@ -2,6 +2,7 @@ package oidcop
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -94,7 +95,7 @@ func (n *Notifier) one(ctx context.Context, notice authcore.LogoutNotice) error 
 	case ctx.Err() != nil:
 		return nil // the next who tells goes on
 	case notice.Tries+1 >= notifyTries:
-		ev := authcore.NewEvent(p.now(), authcore.Actor{Kind: authcore.ActorSystem}, authcore.ServiceUntold, authcore.TargetService(notice.Service.ID), authcore.Failure, err.Error()).In(notice.Service.Organization)
+		ev := authcore.NewEvent(p.now(), authcore.Actor{Kind: authcore.ActorSystem}, authcore.ServiceUntold, authcore.TargetService(notice.Service.ID), authcore.Failure, why(err)).In(notice.Service.Organization)
 		return p.Accounts.Store.LogoutNoticeDone(ctx, notice.ID, &ev)
 	}
 	return p.Accounts.Store.LogoutNoticeLater(ctx, notice.ID, p.now().Add(notifyFirst<<notice.Tries))
@@ -126,7 +127,20 @@ func (n *Notifier) send(ctx context.Context, notice authcore.LogoutNotice) error
 	defer answer.Body.Close()
 	_, _ = io.CopyN(io.Discard, answer.Body, maxForm)
 	if answer.StatusCode != http.StatusOK && answer.StatusCode != http.StatusNoContent {
-		return fmt.Errorf("the service answered with status %d", answer.StatusCode)
+		return errStatus(answer.StatusCode)
 	}
 	return nil
+}
+
+// errStatus is the status with which a service refused a logout token.
+type errStatus int
+
+func (e errStatus) Error() string { return fmt.Sprintf("the service answered with status %d", int(e)) }
+
+// why is what the organization reads of a failure: nothing of addresses in our network.
+func why(err error) string {
+	if status := errStatus(0); errors.As(err, &status) {
+		return status.Error()
+	}
+	return "the service could not be reached"
 }

@@ -32,27 +32,34 @@ type Provider struct {
 	Issuer   string // the origin of the portal, without a slash at the end
 	Accounts *authcore.Accounts
 	Keys     *authcore.Keys
-	// HostOf gives the host of a gated site that takes access tokens, by its address
+	// SiteOf gives a gated site that takes access tokens, by its address
 	// (RFC 8707); false where there is none.
-	HostOf func(resource string) (string, bool)
+	SiteOf func(resource string) (Site, bool)
 	// CommandScopes are those of the API that the command line gets.
 	CommandScopes []string
 	State         *State
 	Log           *slog.Logger
 }
 
+// Site is a gated site that takes access tokens.
+type Site struct {
+	Host         string
+	Organization string // slug of the only one whose members it lets in; empty for none
+}
+
 // State is what a provider keeps in memory. It outlives the configurations that use it.
 type State struct {
 	devices *deviceQueue
 	polls   *polls
-	seen    *seen
-	clients sync.Map     // client id: *client, of the generation that it says
-	kept    atomic.Int64 // how many, about
+	// Proofs and assertions that were used: apart, so that one cannot use the other up.
+	proofs, assertions *seen
+	clients            sync.Map     // client id: *client, of the generation that it says
+	kept               atomic.Int64 // how many, about
 }
 
 // NewState makes the memory of a provider on a database.
 func NewState(store authcore.DeviceGrantStore, now func() time.Time) *State {
-	return &State{devices: newDeviceQueue(store), polls: newPolls(now), seen: newSeen(now)}
+	return &State{devices: newDeviceQueue(store), polls: newPolls(now), proofs: newSeen(now), assertions: newSeen(now)}
 }
 
 // Run writes the device codes that are asked for until ctx ends.

@@ -48,13 +48,13 @@ func (c *clock) pass(d time.Duration) {
 func bare() (*Provider, *clock) {
 	c := &clock{at: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
 	return &Provider{Issuer: issuer, Accounts: &authcore.Accounts{Now: c.now}, State: NewState(nil, c.now),
-		HostOf: func(resource string) (string, bool) {
-			return "wiki.example.com", resource == "https://wiki.example.com"
+		SiteOf: func(resource string) (Site, bool) {
+			return Site{Host: "wiki.example.com"}, resource == "https://wiki.example.com"
 		}}, c
 }
 
 func shop() *client {
-	return &client{Service: authcore.Service{ID: "s", ClientID: "shop", Type: authcore.ServiceWeb, ServiceSettings: authcore.ServiceSettings{Status: authcore.Active,
+	return &client{Service: authcore.Service{ID: "s", ClientID: "shop", Type: authcore.ServiceWeb, FirstParty: true, ServiceSettings: authcore.ServiceSettings{Status: authcore.Active,
 		RedirectURIs: []string{"https://shop.example.com/back"}, Scopes: []string{"orders.read"}}}, status: authcore.OrganizationActive}
 }
 
@@ -112,7 +112,7 @@ func TestRequestIsJudged(t *testing.T) {
 					form.Del(k)
 				}
 			}
-			q, err := p.requestOf(shop(), form)
+			q, err := p.requestOf(t.Context(), shop(), form)
 			var e *Error
 			switch {
 			case q == nil:
@@ -128,16 +128,22 @@ func TestRequestIsJudged(t *testing.T) {
 			}
 		})
 	}
+	tenant, form := shop(), good()
+	tenant.FirstParty = false
+	form.Set("resource", "https://wiki.example.com")
+	if _, err := p.requestOf(t.Context(), tenant, form); !errors.Is(err, &Error{Code: "invalid_target"}) {
+		t.Errorf("a site that is not its organization's: %v", err)
+	}
 	without := shop()
 	without.NoPKCE = true
-	form := good()
+	form = good()
 	form.Del("code_challenge")
 	form.Del("code_challenge_method")
-	if _, err := p.requestOf(without, form); err != nil {
+	if _, err := p.requestOf(t.Context(), without, form); err != nil {
 		t.Errorf("a confidential service that does without PKCE: %v", err)
 	}
 	without.Type = authcore.ServiceMobile
-	if _, err := p.requestOf(without, form); err == nil {
+	if _, err := p.requestOf(t.Context(), without, form); err == nil {
 		t.Error("a public client did without PKCE")
 	}
 }
@@ -152,7 +158,7 @@ func TestAnswersNameTheIssuer(t *testing.T) {
 		if mode == "" {
 			form.Del("response_mode")
 		}
-		q, err := p.requestOf(shop(), form)
+		q, err := p.requestOf(t.Context(), shop(), form)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -248,7 +254,7 @@ func TestSeenOnce(t *testing.T) {
 	var all sync.WaitGroup
 	for range 50 {
 		all.Go(func() {
-			if first, err := s.first("proof", "k", "id", c.now().Add(time.Minute)); err == nil && first {
+			if first, err := s.first("k", "id", c.now().Add(time.Minute)); err == nil && first {
 				mu.Lock()
 				wins++
 				mu.Unlock()
@@ -259,8 +265,8 @@ func TestSeenOnce(t *testing.T) {
 	if wins != 1 {
 		t.Fatalf("%d of 50 were first", wins)
 	}
-	if first, _ := s.first("assertion", "k", "id", c.now().Add(time.Minute)); !first {
-		t.Error("another kind with the same id was not first")
+	if first, _ := s.first("other", "id", c.now().Add(time.Minute)); !first {
+		t.Error("somebody else's with the same id was not first")
 	}
 }
 
@@ -512,7 +518,7 @@ func FuzzRequest(f *testing.F) {
 		if bad != nil {
 			return
 		}
-		q, err := p.requestOf(shop(), form)
+		q, err := p.requestOf(t.Context(), shop(), form)
 		if q == nil {
 			return
 		}

@@ -42,6 +42,9 @@ func (p *Provider) keep(w http.ResponseWriter, r *http.Request, from authcore.Cl
 	if err != nil {
 		return nil, err
 	}
+	if err := p.mayWrite(c, from); err != nil {
+		return nil, err
+	}
 	if form.Has("request_uri") {
 		return nil, invalid("A pushed request has no request_uri.")
 	}
@@ -58,7 +61,7 @@ func (p *Provider) keep(w http.ResponseWriter, r *http.Request, from authcore.Cl
 	case jkt != "":
 		form.Set("dpop_jkt", jkt)
 	}
-	if _, err := p.requestOf(c, form); err != nil {
+	if _, err := p.requestOf(r.Context(), c, form); err != nil {
 		return nil, err
 	}
 	text := form.Encode()

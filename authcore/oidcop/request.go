@@ -106,7 +106,7 @@ func (p *Provider) Read(ctx context.Context, text string) (*Request, error) {
 		}
 		pushed = kept.Hash
 	}
-	q, err := p.requestOf(c, form)
+	q, err := p.requestOf(ctx, c, form)
 	if q == nil {
 		return nil, err
 	}
@@ -117,7 +117,7 @@ func (p *Provider) Read(ctx context.Context, text string) (*Request, error) {
 }
 
 // requestOf judges the parameters of a request. An error without a request is for a page of ours.
-func (p *Provider) requestOf(c *client, form url.Values) (*Request, error) {
+func (p *Provider) requestOf(ctx context.Context, c *client, form url.Values) (*Request, error) {
 	q := &Request{Service: c.Service, client: c, RedirectURI: form.Get("redirect_uri"), State: form.Get("state"), Mode: modeQuery, MaxAge: -1,
 		Nonce: form.Get("nonce"), Challenge: form.Get("code_challenge"), Prompts: strings.Fields(form.Get("prompt")), Login: form.Get("login_hint"), Hint: form.Get("id_token_hint"), Key: form.Get("dpop_jkt")}
 	if !c.Redirects(q.RedirectURI) {
@@ -130,7 +130,7 @@ func (p *Provider) requestOf(c *client, form url.Values) (*Request, error) {
 	default:
 		return q, invalid("There is no such response_mode here.")
 	}
-	return q, p.judge(q, form)
+	return q, p.judge(ctx, q, form)
 }
 
 // The bounds of what a request carries, in bytes.
@@ -140,7 +140,7 @@ const (
 	thumb    = 43 // a SHA-256 in base64url: of a challenge, of a key
 )
 
-func (p *Provider) judge(q *Request, form url.Values) (err error) {
+func (p *Provider) judge(ctx context.Context, q *Request, form url.Values) (err error) {
 	c := q.client
 	switch {
 	case form.Has("request"):
@@ -174,7 +174,7 @@ func (p *Provider) judge(q *Request, form url.Values) (err error) {
 	if q.Scopes = granted(c, form.Get("scope")); len(q.Scopes) == 0 && form.Get("scope") != "" {
 		return &Error{Code: "invalid_scope", Description: "The service can have none of these scopes."}
 	}
-	q.Resources, err = p.resourcesOf(form)
+	q.Resources, err = p.resourcesOf(ctx, c, form)
 	return err
 }
 

@@ -27,8 +27,8 @@ func newSeen(now func() time.Time) *seen {
 
 // first tells whether an id of somebody was not there before. Where too many are remembered
 // the answer is ErrUnavailable: none is forgotten before its time.
-func (s *seen) first(kind, whose, id string, until time.Time) (bool, error) {
-	key := sha256.Sum256([]byte(kind + "\x00" + whose + "\x00" + id))
+func (s *seen) first(whose, id string, until time.Time) (bool, error) {
+	key := sha256.Sum256([]byte(whose + "\x00" + id))
 	now := s.now()
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -156,6 +157,10 @@ type idClaims struct {
 // idLife is how long an ID token can be shown to a client.
 const idLife = 10 * time.Minute
 
+// actLife is how long a token is good by which somebody acts as the user: an app may not ask
+// whether that has ended.
+const actLife = time.Minute
+
 // issue is what is about to be issued.
 type issue struct {
 	client   *client
@@ -168,13 +173,15 @@ type issue struct {
 	audience audience
 }
 
-// begin decides how long an access token is good, and for whom. The end of an act as somebody
-// is that of the session.
+// begin decides how long an access token is good, and for whom.
 func (p *Provider) begin(c *client, g *authcore.Granted, scopes, resources []string, key string) *issue {
 	now := p.now()
 	i := &issue{client: c, granted: g, scopes: scopes, key: key, now: now, end: now.Add(c.AccessLife), audience: audience{p.Issuer}}
 	if len(resources) > 0 {
 		i.audience = resources
+	}
+	if g != nil && g.Session.Act != "" {
+		i.end = now.Add(min(c.AccessLife, actLife))
 	}
 	return i
 }
@@ -283,18 +290,38 @@ func narrowed(has []string, asked string) ([]string, error) {
 const maxResources = 8
 
 // resourcesOf reads for which gated sites tokens are to be good (RFC 8707 section 2): all are
-// sites that take them.
-func (p *Provider) resourcesOf(form url.Values) ([]string, error) {
+// sites that take them. Users are not asked about sites, so a service gets tokens for those
+// of its own organization only, and one that is the platform's own for all.
+func (p *Provider) resourcesOf(ctx context.Context, c *client, form url.Values) ([]string, error) {
 	asked := form["resource"]
 	if len(asked) > maxResources {
 		return nil, &Error{Code: "invalid_target", Description: "There are too many resources."}
 	}
 	for _, a := range asked {
-		if _, ok := p.HostOf(a); !ok {
-			return nil, &Error{Code: "invalid_target", Description: "No site here takes access tokens by this name: " + plain(a) + "."}
+		site, ok := p.SiteOf(a)
+		if ok && !c.FirstParty {
+			var err error
+			if ok, err = p.isOf(ctx, c, site.Organization); err != nil {
+				return nil, err
+			}
+		}
+		if !ok {
+			return nil, &Error{Code: "invalid_target", Description: "No site here takes the access tokens of this service by this name: " + plain(a) + "."}
 		}
 	}
 	return asked, nil
+}
+
+// isOf tells whether a service is of the organization with a slug.
+func (p *Provider) isOf(ctx context.Context, c *client, slug string) (bool, error) {
+	if slug == "" {
+		return false, nil
+	}
+	o, err := p.Accounts.Store.OrganizationBySlug(ctx, slug)
+	if errors.Is(err, authcore.ErrOrganizationNotFound) {
+		return false, nil
+	}
+	return err == nil && o.ID == c.Service.Organization, err
 }
 
 // fewer gives the resources that a client asks for out of those that were granted; all where

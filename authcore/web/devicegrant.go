@@ -86,8 +86,12 @@ func (h *Handler) deviceForm(w http.ResponseWriter, r *http.Request, p Place) er
 	}
 	if lacks, err := h.deviceNeedsFactor(r, live, &waits); err != nil {
 		return err
-	} else if lacks {
-		redirect(w, h.ConfirmURL(w, r, p, devicePathOf(code), access.Need{SecondFactor: true}))
+	} else if stale := waits.CommandLine() && live.Session.Act == "" && !h.fresh(p, live); lacks || stale {
+		need := access.Need{SecondFactor: lacks}
+		if stale { // as for every token that is made for a user
+			need.Within = freshFor
+		}
+		redirect(w, h.ConfirmURL(w, r, p, devicePathOf(code), need))
 		return nil
 	}
 	if do == "approve" {
