@@ -32,8 +32,8 @@ run: build ## build it and run Caddyfile.example
 test: ## install what the tests need and run them all
 	bash integration/setup.sh
 	@mkdir -p bin
-	@echo 'go test -race -timeout 60m $(TESTFLAGS) ./...'
-	@GATE_COUNTS="$(CURDIR)/bin/store-tests.txt" go test -race -timeout 60m $(TESTFLAGS) ./... 2>&1 | tee bin/test.log || { \
+	@echo 'go test -race -timeout 75m $(TESTFLAGS) ./...'
+	@GATE_COUNTS="$(CURDIR)/bin/store-tests.txt" go test -race -timeout 75m $(TESTFLAGS) ./... 2>&1 | tee bin/test.log || { \
 		printf '\nWhat failed, out of bin/test.log:\n'; \
 		grep -E '^ *--- FAIL|^panic: |DATA RACE|^ +[a-z_]+_test\.go:[0-9]+: ' bin/test.log | cut -c1-300 | head -80; exit 1; }
 	@cat bin/store-tests.txt 2>/dev/null || true # none where TESTFLAGS left them out

@@ -41,7 +41,7 @@ const issuerFile = `{
 			account off
 		}
 		policy api {
-			allow everyone
+			allow org:acme
 			tokens /*
 		}
 	}
