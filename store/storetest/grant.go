@@ -484,7 +484,7 @@ func grantEnds(w *world) {
 			_, err := w.db().RevokeSessionsOf(w.Context(), in.u.ID, in.other.ID, w.event(authcore.SessionRevoke, ""))
 			return err
 		}},
-		{what: "another password", lives: [3]bool{true, true, false}, end: func(in signedIn) error {
+		{what: "another password", lives: [3]bool{true, false, false}, end: func(in signedIn) error {
 			return w.db().SetPassword(w.Context(), in.u.ID, hashOf("new"), in.root.ID, w.event(authcore.PasswordChange, ""))
 		}},
 		{what: "disabled", end: func(in signedIn) error { return w.disable(w.db(), in.u) }},
