@@ -1,10 +1,8 @@
 package integration
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"html"
 	"net/http"
 	"net/url"
@@ -92,13 +90,6 @@ func (i *issuer) service(t testing.TB, n api.NewService) (made api.ServiceMade) 
 	}
 	i.ask(t, "POST", "/organizations/acme/services", n, &made)
 	return made
-}
-
-// change changes the settings of a service.
-func (i *issuer) change(t testing.TB, made *api.ServiceMade, to func(s *api.ServiceSettings)) {
-	t.Helper()
-	to(&made.ServiceSettings)
-	i.ask(t, "PUT", "/organizations/acme/services/"+string(made.ID), made.ServiceSettings, &made.ServiceView)
 }
 
 // ask asks the API.
@@ -216,12 +207,6 @@ func (i *issuer) approve(b *browser, code string, who person) {
 	}
 }
 
-// send sends a form to an endpoint as a client does.
-func (i *issuer) send(b *browser, path string, form url.Values, more ...header) page {
-	b.t.Helper()
-	return b.do("POST", i.at+path, form.Encode(), append([]header{{"Content-Type", "application/x-www-form-urlencoded"}}, more...)...)
-}
-
 // goClient plays a client by the libraries of Go, for tests that need no other.
 type goClient struct {
 	*browser // of the client
@@ -293,32 +278,4 @@ func (c *goClient) claims(token *oauth2.Token) (claims map[string]any) {
 	must(c.t, verified.VerifyAccessToken(token.AccessToken))
 	must(c.t, verified.Claims(&claims))
 	return claims
-}
-
-// active asks whether a token is good.
-func (c *goClient) active(token string) bool {
-	c.t.Helper()
-	got := c.i.send(c.browser, "/.gate/oauth/introspect", url.Values{"token": {token}}, c.basic())
-	var says struct{ Active bool }
-	if err := json.Unmarshal([]byte(got.Body), &says); err != nil || got.StatusCode != http.StatusOK {
-		c.t.Fatalf("introspection: %s\n%s", got.Status, got.Body)
-	}
-	return says.Active
-}
-
-func (c *goClient) basic() header {
-	r := http.Request{Header: make(http.Header)}
-	r.SetBasicAuth(url.QueryEscape(c.ClientID), url.QueryEscape(c.ClientSecret))
-	return header{"Authorization", r.Header.Get("Authorization")}
-}
-
-// member is a field of a JSON object; empty where it is none, or no text.
-func member(body, name string) string {
-	var all map[string]any
-	d := json.NewDecoder(bytes.NewReader([]byte(body)))
-	d.UseNumber()
-	if d.Decode(&all) != nil || all[name] == nil {
-		return ""
-	}
-	return fmt.Sprint(all[name])
 }
