@@ -100,6 +100,16 @@ func (p *Provider) mayWrite(c *client, from authcore.Client) error {
 // The type of the assertion by which a client proves who it is (RFC 7523 section 2.2).
 const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
+// asked reads a request of a client, which proves who it is.
+func (p *Provider) asked(w http.ResponseWriter, r *http.Request, from authcore.Client) (*client, url.Values, error) {
+	form, bad := readForm(w, r)
+	if bad != nil {
+		return nil, nil, bad
+	}
+	c, err := p.authenticate(r, form, from)
+	return c, form, err
+}
+
 // authenticate finds the client of a request and has it prove who it is (RFC 6749 section
 // 2.3): by its secret in Basic or in the form, by an assertion, or not at all where it is
 // public. One way at a time.

@@ -81,11 +81,7 @@ func (p *Provider) device(w http.ResponseWriter, r *http.Request, from authcore.
 }
 
 func (p *Provider) beginDevice(w http.ResponseWriter, r *http.Request, from authcore.Client) (*deviceAnswer, error) {
-	form, bad := readForm(w, r)
-	if bad != nil {
-		return nil, bad
-	}
-	c, err := p.authenticate(r, form, from)
+	c, form, err := p.asked(w, r, from)
 	if err != nil {
 		return nil, err
 	}

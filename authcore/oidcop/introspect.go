@@ -33,11 +33,7 @@ func (p *Provider) introspect(w http.ResponseWriter, r *http.Request, from authc
 }
 
 func (p *Provider) look(w http.ResponseWriter, r *http.Request, from authcore.Client) ([]byte, error) {
-	form, bad := readForm(w, r)
-	if bad != nil {
-		return nil, bad
-	}
-	c, err := p.authenticate(r, form, from)
+	c, form, err := p.asked(w, r, from)
 	if err != nil {
 		return nil, err
 	}

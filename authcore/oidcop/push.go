@@ -34,11 +34,7 @@ func (p *Provider) push(w http.ResponseWriter, r *http.Request, from authcore.Cl
 }
 
 func (p *Provider) keep(w http.ResponseWriter, r *http.Request, from authcore.Client) (*pushedAnswer, error) {
-	form, bad := readForm(w, r)
-	if bad != nil {
-		return nil, bad
-	}
-	c, err := p.authenticate(r, form, from)
+	c, form, err := p.asked(w, r, from)
 	if err != nil {
 		return nil, err
 	}

@@ -21,11 +21,7 @@ func (p *Provider) revoke(w http.ResponseWriter, r *http.Request, from authcore.
 }
 
 func (p *Provider) end(w http.ResponseWriter, r *http.Request, from authcore.Client) error {
-	form, bad := readForm(w, r)
-	if bad != nil {
-		return bad
-	}
-	c, err := p.authenticate(r, form, from)
+	c, form, err := p.asked(w, r, from)
 	if err != nil {
 		return err
 	}

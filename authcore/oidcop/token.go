@@ -46,11 +46,7 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request, from authcore.C
 }
 
 func (p *Provider) grant(w http.ResponseWriter, r *http.Request, from authcore.Client) (*tokens, error) {
-	form, bad := readForm(w, r)
-	if bad != nil {
-		return nil, bad
-	}
-	c, err := p.authenticate(r, form, from)
+	c, form, err := p.asked(w, r, from)
 	if err != nil {
 		return nil, err
 	}
