@@ -18,10 +18,10 @@ FUZZTIME ?= 5s
 TESTFLAGS ?=
 BENCHFLAGS ?=
 
-.PHONY: help build run test check format vet staticcheck vulncheck fuzz cross bench bench-scoreboard clean
+.PHONY: help build run test check format vet staticcheck vulncheck fuzz cross bench bench-provider bench-scoreboard clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build bin/caddy with the gate in it
 	./xcaddy.sh build
@@ -67,6 +67,9 @@ cross: ## build for the other systems, into bin/
 
 bench: build ## measure the gate against Caddy without it, and the store (ten minutes)
 	go run ./integration/bench $(BENCHFLAGS)
+
+bench-provider: build ## measure the provider beside its limits (a quarter of an hour)
+	go run ./integration/bench --only refresh,clientcredentials,introspect,devices $(BENCHFLAGS)
 
 bench-scoreboard: build ## measure what each optimisation buys, into docs/scoreboard.md (a quarter of an hour)
 	go run ./integration/bench --scoreboard docs --rounds 3 $(BENCHFLAGS)

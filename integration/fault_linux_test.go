@@ -30,7 +30,7 @@ type smallDisk struct {
 // tested, and store.TestFullDatabase has to do.
 func startOnSmallDisk(t *testing.T) (*server, *smallDisk) {
 	t.Helper()
-	s, disk := startOnDisk(t, 4, shack("{{.Dir}}/disk/gate.db"))
+	s, disk := startOnDisk(t, 8, shack("{{.Dir}}/disk/gate.db"))
 	if s != nil {
 		s.createOwner(t, alice)
 	}

@@ -445,8 +445,7 @@ func TestLoginCommandDistrusts(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var srv *httptest.Server
-			srv = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				text := map[string]string{"/.well-known/openid-configuration": tt.discovery, "/device": tt.device, "/token": tt.token}[r.URL.Path]
 				status := http.StatusOK
 				if n, err := fmt.Sscanf(text, "%d", &status); n == 1 && err == nil {
@@ -456,7 +455,7 @@ func TestLoginCommandDistrusts(t *testing.T) {
 					w.Header().Set("Location", "https://evil.example.com/")
 				}
 				w.WriteHeader(status)
-				fmt.Fprint(w, strings.ReplaceAll(text, "AT", srv.URL))
+				fmt.Fprint(w, strings.ReplaceAll(text, "AT", "http://"+r.Host))
 			}))
 			defer srv.Close()
 			l := newLaptop(t)

@@ -169,7 +169,7 @@ func migrateOnce(ctx context.Context, p *goose.Provider, newest int64) error {
 		return nil
 	}
 	if _, err := p.Up(ctx); err != nil {
-		return fmt.Errorf("database: its schema cannot be brought up to date: %w; its user must be allowed to create and alter tables, and it must not be read-only", err)
+		return fmt.Errorf("database: its schema cannot be brought up to date: %w; its user must be allowed to create and alter tables, and it must not be read-only, and its disk must have room", err)
 	}
 	return nil
 }

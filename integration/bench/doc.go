@@ -30,7 +30,7 @@
 // verifier. The processor time is the proxy's; who is
 // asked is among the others.
 //
-// Then the provider, on each database that --provider-on names, 64 connections, closed
+// The provider, where --only names one of its scenarios, on each database that --provider-on names, 64 connections, closed
 // loop, of programs that prove to be a service by Basic:
 //
 //	refresh            each connection redeems the refresh token that it got last

@@ -119,7 +119,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	fs.StringVar(&o.json, "json", "", "also write the report to this `file` as JSON")
 	fs.IntVar(&o.rounds, "rounds", 6, "how many `times` to go through all scenarios (1 to 99)")
 	fs.DurationVar(&o.duration, "duration", 2*time.Second, "measured `time` of a variant in a scenario in each round (100ms to 1m); open210 takes twice that")
-	fs.StringVar(&only, "only", "", "comma-separated `scenarios`: "+scenarioNames()+"; databases: "+databaseNames()+"; proxies that ask: "+forwardNames()+"; the provider: "+strings.Join(grantNames(), ", ")+"; and, only when they are named, storm, flood")
+	fs.StringVar(&only, "only", "", "comma-separated `scenarios`: "+scenarioNames()+"; databases: "+databaseNames()+"; proxies that ask: "+forwardNames()+"; the provider: "+strings.Join(grantNames(), ", ")+"; and storm, flood; without it: all but the provider and the last two")
 	fs.IntVar(&o.sessions, "sessions", 0, "also compare a SQLite file of this `many` sessions with one of "+strconv.Itoa(smallSize)+"; 5000000 take some minutes and 5 GB")
 	fs.StringVar(&variants, "variants", "bare,gate,basic_auth", "comma-separated `variants`: bare, gate, basic_auth, control (a second bare one, to see the noise)")
 	fs.StringVar(&on, "provider-on", databaseNames(), "comma-separated `databases` that the provider is measured on")
