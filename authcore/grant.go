@@ -205,12 +205,14 @@ type LogoutNotice struct {
 
 // LogoutNoticeStore keeps logout notices.
 type LogoutNoticeStore interface {
-	// LogoutNotices gives those that are due at a time, the oldest first.
-	LogoutNotices(ctx context.Context, now time.Time, limit int) ([]LogoutNotice, error)
+	// LogoutNotices gives those that are due at a time, the oldest first: so many in all, and
+	// of each service no more than each.
+	LogoutNotices(ctx context.Context, now time.Time, each, limit int) ([]LogoutNotice, error)
 	// LogoutNoticeDone deletes one; ev may be nil.
 	LogoutNoticeDone(ctx context.Context, id string, ev *Event) error
-	// LogoutNoticeLater puts one off until a time, after one more try.
-	LogoutNoticeLater(ctx context.Context, id string, until time.Time) error
+	// LogoutNoticeLater puts one off until a time, after one more try; with others, those of
+	// the same service that are due before as well.
+	LogoutNoticeLater(ctx context.Context, n LogoutNotice, until time.Time, others bool) error
 }
 
 // The errors of grants.

@@ -1,6 +1,7 @@
 package oidcop
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,7 +19,8 @@ import (
 
 const (
 	notifyEvery    = time.Second
-	notifyAtOnce   = 20
+	notifyEach     = 20  // of one service at a time
+	notifyAtOnce   = 500 // read at a time
 	notifyTimeout  = 10 * time.Second
 	notifyTries    = 8
 	notifyFirst    = 5 * time.Second // doubled after each failure
@@ -41,15 +43,22 @@ type logoutClaims struct {
 // logoutEvent is what a logout token tells.
 const logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
 
-// Notifier tells services of sign-outs.
+// Notifier tells services of sign-outs. A service that is slow to answer keeps no other one
+// waiting.
 type Notifier struct {
 	Provider *Provider
 	Client   *http.Client // that reaches no private address
+
+	told   sync.WaitGroup
+	mu     sync.Mutex
+	busy   map[authcore.ServiceID]bool // those that are told at present
+	failed error                       // of the database, not reported yet
 }
 
 // Run tells services of sign-outs until ctx ends. One node at a time does: while holds gives
 // true. report is told when the database fails, and with nil when it works again.
 func (n *Notifier) Run(ctx context.Context, holds func(context.Context) bool, report func(error)) {
+	defer n.told.Wait()
 	tick := time.NewTicker(notifyEvery)
 	defer tick.Stop()
 	for {
@@ -64,28 +73,51 @@ func (n *Notifier) Run(ctx context.Context, holds func(context.Context) bool, re
 	}
 }
 
-// tell tells of what is due.
+// tell begins to tell of what is due the services that are not being told. It gives the
+// error of those before, too.
 func (n *Notifier) tell(ctx context.Context) error {
 	p := n.Provider
-	due, err := p.Accounts.Store.LogoutNotices(ctx, p.now(), notifyAtOnce)
-	if err != nil {
-		return err
+	due, err := p.Accounts.Store.LogoutNotices(ctx, p.now(), notifyEach, notifyAtOnce)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.busy == nil {
+		n.busy = make(map[authcore.ServiceID]bool)
 	}
-	var all sync.WaitGroup
-	failed := make([]error, len(due))
-	for i := range due {
-		all.Go(func() { failed[i] = n.one(ctx, due[i]) })
-	}
-	all.Wait()
-	for _, err := range failed {
-		if err != nil {
-			return err
+	for s, notices := range ofServices(due) {
+		if !n.busy[s] {
+			n.busy[s] = true
+			n.told.Go(func() { n.service(ctx, s, notices) })
 		}
 	}
-	return nil
+	err = cmp.Or(err, n.failed)
+	n.failed = nil
+	return err
 }
 
-// one tells of one sign-out, and writes down how it went.
+func ofServices(all []authcore.LogoutNotice) map[authcore.ServiceID][]authcore.LogoutNotice {
+	of := make(map[authcore.ServiceID][]authcore.LogoutNotice)
+	for _, n := range all {
+		of[n.Service.ID] = append(of[n.Service.ID], n)
+	}
+	return of
+}
+
+// service tells one service of some sign-outs.
+func (n *Notifier) service(ctx context.Context, s authcore.ServiceID, notices []authcore.LogoutNotice) {
+	var all sync.WaitGroup
+	failed := make([]error, len(notices))
+	for i, notice := range notices {
+		all.Go(func() { failed[i] = n.one(ctx, notice) })
+	}
+	all.Wait()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.busy, s)
+	n.failed = cmp.Or(n.failed, errors.Join(failed...))
+}
+
+// one tells of one sign-out, and writes down how it went. Where the service cannot be
+// reached, all that it is to be told has to wait.
 func (n *Notifier) one(ctx context.Context, notice authcore.LogoutNotice) error {
 	p := n.Provider
 	err := n.send(ctx, notice)
@@ -98,7 +130,8 @@ func (n *Notifier) one(ctx context.Context, notice authcore.LogoutNotice) error 
 		ev := authcore.NewEvent(p.now(), authcore.Actor{Kind: authcore.ActorSystem}, authcore.ServiceUntold, authcore.TargetService(notice.Service.ID), authcore.Failure, why(err)).In(notice.Service.Organization)
 		return p.Accounts.Store.LogoutNoticeDone(ctx, notice.ID, &ev)
 	}
-	return p.Accounts.Store.LogoutNoticeLater(ctx, notice.ID, p.now().Add(notifyFirst<<notice.Tries))
+	unreachable := !errors.As(err, new(errStatus))
+	return p.Accounts.Store.LogoutNoticeLater(ctx, notice, p.now().Add(notifyFirst<<notice.Tries), unreachable)
 }
 
 func (n *Notifier) send(ctx context.Context, notice authcore.LogoutNotice) error {
