@@ -128,6 +128,11 @@ func (a *relying) asks(more ...string) string {
 	return a.portal + "/.gate/oauth/authorize?" + q.Encode()
 }
 
+// basic is the header by which a client proves who it is (RFC 6749 section 2.3.1).
+func basic(id, secret string) header {
+	return header{"Authorization", "Basic " + base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(id)+":"+url.QueryEscape(secret)))}
+}
+
 // answer is what a page at the service's callback was told.
 func (a *relying) answer(p page) url.Values {
 	a.t.Helper()
@@ -185,7 +190,7 @@ func (a *relying) sends(endpoint string, form ...string) page {
 	}
 	headers := []header{{"Content-Type", "application/x-www-form-urlencoded"}}
 	if a.Secret != "" {
-		headers = append(headers, header{"Authorization", "Basic " + base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(a.ClientID)+":"+url.QueryEscape(a.Secret)))})
+		headers = append(headers, basic(a.ClientID, a.Secret))
 	} else {
 		q.Set("client_id", a.ClientID)
 	}

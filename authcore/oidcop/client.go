@@ -125,8 +125,8 @@ func (p *Provider) authenticate(r *http.Request, form url.Values, from authcore.
 	if err != nil {
 		return nil, refuse("The Authorization header cannot be read: Basic, with the client id and the secret percent-encoded.")
 	}
-	ways := 0
-	for _, there := range []bool{basic, form.Has("client_secret"), form.Has("client_assertion")} {
+	ways := 0 // an empty secret is none: a client that has none may send it all the same
+	for _, there := range []bool{basic && secret != "", form.Get("client_secret") != "", form.Has("client_assertion")} {
 		if there {
 			ways++
 		}

@@ -64,9 +64,8 @@ func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f
 func TestNotifierWaitsForNobody(t *testing.T) {
 	t.Parallel()
 	x := benchProvider(t)
-	accounts := *x.Accounts
-	board := &noticeBoard{Store: accounts.Store, done: make(chan authcore.ServiceID, 8)}
-	accounts.Store, x.Accounts = board, &accounts
+	board := &noticeBoard{Store: x.Accounts.Store, done: make(chan authcore.ServiceID, 8)}
+	x.Accounts.Store = board
 	service := func(id authcore.ServiceID) authcore.Service {
 		s := x.shop.Service
 		s.ID, s.LogoutURI = id, "https://"+string(id)+".example.com/out"
