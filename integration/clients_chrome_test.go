@@ -45,7 +45,7 @@ func TestOIDCClientTS(t *testing.T) {
 			w.says("ann <ann@example.com>, " + kind + ", state deep, renewed 0 times")
 			for _, times := range []string{"1", "2"} {
 				w.click("Renew")
-				w.says(kind + ", state deep, renewed " + times + " times")
+				w.says("ann <ann@example.com>, " + kind + ", state none, renewed " + times + " times")
 			}
 			w.press("Sign out")
 			w.atPage(page.URL + "/")

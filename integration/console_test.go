@@ -1,6 +1,9 @@
 package integration
 
 import (
+	"net/http"
+	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -36,16 +39,19 @@ https://app.example.com:{{.HTTPS}} {
 	gate
 	reverse_proxy {{.Upstream}}
 }
+https://shop.example.com:{{.HTTPS}} {
+	reverse_proxy {{.Upstream}}
+}
 `
 
 // The pages for organizations and for the installation, in Chromium: registered, approved,
-// an admin invited, who makes a service and a webhook; what happens then is delivered, and
-// verified by the library of Standard Webhooks. What is on every page is looked at.
+// an admin invited, who makes a service and a webhook; a customer signs in to the service;
+// what happens is delivered, and verified by the library of Standard Webhooks. What is on every page is looked at.
 func TestConsole(t *testing.T) {
 	everyDatabase(t, func(t *testing.T, c *cluster) {
 		s := start(t, consoleGate, c.gate)
 		r := startReceiver(t)
-		owner, ann, bob := someone("owner"), someone("ann"), someone("bob")
+		owner, ann, bob, carol := someone("owner"), someone("ann"), someone("bob"), someone("carol")
 		s.addUser(t, owner, "--owner")
 		s.addUser(t, ann)
 		s.addUser(t, bob)
@@ -144,14 +150,40 @@ func TestConsole(t *testing.T) {
 		w.look("console-members")
 		w.press("Roles")
 		w.look("console-roles")
-		w.press("Services")
-		w.look("console-services")
-		w.fill("input[name=name]", "Shop")
-		w.fill("textarea[name=redirect_uris]", "https://shop.example.com/callback")
-		w.press("Make the service")
-		w.says("Secret of Shop")
-		w.look("console-service-made")
+		guest.press("Services")
+		guest.look("console-services")
+		callback := s.URL("HTTPS", "shop.example.com") + "/callback"
+		guest.fill("input[name=name]", "Shop")
+		guest.fill("textarea[name=redirect_uris]", callback)
+		guest.press("Make the service")
+		guest.says("Secret of Shop")
+		guest.look("console-service-made")
+		secret := strings.TrimSpace(eval[string](guest, `document.querySelector(".paste").textContent`))
+		client := regexp.MustCompile(`client id ([^)]+)\)`).FindStringSubmatch(guest.text())[1]
 		eventually(t, "the delivery of the service", func() bool { return slices.Contains(r.types(t, "acme"), "service.create") })
+		guest.press("Shop")
+		eval[bool](guest, `(e => { e.value = "everyone"; return true })(document.querySelector("select[name=access]"))`)
+		guest.press("Save")
+
+		s.addUser(t, carol)
+		buyer := newBrowser(t)
+		buyer.open(portal + "/.gate/oauth/authorize?" + url.Values{"client_id": {client}, "redirect_uri": {callback}, "response_type": {"code"}, "scope": {"openid"},
+			"code_challenge": {s256(verifier)}, "code_challenge_method": {"S256"}}.Encode())
+		buyer.signIn(carol)
+		buyer.says("Shop", "Acme Inc.")
+		buyer.look("console-consent")
+		buyer.press("Allow")
+		buyer.atPage(callback)
+		back, err := url.Parse(buyer.address())
+		must(t, err)
+		got := s.Client(t).do("POST", portal+"/.gate/oauth/token", url.Values{"grant_type": {"authorization_code"}, "code": {back.Query().Get("code")}, "redirect_uri": {callback}, "code_verifier": {verifier}}.Encode(),
+			header{"Content-Type", "application/x-www-form-urlencoded"}, basic(client, secret))
+		if got.StatusCode != http.StatusOK || !strings.Contains(got.Body, `"id_token"`) {
+			t.Errorf("the code is redeemed: %s\n%s", got.Status, got.Body)
+		}
+		eventually(t, "the delivery of the sign-in", func() bool { return slices.Contains(r.types(t, "acme"), "service.login") })
+
+		w.press("Services")
 		w.press("Shop")
 		w.says("For the app", portal+"/.well-known/openid-configuration")
 		w.look("console-service")
