@@ -55,6 +55,22 @@ var caddyBinary = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
+// commandBinary is the same without the race detector, with which every process takes a
+// second to start: it is for the many commands that prepare tests. The flags are those of
+// `make check`, whose results can be had from Go's cache.
+var commandBinary = sync.OnceValues(func() (string, error) {
+	if !raceEnabled {
+		return caddyBinary()
+	}
+	path := filepath.Join(workDir, "caddy-commands")
+	cmd := exec.Command("go", "build", "-trimpath", "-tags=nobadger,nomysql,nopgx", "-o", path, "../cmd/caddy")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("caddy cannot be built: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
 // launches hands processes to one thread that lives as long as the tests: where
 // the system can tie a child to the thread that made it, a test binary that is
 // killed leaves no Caddy behind.

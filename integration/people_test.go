@@ -62,9 +62,7 @@ func (s *server) register(t testing.TB, at string, p person) *browser {
 func (s *server) addUser(t testing.TB, p person, more ...string) {
 	t.Helper()
 	args := append([]string{"user", "add", p.Username, "--email", p.Email, "--name", p.Name, "--password-stdin"}, more...)
-	if out, errs, exit := s.CLI(t, p.Password+"\n", args...); exit != 0 {
-		t.Fatalf("user add %s: exit %d\n%s%s", p.Username, exit, out, errs)
-	}
+	s.must(t, p.Password+"\n", args...)
 }
 
 // login sends the sign-in form at an origin. The answer is what the form gives:

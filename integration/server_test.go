@@ -175,13 +175,20 @@ func (s *server) Reload(t testing.TB, caddyfile string) error {
 // and folder.
 func (s *server) CLI(t testing.TB, stdin string, args ...string) (stdout, stderr string, exit int) {
 	t.Helper()
-	return s.caddy(t, stdin, append(append([]string{"gate"}, args...), "--config", s.config())...)
+	return s.caddy(t, stdin, s.gate(args)...)
+}
+
+// gate are the arguments for a command of the gate.
+func (s *server) gate(args []string) []string {
+	return append(append([]string{"gate"}, args...), "--config", s.config())
 }
 
 // must runs a command of the gate that has to work.
 func (s *server) must(t testing.TB, stdin string, args ...string) string {
 	t.Helper()
-	out, errs, exit := s.CLI(t, stdin, args...)
+	binary, err := commandBinary()
+	must(t, err)
+	out, errs, exit := s.execute(t, binary, stdin, s.gate(args))
 	if exit != 0 {
 		t.Fatalf("%q: exit %d\n%s%s", args, exit, out, errs)
 	}
@@ -192,9 +199,12 @@ func (s *server) must(t testing.TB, stdin string, args ...string) string {
 func (s *server) caddy(t testing.TB, stdin string, args ...string) (stdout, stderr string, exit int) {
 	t.Helper()
 	binary, err := caddyBinary()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
+	return s.execute(t, binary, stdin, args)
+}
+
+func (s *server) execute(t testing.TB, binary, stdin string, args []string) (stdout, stderr string, exit int) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*patience)
 	defer cancel()
 	command := append(append(slices.Clone(s.Within), binary), args...)
