@@ -181,11 +181,11 @@ func TestOwnPortal(t *testing.T) {
 
 	w.do(clickOn("Sign out… Safari on iPhone")) // unfolds the form
 	w.fill(`details input[name="current_password"]`, "not the password")
-	w.press("Confirm sign-out")
+	w.press("Confirm")
 	w.says("password", "Safari on iPhone")
 	w.do(clickOn("Sign out… Safari on iPhone"))
 	w.fill(`details input[name="current_password"]`, karl.Password)
-	w.press("Confirm sign-out")
+	w.press("Confirm")
 	w.at(app + "/.gate/account?done=session")
 
 	b := s.Client(t) // a program on the page's origin, that does not know the password

@@ -190,7 +190,7 @@ func tourOwn(t *testing.T, w *tab) {
 	w.do(clickOn("Sign out… Safari on iPhone"))
 	w.look("own-account-unfolded")
 	w.fill("details[open] input[type=password]", "wrong")
-	w.press("Confirm sign-out")
+	w.press("Confirm")
 	w.look("own-account-wrong-password")
 }
 

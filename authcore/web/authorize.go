@@ -112,29 +112,25 @@ func (h *Handler) authorize(w http.ResponseWriter, r *http.Request, p Place) err
 	return h.lead(w, r, p, a, h.OAuth.Fail(a.Request, err))
 }
 
-// postAuthorize takes a request that comes as a form of another site, which brings no cookie
-// along (OpenID Connect Core section 3.1.2.1). So the browser is sent on to the same address,
-// which does the rest; nothing happens here.
-func (h *Handler) postAuthorize(w http.ResponseWriter, r *http.Request, _ Place) error {
-	switch {
-	case h.OAuth == nil:
-		return errNotFound
-	case isJSON(r):
-		return errContentType
-	case r.URL.RawQuery != "":
-		return oidcop.ErrBadRequest
+// byGet takes a request that comes as a form of another site, which brings no cookie along
+// (OpenID Connect Core section 3.1.2.1). So the browser is sent on to the same address, a
+// path, which does the rest; nothing happens here.
+func byGet(path string) func(*Handler, http.ResponseWriter, *http.Request, Place) error {
+	return func(h *Handler, w http.ResponseWriter, r *http.Request, _ Place) error {
+		to := path + "?" + r.PostForm.Encode()
+		switch {
+		case h.OAuth == nil:
+			return errNotFound
+		case isJSON(r):
+			return errContentType
+		case r.URL.RawQuery != "":
+			return oidcop.ErrBadRequest
+		case len(to) > maxReturn:
+			return errRequestTooLong
+		}
+		redirect(w, to)
+		return nil
 	}
-	return onByGet(w, authorizePath, r.PostForm)
-}
-
-// onByGet sends a browser that brought a form on to an address with its parameters.
-func onByGet(w http.ResponseWriter, path string, form url.Values) error {
-	to := path + "?" + form.Encode()
-	if len(to) > maxReturn {
-		return errRequestTooLong
-	}
-	redirect(w, to)
-	return nil
 }
 
 // askingOf reads which request is to be answered: one that comes, or one that goes on.

@@ -53,20 +53,6 @@ func (h *Handler) endSession(w http.ResponseWriter, r *http.Request, p Place) er
 	return h.ended(w, r, p, e)
 }
 
-// postEndSession takes a request that comes as a form of another site, which brings no cookie
-// along: the browser is sent on to the same address.
-func (h *Handler) postEndSession(w http.ResponseWriter, r *http.Request, _ Place) error {
-	switch {
-	case h.OAuth == nil:
-		return errNotFound
-	case isJSON(r):
-		return errContentType
-	case r.URL.RawQuery != "":
-		return oidcop.ErrBadRequest
-	}
-	return onByGet(w, endSessionPath, r.PostForm)
-}
-
 // confirmEndSession signs out who was asked, and leads back to the service.
 func (h *Handler) confirmEndSession(w http.ResponseWriter, r *http.Request, p Place) error {
 	if h.OAuth == nil {

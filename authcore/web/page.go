@@ -73,7 +73,7 @@ func mustPages() map[string]*template.Template {
 		}
 		texts[strings.TrimSuffix(path.Base(file), ".html")] = constants.Replace(string(text))
 	}
-	layout := template.Must(template.New("layout").Parse(texts["layout"]))
+	layout := template.Must(template.New("layout").Funcs(template.FuncMap{"undo": undo}).Parse(texts["layout"]))
 	delete(texts, "layout")
 	sets := make(map[string]*template.Template)
 	for name, text := range texts {
@@ -81,6 +81,19 @@ func mustPages() map[string]*template.Template {
 		sets[name] = template.Must(template.Must(layout.Clone()).Parse(text))
 	}
 	return sets
+}
+
+// undoView is a button on a row of the account page that undoes something.
+type undoView struct {
+	Page       any
+	Path       string // under account/, where the form goes
+	ID         any
+	Button, Of string
+}
+
+// undo makes it, in a template.
+func undo(page any, path string, id any, button, of string) undoView {
+	return undoView{page, path, id, button, of}
 }
 
 func assetVersion() string {
