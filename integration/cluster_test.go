@@ -32,6 +32,8 @@ type cluster struct {
 	Name   string           // of the database in it
 	Words  []string         // in the block of database
 	Env    []string         // GATE_DSN and GATE_KEY, which the Caddyfile names
+	// Unwatched: its nodes run without the race detector.
+	Unwatched bool
 
 	t *testing.T
 }
@@ -98,6 +100,7 @@ http://staff.localhost:{{.HTTP}} {
 
 // node is an option for a server that uses the cluster's database.
 func (c *cluster) node(s *server) {
+	s.Unwatched = c.Unwatched
 	s.Env = append(s.Env, c.Env...)
 	if c.Driver == "sqlite" {
 		s.Vars["Store"] = fmt.Sprintf("database sqlite %q", s.Dir+"/gate.db")
@@ -108,7 +111,7 @@ func (c *cluster) node(s *server) {
 
 // gate makes {{.Gate}} name the cluster's database.
 func (c *cluster) gate(s *server) {
-	s.cluster, s.Env = c, append(s.Env, c.Env...)
+	s.cluster, s.Env, s.Unwatched = c, append(s.Env, c.Env...), c.Unwatched
 	s.newPorts()
 }
 

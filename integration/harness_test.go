@@ -30,6 +30,8 @@ type server struct {
 	Upstream *upstream
 	Env      []string // added to the process's environment
 	Within   []string // a command that runs Caddy's, if any
+	// Unwatched: it runs without the race detector, because another one runs the same with it.
+	Unwatched bool
 
 	cluster *cluster // whose database {{.Gate}} names; nil for SQLite in Dir
 
@@ -171,7 +173,11 @@ func (s *server) environment() []string {
 
 // run starts the process and waits until it serves.
 func (s *server) run() error {
-	binary, err := caddyBinary()
+	build := caddyBinary
+	if s.Unwatched {
+		build = plainBinary
+	}
+	binary, err := build()
 	if err != nil {
 		return err
 	}

@@ -55,14 +55,15 @@ var caddyBinary = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
-// commandBinary is the same without the race detector, with which every process takes a
-// second to start: it is for the many commands that prepare tests. The flags are those of
-// `make check`, whose results can be had from Go's cache.
-var commandBinary = sync.OnceValues(func() (string, error) {
+// plainBinary is the same without the race detector, with which every process takes a second
+// to start: for the many commands that prepare tests, and for servers that run what another
+// one ran with it. The flags are those of `make check`, whose results can be had from Go's
+// cache.
+var plainBinary = sync.OnceValues(func() (string, error) {
 	if !raceEnabled {
 		return caddyBinary()
 	}
-	path := filepath.Join(workDir, "caddy-commands")
+	path := filepath.Join(workDir, "caddy-plain")
 	cmd := exec.Command("go", "build", "-trimpath", "-tags=nobadger,nomysql,nopgx", "-o", path, "../cmd/caddy")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {

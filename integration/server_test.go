@@ -186,7 +186,7 @@ func (s *server) gate(args []string) []string {
 // must runs a command of the gate that has to work.
 func (s *server) must(t testing.TB, stdin string, args ...string) string {
 	t.Helper()
-	binary, err := commandBinary()
+	binary, err := plainBinary()
 	must(t, err)
 	out, errs, exit := s.execute(t, binary, stdin, s.gate(args))
 	if exit != 0 {
