@@ -1,6 +1,9 @@
 package integration
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -9,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
@@ -126,6 +130,18 @@ func (a *relying) asks(more ...string) string {
 		}
 	}
 	return a.portal + "/.gate/oauth/authorize?" + q.Encode()
+}
+
+// proofFor proves that a new key is there, for a request (RFC 9449 section 4.2).
+func proofFor(t testing.TB, method, to string) string {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: key}, (&jose.SignerOptions{EmbedJWK: true}).WithType("dpop+jwt"))
+	must(t, err)
+	text, err := jwt.Signed(signer).Claims(map[string]any{"htm": method, "htu": to, "iat": time.Now().Unix(), "jti": rand.Text()}).Serialize()
+	must(t, err)
+	return text
 }
 
 // basic is the header by which a client proves who it is (RFC 6749 section 2.3.1).
@@ -443,6 +459,19 @@ func TestProviderAtTheGate(t *testing.T) {
 		must(t, b.post(w.portal+"/.gate/logout", url.Values{}).Response.Body.Close())
 		if got := a.program.fetch(site+"/api/orders/1", header{"Authorization", "Bearer " + reads.Access}); got.StatusCode != 401 {
 			t.Errorf("%s, signed out: %s", format, got.Status)
+		}
+	}
+	// A token that is bound to a key is no good without it, which the gate does not look at.
+	bound := w.service("Bound", map[string]any{"dpop": true})
+	form := url.Values{"grant_type": {"authorization_code"}, "code": {bound.enter(w.Client(t), w.ann, "resource", site)}, "redirect_uri": {bound.callback}, "code_verifier": {verifier}}
+	to := w.portal + "/.gate/oauth/token"
+	token := bound.gets(bound.program.do("POST", to, form.Encode(), basic(bound.ClientID, bound.Secret), header{"Content-Type", "application/x-www-form-urlencoded"}, header{"DPoP", proofFor(t, "POST", to)}))
+	if token.Type != "DPoP" {
+		t.Errorf("the token is of type %q", token.Type)
+	}
+	for _, scheme := range []string{"Bearer", "DPoP"} {
+		if got := bound.program.fetch(site+"/api/x", header{"Authorization", scheme + " " + token.Access}); got.StatusCode != http.StatusUnauthorized {
+			t.Errorf("a bound token as %s: %s", scheme, got.Status)
 		}
 	}
 	if got := w.service("None", nil); !slices.Contains([]string{"invalid_target"}, got.answer(w.boss.open(got.asks("resource", w.URL("HTTPS", "app.example.com")))).Get("error")) {
