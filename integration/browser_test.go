@@ -49,7 +49,7 @@ func (s *server) Client(t testing.TB) *browser {
 			if err != nil {
 				return nil, err
 			}
-			return new(net.Dialer).DialContext(ctx, network, "127.0.0.1:"+port)
+			return new(net.Dialer).DialContext(ctx, network, s.Address+":"+port)
 		},
 		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true},
 		ForceAttemptHTTP2: true,

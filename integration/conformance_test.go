@@ -146,7 +146,7 @@ func TestConformanceDiscovery(t *testing.T) {
 			}
 		}
 	}
-	if endpoints != 10 {
+	if endpoints != 9 {
 		t.Errorf("%d endpoints: %v", endpoints, found)
 	}
 	for name, needs := range map[string][]string{"scopes_supported": {"openid", "offline_access"}, "claims_supported": {"sub", "iss", "auth_time", "acr"}, "grant_types_supported": {"authorization_code", "refresh_token"},

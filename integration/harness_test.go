@@ -30,6 +30,7 @@ type server struct {
 	Upstream *upstream
 	Env      []string // added to the process's environment
 	Within   []string // a command that runs Caddy's, if any
+	Address  string   // on the loopback, where it listens and clients reach it
 	// Unwatched: it runs without the race detector, because another one runs the same with it.
 	Unwatched bool
 
@@ -99,7 +100,7 @@ func tryStart(t testing.TB, caddyfile string, opts ...option) (*server, error) {
 }
 
 func newServer(dir string, up *upstream, caddyfile string, opts []option) *server {
-	s := &server{Dir: dir, Upstream: up, text: caddyfile, Vars: map[string]any{"Dir": dir, "Upstream": up.addr()}}
+	s := &server{Dir: dir, Upstream: up, Address: "127.0.0.1", text: caddyfile, Vars: map[string]any{"Dir": dir, "Upstream": up.addr()}}
 	s.newPorts()
 	for _, o := range opts {
 		o(s)
@@ -113,8 +114,8 @@ func (s *server) newPorts() {
 	for _, name := range []string{"HTTP", "HTTP2", "HTTP3", "HTTPS", "HTTPS2", "HTTPS3", "Admin"} {
 		s.Vars[name] = freePort()
 	}
-	s.Vars["Global"] = fmt.Sprintf("admin 127.0.0.1:%d\n\tdefault_bind 127.0.0.1\n\tskip_install_trust\n\tlocal_certs\n"+
-		"\tauto_https disable_redirects\n\tpersist_config off\n\tgrace_period 3s", s.Vars["Admin"])
+	s.Vars["Global"] = fmt.Sprintf("admin 127.0.0.1:%d\n\tdefault_bind %s\n\tskip_install_trust\n\tlocal_certs\n"+
+		"\tauto_https disable_redirects\n\tpersist_config off\n\tgrace_period 3s", s.Vars["Admin"], s.Address)
 	database := fmt.Sprintf("database sqlite %q", filepath.ToSlash(filepath.Join(s.Dir, "gate.db")))
 	if s.cluster != nil && s.cluster.DB != nil {
 		database = fmt.Sprintf("database %s {env.GATE_DSN}\n\t\tsecret_key {env.GATE_KEY}", s.cluster.Driver)
@@ -210,7 +211,7 @@ func (s *server) run() error {
 	}); err != nil || ended(done) {
 		return fmt.Errorf("caddy does not serve (%v):\n%s", err, s.Log()[from:])
 	}
-	return awaitTLS(text)
+	return s.awaitTLS(text)
 }
 
 func ended(done <-chan struct{}) bool {
@@ -245,11 +246,11 @@ func eventually(t testing.TB, what string, condition func() bool) {
 var httpsSite = regexp.MustCompile(`https://([^\s,:{}]+):(\d+)`)
 
 // awaitTLS waits until every HTTPS site of a Caddyfile has its certificate.
-func awaitTLS(caddyfile string) error {
+func (s *server) awaitTLS(caddyfile string) error {
 	for _, site := range httpsSite.FindAllStringSubmatch(caddyfile, -1) {
 		name := strings.Replace(site[1], "*", "wild", 1)
 		if err := await(func() bool {
-			c, err := tls.Dial("tcp", "127.0.0.1:"+site[2], &tls.Config{ServerName: name, InsecureSkipVerify: true})
+			c, err := tls.Dial("tcp", s.Address+":"+site[2], &tls.Config{ServerName: name, InsecureSkipVerify: true})
 			if err == nil {
 				_ = c.Close()
 			}

@@ -24,13 +24,12 @@ type issuer struct {
 	token string // of acme's owner, for the API
 }
 
-// issuerFile is its Caddyfile. A portal that several nodes serve has the address of the
-// first: .Portal is its port.
+// issuerFile is its Caddyfile.
 const issuerFile = `{
 	{{.Global}}
 	gate {
 		{{.Gate}}
-		portal https://localhost:{{or (index . "Portal") .HTTPS}}
+		portal https://localhost:{{.HTTPS}}
 		webhooks {
 			allow 127.0.0.0/8
 		}

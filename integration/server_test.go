@@ -168,27 +168,23 @@ func (s *server) Reload(t testing.TB, caddyfile string) error {
 	if err := os.WriteFile(s.config(), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return awaitTLS(text)
+	return s.awaitTLS(text)
 }
 
 // CLI runs `caddy gate ARGS --config` with the server's Caddyfile, environment
-// and folder.
+// and folder. It is not watched by the race detector, with which it would take most of a
+// test's time.
 func (s *server) CLI(t testing.TB, stdin string, args ...string) (stdout, stderr string, exit int) {
 	t.Helper()
-	return s.caddy(t, stdin, s.gate(args)...)
-}
-
-// gate are the arguments for a command of the gate.
-func (s *server) gate(args []string) []string {
-	return append(append([]string{"gate"}, args...), "--config", s.config())
+	binary, err := plainBinary()
+	must(t, err)
+	return s.execute(t, binary, stdin, append(append([]string{"gate"}, args...), "--config", s.config()))
 }
 
 // must runs a command of the gate that has to work.
 func (s *server) must(t testing.TB, stdin string, args ...string) string {
 	t.Helper()
-	binary, err := plainBinary()
-	must(t, err)
-	out, errs, exit := s.execute(t, binary, stdin, s.gate(args))
+	out, errs, exit := s.CLI(t, stdin, args...)
 	if exit != 0 {
 		t.Fatalf("%q: exit %d\n%s%s", args, exit, out, errs)
 	}

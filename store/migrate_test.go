@@ -67,7 +67,7 @@ func TestUpgrade(t *testing.T) {
 			t.Errorf("migration %d has no data to be tried with: %v", migration, err)
 		}
 	}
-	for name, fresh := range kinds {
+	for name, fresh := range blanks {
 		for from := int64(1); from <= newest; from++ {
 			if countOf(all, from) == countOf(all, from-1) {
 				continue
@@ -149,7 +149,7 @@ func countOf(all []int64, migrations int64) int {
 // A start that was cut off after any step, or in the middle of one where the
 // database does not undo it, goes on from there.
 func TestMigrationCutOff(t *testing.T) {
-	eachKind(t, func(t *testing.T, c store.Config) {
+	eachBlank(t, func(t *testing.T, c store.Config) {
 		all := store.Steps()
 		for n := range all {
 			closeAll(t, openAt(t, c, n+1))
@@ -171,7 +171,7 @@ func TestMigrationCutOff(t *testing.T) {
 
 // Of several nodes that start at once on a new database, one makes the schema.
 func TestOpenAtOnce(t *testing.T) {
-	eachKind(t, func(t *testing.T, c store.Config) {
+	eachBlank(t, func(t *testing.T, c store.Config) {
 		var wg sync.WaitGroup
 		for range 4 {
 			wg.Go(func() {
@@ -190,7 +190,7 @@ func TestOpenAtOnce(t *testing.T) {
 }
 
 func TestNewerSchemaIsRefused(t *testing.T) {
-	eachKind(t, func(t *testing.T, c store.Config) {
+	eachBlank(t, func(t *testing.T, c store.Config) {
 		db := openConfig(t, c)
 		newest, err := db.Schema(t.Context())
 		if err != nil {
@@ -217,7 +217,7 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 
 // A database with the tables of another program is left alone.
 func TestForeignDatabaseIsRefused(t *testing.T) {
-	eachKind(t, func(t *testing.T, c store.Config) {
+	eachBlank(t, func(t *testing.T, c store.Config) {
 		if c.Driver == store.SQLite {
 			return // TestForeignFilesAreRefused
 		}

@@ -28,6 +28,22 @@ func (s *Server) NewDatabase(ctx context.Context) (name string, err error) {
 	return name, s.exec(ctx, s.product.newDatabase(name)...)
 }
 
+// CopyDatabase makes a database of User with the tables of another one, without foreign keys,
+// and with their rows. Nobody may use that one meanwhile.
+func (s *Server) CopyDatabase(ctx context.Context, from string) (name string, err error) {
+	name = fmt.Sprintf("gatehouse%d", s.databases.Add(1))
+	db, err := s.open()
+	if err != nil {
+		return name, err
+	}
+	defer db.Close()
+	statements, err := s.product.copyDatabase(ctx, db, from, name)
+	if err != nil {
+		return name, err
+	}
+	return name, s.exec(ctx, statements...)
+}
+
 // DropDatabase removes a database, whoever is connected to it.
 func (s *Server) DropDatabase(ctx context.Context, name string) error {
 	return s.exec(ctx, s.product.dropDatabase(name))

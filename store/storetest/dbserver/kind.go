@@ -1,6 +1,8 @@
 package dbserver
 
 import (
+	"context"
+	"database/sql"
 	"fmt"
 	"os/exec"
 )
@@ -35,9 +37,10 @@ type product interface {
 	// command is the server program and its arguments.
 	command(s *Server) []string
 	dsn(s *Server, database, user string) string
-	// newUser, newDatabase and dropDatabase are statements of Admin.
+	// newUser, newDatabase, copyDatabase and dropDatabase are statements of Admin.
 	newUser(name, password string) string
 	newDatabase(name string) []string
+	copyDatabase(ctx context.Context, db *sql.DB, from, name string) ([]string, error)
 	dropDatabase(name string) string
 }
 

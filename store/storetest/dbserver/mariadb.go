@@ -1,6 +1,8 @@
 package dbserver
 
 import (
+	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -95,6 +97,23 @@ func (mariadb) newUser(name, password string) string {
 
 func (mariadb) newDatabase(name string) []string {
 	return []string{"CREATE DATABASE `" + name + "`", fmt.Sprintf("GRANT ALL ON `%s`.* TO '%s'@'%%'", name, User)}
+}
+
+func (m mariadb) copyDatabase(ctx context.Context, db *sql.DB, from, name string) ([]string, error) {
+	rows, err := db.QueryContext(ctx, "SELECT table_name FROM information_schema.tables WHERE table_schema = ?", from)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	statements := m.newDatabase(name)
+	for rows.Next() {
+		var table string
+		if err := rows.Scan(&table); err != nil {
+			return nil, err
+		}
+		statements = append(statements, fmt.Sprintf("CREATE TABLE `%s`.`%s` LIKE `%s`.`%s`", name, table, from, table), fmt.Sprintf("INSERT INTO `%s`.`%s` SELECT * FROM `%s`.`%s`", name, table, from, table))
+	}
+	return statements, rows.Err()
 }
 
 func (mariadb) dropDatabase(name string) string { return "DROP DATABASE `" + name + "`" }

@@ -2,6 +2,8 @@ package dbserver
 
 import (
 	"cmp"
+	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"net/url"
@@ -84,6 +86,10 @@ func (postgres) newUser(name, password string) string {
 
 func (postgres) newDatabase(name string) []string {
 	return []string{fmt.Sprintf(`CREATE DATABASE "%s" OWNER "%s"`, name, User)}
+}
+
+func (p postgres) copyDatabase(_ context.Context, _ *sql.DB, from, name string) ([]string, error) {
+	return []string{p.newDatabase(name)[0] + fmt.Sprintf(` TEMPLATE "%s"`, from)}, nil
 }
 
 func (postgres) dropDatabase(name string) string {

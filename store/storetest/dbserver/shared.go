@@ -33,11 +33,22 @@ func Shared(kind Kind) (*Server, error) {
 // drops it when the test ends. It fails the test where it cannot.
 func Fresh(t testing.TB, kind Kind) (s *Server, database string) {
 	t.Helper()
+	return fresh(t, kind, (*Server).NewDatabase)
+}
+
+// Copy is Fresh for a database like another one on that server: see CopyDatabase.
+func Copy(t testing.TB, kind Kind, from string) (s *Server, database string) {
+	t.Helper()
+	return fresh(t, kind, func(s *Server, ctx context.Context) (string, error) { return s.CopyDatabase(ctx, from) })
+}
+
+func fresh(t testing.TB, kind Kind, makes func(*Server, context.Context) (string, error)) (s *Server, database string) {
+	t.Helper()
 	s, err := Shared(kind)
 	if err != nil {
 		t.Fatal(err)
 	}
-	name, err := s.NewDatabase(t.Context())
+	name, err := makes(s, t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
