@@ -129,7 +129,7 @@ func (p *portal) fill(ctx context.Context) error {
 		}
 		roots = append(roots, s)
 	}
-	o := authcore.Organization{ID: authcore.OrganizationID(authcore.NewSessionID()), Slug: "acme", Name: "Acme", Status: authcore.OrganizationActive, Tier: authcore.DefaultTier, CreatedAt: now, UpdatedAt: now}
+	o := authcore.Organization{ID: authcore.OrganizationID(authcore.NewSessionID()), Slug: "acme", Name: "Acme", Status: authcore.OrganizationActive, Tier: "enterprise", CreatedAt: now, UpdatedAt: now}
 	if err := p.db.CreateOrganization(ctx, o, roots[0].UserID, by(authcore.OrganizationCreate)); err != nil {
 		return err
 	}
