@@ -176,8 +176,8 @@ type DeviceGrantStore interface {
 	// DeviceGrantByUserCode finds the one that waits with a code and has not expired.
 	// ErrUserCodeInvalid where there is none, or more than one.
 	DeviceGrantByUserCode(ctx context.Context, userCode TokenHash, now time.Time) (DeviceGrant, error)
-	// DeviceGrantByCode finds one, also an expired one; ErrGrantInvalid.
-	DeviceGrantByCode(ctx context.Context, device TokenHash) (DeviceGrant, error)
+	// DeviceGrantsByCode finds those of some devices, also expired ones, in no order.
+	DeviceGrantsByCode(ctx context.Context, devices []TokenHash) ([]DeviceGrant, error)
 	// ApproveDevice lets a device in that waits, once: ErrUserCodeInvalid. Where session is
 	// not nil it is added and the sign-in counted, with the errors of NoteEndUser;
 	// ErrSessionNotFound where the portal session has ended.

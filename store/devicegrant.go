@@ -47,9 +47,21 @@ func (db *DB) DeviceGrantByUserCode(ctx context.Context, userCode authcore.Token
 	return found[0], nil
 }
 
-// DeviceGrantByCode implements authcore.DeviceGrantStore.
-func (db *DB) DeviceGrantByCode(ctx context.Context, device authcore.TokenHash) (authcore.DeviceGrant, error) {
-	return one(db, ctx, scanDeviceGrant, authcore.ErrGrantInvalid, "SELECT "+deviceGrantColumns+" FROM device_grants WHERE device = ?", device.Hex())
+// DeviceGrantsByCode implements authcore.DeviceGrantStore. Statements are kept for a few
+// numbers of devices; the last one stands for those that are missing.
+func (db *DB) DeviceGrantsByCode(ctx context.Context, devices []authcore.TokenHash) ([]authcore.DeviceGrant, error) {
+	if len(devices) == 0 {
+		return nil, nil
+	}
+	size := 1
+	for size < len(devices) {
+		size *= 4
+	}
+	keys := make([]any, size)
+	for i := range keys {
+		keys[i] = devices[min(i, len(devices)-1)].Hex()
+	}
+	return collect(db, ctx, scanDeviceGrant, "SELECT "+deviceGrantColumns+" FROM device_grants WHERE device IN "+marks(size), keys...)
 }
 
 // ApproveDevice implements authcore.DeviceGrantStore.

@@ -103,7 +103,7 @@ func (p *Provider) beginDevice(w http.ResponseWriter, r *http.Request, from auth
 	text, hash := authcore.KindDevice.New()
 	g := authcore.DeviceGrant{Device: hash, UserCode: authcore.HashToken(user), Service: c.Service.ID, Scopes: scopes, Resources: resources,
 		Address: from.Address, Agent: from.Agent, Status: authcore.DeviceWaiting, CreatedAt: now, ExpiresAt: now.Add(deviceLife)}
-	if err := p.State.devices.add(r.Context(), g); err != nil {
+	if _, err := p.State.devices.ask(r.Context(), g); err != nil {
 		return nil, err
 	}
 	page := p.Issuer + PathVerification
@@ -124,11 +124,11 @@ func (p *Provider) byDevice(ctx context.Context, ask *asking) (*tokens, error) {
 	if p.State.polls.early(hash) {
 		return nil, errSlowDown
 	}
-	d, err := p.Accounts.Store.DeviceGrantByCode(ctx, hash)
+	d, err := p.State.reader.ask(ctx, hash)
 	if err != nil {
 		return nil, err
 	}
-	if d.Service != c.Service.ID {
+	if d == nil || d.Service != c.Service.ID {
 		return nil, errGrant
 	}
 	now := p.now()
@@ -142,7 +142,7 @@ func (p *Provider) byDevice(ctx context.Context, ask *asking) (*tokens, error) {
 	case d.Status == authcore.DeviceWaiting:
 		return nil, errPending
 	case c.own():
-		return p.forCommandLine(ctx, ask, d)
+		return p.forCommandLine(ctx, ask, *d)
 	}
 	g, err := p.Accounts.Store.GrantBySession(ctx, d.Session, now, p.idleSince(now))
 	if err != nil {

@@ -49,7 +49,8 @@ type Site struct {
 
 // State is what a provider keeps in memory. It outlives the configurations that use it.
 type State struct {
-	devices *deviceQueue
+	devices *batcher[authcore.DeviceGrant, struct{}]
+	reader  *batcher[authcore.TokenHash, *authcore.DeviceGrant]
 	polls   *polls
 	// Proofs and assertions that were used: apart, so that one cannot use the other up.
 	proofs, assertions *seen
@@ -59,11 +60,17 @@ type State struct {
 
 // NewState makes the memory of a provider on a database.
 func NewState(store authcore.DeviceGrantStore, now func() time.Time) *State {
-	return &State{devices: newDeviceQueue(store), polls: newPolls(now), proofs: newSeen(now), assertions: newSeen(now)}
+	return &State{devices: newDeviceQueue(store), reader: newDeviceReader(store), polls: newPolls(now), proofs: newSeen(now), assertions: newSeen(now)}
 }
 
-// Run writes the device codes that are asked for until ctx ends.
-func (s *State) Run(ctx context.Context) { s.devices.run(ctx) }
+// Run writes the device codes that are asked for, and reads what became of them, until ctx
+// ends.
+func (s *State) Run(ctx context.Context) {
+	var both sync.WaitGroup
+	both.Go(func() { s.reader.run(ctx) })
+	both.Go(func() { s.devices.run(ctx) })
+	both.Wait()
+}
 
 // Endpoint answers one kind of request of programs.
 type Endpoint func(w http.ResponseWriter, r *http.Request, from authcore.Client)

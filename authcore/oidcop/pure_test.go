@@ -300,9 +300,9 @@ func TestDeviceCodesGoInBatches(t *testing.T) {
 	defer cancel()
 	const many = 300
 	var asked sync.WaitGroup
-	for i := range deviceWriters {
+	for i := range batchWorkers {
 		asked.Go(func() {
-			if err := q.add(ctx, authcore.DeviceGrant{}); err != nil {
+			if _, err := q.ask(ctx, authcore.DeviceGrant{}); err != nil {
 				t.Error(i, err)
 			}
 		})
@@ -310,7 +310,7 @@ func TestDeviceCodesGoInBatches(t *testing.T) {
 	}
 	for range many {
 		asked.Go(func() {
-			if err := q.add(ctx, authcore.DeviceGrant{}); err != nil {
+			if _, err := q.ask(ctx, authcore.DeviceGrant{}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -324,7 +324,7 @@ func TestDeviceCodesGoInBatches(t *testing.T) {
 	for _, n := range b.sizes {
 		total += n
 	}
-	if total != many+deviceWriters || len(b.sizes) > 6 {
+	if total != many+batchWorkers || len(b.sizes) > 6 {
 		t.Fatalf("batches of %v", b.sizes)
 	}
 }

@@ -221,7 +221,7 @@ func (o options) planProvider() time.Duration {
 		case "clientcredentials":
 			ways = 3*n + 3
 		case "devices waiting":
-			round += n * 10 * time.Second // to connect them all
+			round += n * 20 * time.Second // to connect them all, and until each has asked once
 		}
 		round += ways * o.duration * 13 / 10
 	}

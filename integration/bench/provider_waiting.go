@@ -102,12 +102,12 @@ func (w *crowdOfDevices) beside(ctx context.Context, report *pollReport, measure
 	var all sync.WaitGroup
 	parts := make([]waited, len(clients))
 	for i, c := range clients {
-		first := pollEvery * time.Duration(i) / waitingDevices // they did not come at the same moment
+		first := pollEvery + pollEvery*time.Duration(i)/waitingDevices // they did not come at the same moment
 		request := w.portal.post(w.portal.token, w.portal.shop, url.Values{"grant_type": {deviceGrantType}, "device_code": {w.codes[i]}})
 		all.Go(func() { parts[i].poll(c, request, first, over) })
 	}
 	began := time.Now()
-	err = wait(ctx, longRamp)
+	err = wait(ctx, 2*pollEvery) // each has asked once: to take on so many connections is another matter
 	var s slice
 	if err == nil {
 		s, err = measured()

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -51,7 +52,7 @@ func deviceGrantLife(w *world) {
 	s := w.addService(o, "a", authcore.ReachMembers)
 	root := w.root(bob)
 	d := w.addDevice(s, 1)[0]
-	got, err := w.db().DeviceGrantByCode(w.Context(), d.Device)
+	got, err := w.deviceGrant(d.Device)
 	w.must(err)
 	w.same("by the device", d, got)
 	got, err = w.db().DeviceGrantByUserCode(w.Context(), d.UserCode, w.now)
@@ -59,7 +60,7 @@ func deviceGrantLife(w *world) {
 	w.same("by the user", d, got)
 	_, err = w.db().DeviceGrantByUserCode(w.Context(), d.Device, w.now)
 	w.is("by another code", err, authcore.ErrUserCodeInvalid)
-	_, err = w.db().DeviceGrantByCode(w.Context(), d.UserCode)
+	_, err = w.deviceGrant(d.UserCode)
 	w.is("by another device", err, authcore.ErrGrantInvalid)
 	_, err = w.db().DeviceGrantByUserCode(w.Context(), d.UserCode, d.ExpiresAt)
 	w.is("expired", err, authcore.ErrUserCodeInvalid)
@@ -74,7 +75,7 @@ func deviceGrantLife(w *world) {
 	_, err = w.db().DeviceGrantByUserCode(w.Context(), d.UserCode, w.now)
 	w.is("the code again", err, authcore.ErrUserCodeInvalid)
 	d.Status, d.User, d.Session = authcore.DeviceApproved, bob.ID, session.ID
-	got, err = w.db().DeviceGrantByCode(w.Context(), d.Device)
+	got, err = w.deviceGrant(d.Device)
 	w.must(err)
 	w.same("approved", d, got)
 	used, err := w.db().IsEndUser(w.Context(), o.ID, s.ID, bob.ID)
@@ -88,7 +89,7 @@ func deviceGrantLife(w *world) {
 	session.ExpiresAt, session.KeyHash = w.now.Add(time.Hour), "key"
 	w.same("sessions", []authcore.ServiceSession{session}, all)
 	w.must(w.deletes(w.add("x", nil), time.Time{}))
-	got, err = w.db().DeviceGrantByCode(w.Context(), d.Device)
+	got, err = w.deviceGrant(d.Device)
 	w.must(err)
 	w.same("used", authcore.DeviceUsed, got.Status)
 }
@@ -131,7 +132,7 @@ func deviceGrantRefused(w *world) {
 	w.now = d.ExpiresAt
 	refused("expired", s, root, authcore.ErrUserCodeInvalid)
 	w.is("denied late", w.db().DenyDevice(w.Context(), d.Device, w.event(authcore.ServiceReplay, "")), authcore.ErrUserCodeInvalid)
-	got, err := w.db().DeviceGrantByCode(w.Context(), d.Device)
+	got, err := w.deviceGrant(d.Device)
 	w.must(err)
 	w.same("as it was", d, got)
 }
@@ -145,7 +146,7 @@ func deviceGrantDenied(w *world) {
 	w.is("approved after that", err, authcore.ErrUserCodeInvalid)
 	refresh, access := w.tokens(authcore.ServiceSession{Service: s.ID})
 	w.is("redeemed", w.redeemDevice(w.db(), d, refresh, access), authcore.ErrGrantInvalid)
-	got, err := w.db().DeviceGrantByCode(w.Context(), d.Device)
+	got, err := w.deviceGrant(d.Device)
 	w.must(err)
 	w.same("denied", authcore.DeviceDenied, got.Status)
 	w.happened("user.create bob", "organization.create acme", "organization.approve acme", "service.create a", "user.login bob", "service.replay denied")
@@ -211,7 +212,7 @@ func commandLine(w *world) {
 		w.must(w.db().CreateAccessToken(w.Context(), w.commandToken(bob), w.hash(), w.event(authcore.TokenCreate, "")))
 	}
 	w.is("one too many", redeem(all[1], bob), authcore.ErrTooManyTokens)
-	got, err := w.db().DeviceGrantByCode(w.Context(), all[1].Device)
+	got, err := w.deviceGrant(all[1].Device)
 	w.must(err)
 	w.same("not used up", authcore.DeviceApproved, got.Status)
 
@@ -251,11 +252,11 @@ func deviceGrantEnded(w *world) {
 	redeem("everybody was", 1)
 	w.must(w.db().ApproveDevice(w.Context(), ours[2].Device, bob.ID, nil, w.event(authcore.ServiceLogin, "")))
 	w.must(w.deletes(bob, time.Time{}))
-	_, err = w.db().DeviceGrantByCode(w.Context(), ours[2].Device)
+	_, err = w.deviceGrant(ours[2].Device)
 	w.is("of one who was deleted", err, authcore.ErrGrantInvalid)
 	waiting := w.addDevice(s, 1)[0]
 	w.must(w.db().DeleteService(w.Context(), s, w.event(authcore.ServiceDelete, "")))
-	_, err = w.db().DeviceGrantByCode(w.Context(), waiting.Device)
+	_, err = w.deviceGrant(waiting.Device)
 	w.is("of a service that was deleted", err, authcore.ErrGrantInvalid)
 }
 
@@ -272,7 +273,7 @@ func raceToApprove(w *world) {
 		_, err := w.approve(db, d, s, root)
 		return err
 	}), authcore.ErrUserCodeInvalid)
-	got, err := w.db().DeviceGrantByCode(w.Context(), d.Device)
+	got, err := w.deviceGrant(d.Device)
 	w.must(err)
 	all, err := w.db().ServiceSessions(w.Context(), o.ID, s.ID, bob.ID, w.now)
 	w.must(err)
@@ -327,7 +328,7 @@ func approveAndDelete(w *world) {
 		all, err := w.db().ServiceSessions(w.Context(), o.ID, s.ID, bob.ID, w.now)
 		w.must(err)
 		w.same("sessions", 0, len(all))
-		if got, err := w.db().DeviceGrantByCode(w.Context(), d.Device); err == nil {
+		if got, err := w.deviceGrant(d.Device); err == nil {
 			w.same("of nobody", authcore.UserID(""), got.User)
 		}
 	}
@@ -339,7 +340,7 @@ func deviceGrantMany(w *world) {
 	for _, n := range []int{0, 1, 9, 10, 11, 237} {
 		all := w.addDevice(s, n)
 		for i, d := range all {
-			got, err := w.db().DeviceGrantByCode(w.Context(), d.Device)
+			got, err := w.deviceGrant(d.Device)
 			w.must(err)
 			w.same("added", all[i], got)
 		}
@@ -350,6 +351,15 @@ func deviceGrantMany(w *world) {
 	if err := w.db().AddDeviceGrants(w.Context(), append(fresh, again...)); err == nil {
 		w.Error("a device was added twice")
 	}
-	_, err := w.db().DeviceGrantByCode(w.Context(), fresh[0].Device)
+	_, err := w.deviceGrant(fresh[0].Device)
 	w.is("one of many that were refused", err, authcore.ErrGrantInvalid)
+}
+
+// deviceGrant finds one, beside another device that there is not.
+func (w *world) deviceGrant(device authcore.TokenHash) (authcore.DeviceGrant, error) {
+	found, err := w.db().DeviceGrantsByCode(w.Context(), []authcore.TokenHash{authcore.HashToken("none"), device})
+	if err != nil || len(found) == 0 {
+		return authcore.DeviceGrant{}, cmp.Or(err, error(authcore.ErrGrantInvalid))
+	}
+	return found[0], nil
 }

@@ -787,10 +787,10 @@ func grantCleanup(w *world) {
 	_, _, err = w.db().GrantByCode(w.Context(), code.Hash, w.now)
 	w.is("one that expired an hour ago", err, authcore.ErrGrantInvalid)
 	clean(time.Hour + 10*time.Minute - time.Microsecond)
-	_, err = w.db().DeviceGrantByCode(w.Context(), d.Device)
+	_, err = w.deviceGrant(d.Device)
 	w.is("a device grant that has expired of late", err, nil)
 	clean(time.Hour + 10*time.Minute)
-	_, err = w.db().DeviceGrantByCode(w.Context(), d.Device)
+	_, err = w.deviceGrant(d.Device)
 	w.is("one that expired an hour ago", err, authcore.ErrGrantInvalid)
 }
 
