@@ -119,8 +119,9 @@ func (i *issuer) apacheAt(t *testing.T) string {
 	return at
 }
 
-// runs runs a program until the test ends, and shows what it said where that fails.
-func runs(t *testing.T, cmd *exec.Cmd, log string) {
+// runs runs a program until the test ends, and shows what it said, and wrote into a file, where
+// that fails. It gives what is closed when the program has ended.
+func runs(t *testing.T, cmd *exec.Cmd, log string) <-chan struct{} {
 	t.Helper()
 	var said logBuffer
 	cmd.Stdout, cmd.Stderr = &said, &said
@@ -139,6 +140,7 @@ func runs(t *testing.T, cmd *exec.Cmd, log string) {
 			t.Logf("%s said:\n%s%s", filepath.Base(cmd.Path), tail(said.String(), 30), tail(string(more), 30))
 		}
 	})
+	return done
 }
 
 // TestApache is Apache's mod_auth_openidc: a site behind it, and an API.

@@ -20,7 +20,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -125,27 +124,12 @@ func startProxy(t *testing.T, s *server, kind string) (at string) {
 		must(t, os.WriteFile(filepath.Join(dir, name), []byte(whole), 0o600))
 	}
 	cmd := p.run(dir, filepath.Join(dir, p.files[0]))
-	var log logBuffer
-	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &log, &log
+	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "HOME="+dir, "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir, "PATH="+os.Getenv("PATH")+":/usr/sbin:/usr/local/sbin")
 	if cmd.Err != nil { // not in PATH of everybody
 		cmd.Path, cmd.Err = filepath.Join("/usr/sbin", kind), nil
 	}
-	must(t, cmd.Start())
-	done := make(chan struct{})
-	go func() { _ = cmd.Wait(); close(done) }()
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		select {
-		case <-done:
-		case <-time.After(patience):
-			_ = cmd.Process.Kill()
-		}
-		if t.Failed() {
-			more, _ := os.ReadFile(filepath.Join(dir, "log"))
-			t.Logf("%s said:\n%s%s", kind, tail(log.String(), 30), tail(string(more), 30))
-		}
-	})
+	done := runs(t, cmd, filepath.Join(dir, "log"))
 	eventually(t, kind+" listens", func() bool {
 		c, err := tls.Dial("tcp", "127.0.0.1:"+port, &tls.Config{InsecureSkipVerify: true, ServerName: host})
 		if err == nil {
