@@ -48,10 +48,11 @@ func (p *swiftProvider) rotate(t testing.TB) {
 func (p *swiftProvider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
 	w.Header().Set("Content-Type", "application/json")
+	at := "http://" + r.Host
 	switch r.URL.Path {
 	case "/.well-known/openid-configuration":
-		_ = json.NewEncoder(w).Encode(map[string]any{"issuer": p.URL, "authorization_endpoint": p.URL + "/authorize", "token_endpoint": p.URL + "/token",
-			"jwks_uri": p.URL + "/keys", "id_token_signing_alg_values_supported": []string{"ES256"}})
+		_ = json.NewEncoder(w).Encode(map[string]any{"issuer": at, "authorization_endpoint": at + "/authorize", "token_endpoint": at + "/token",
+			"jwks_uri": at + "/keys", "id_token_signing_alg_values_supported": []string{"ES256"}})
 	case "/keys":
 		p.jwks.Add(1)
 		var set jose.JSONWebKeySet
@@ -61,7 +62,7 @@ func (p *swiftProvider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_ = json.NewEncoder(w).Encode(set)
 	case "/token":
 		code := r.FormValue("code")
-		body, err := p.issue(code)
+		body, err := p.issue(at, code)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
@@ -72,7 +73,7 @@ func (p *swiftProvider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // issue makes the answer of the token endpoint.
-func (p *swiftProvider) issue(code string) ([]byte, error) {
+func (p *swiftProvider) issue(at, code string) ([]byte, error) {
 	nonce, who, err := cutLast(code)
 	if err != nil {
 		return nil, err
@@ -84,7 +85,7 @@ func (p *swiftProvider) issue(code string) ([]byte, error) {
 		return nil, err
 	}
 	now := time.Now()
-	id, err := jwt.Signed(s).Claims(map[string]any{"iss": p.URL, "aud": "gate", "sub": who, "nonce": nonce, "iat": now.Unix(), "exp": now.Add(time.Minute).Unix(),
+	id, err := jwt.Signed(s).Claims(map[string]any{"iss": at, "aud": "gate", "sub": who, "nonce": nonce, "iat": now.Unix(), "exp": now.Add(time.Minute).Unix(),
 		"preferred_username": who, "email": who + "@example.com", "email_verified": true}).Serialize()
 	if err != nil {
 		return nil, err

@@ -475,13 +475,12 @@ func TestLoginCommandWaits(t *testing.T) {
 	t.Parallel()
 	var asked atomic.Int32
 	var last atomic.Int64
-	var srv *httptest.Server
-	srv = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/.well-known/openid-configuration":
-			fmt.Fprintf(w, `{"issuer":"%[1]s","device_authorization_endpoint":"%[1]s/device","token_endpoint":"%[1]s/token","revocation_endpoint":"%[1]s/revoke"}`, srv.URL)
+			fmt.Fprintf(w, `{"issuer":"%[1]s","device_authorization_endpoint":"%[1]s/device","token_endpoint":"%[1]s/token","revocation_endpoint":"%[1]s/revoke"}`, "http://"+r.Host)
 		case "/device":
-			fmt.Fprintf(w, `{"device_code":"d","user_code":"BCDF-GHJK","verification_uri":"%s/here","expires_in":60,"interval":1}`, srv.URL)
+			fmt.Fprintf(w, `{"device_code":"d","user_code":"BCDF-GHJK","verification_uri":"http://%s/here","expires_in":60,"interval":1}`, r.Host)
 		case "/token":
 			now := time.Now().UnixMilli()
 			waited := now - last.Swap(now)
