@@ -205,7 +205,7 @@ type Change struct {
 	ID      string
 	At      time.Time
 	Kind    ChangeKind
-	Subject string // id of the session root, user or organization
+	Subject string // id of the session root, user, organization or service; a DeviceKey
 }
 
 // ChangeKind tells what Subject is.
@@ -220,4 +220,6 @@ const (
 	ChangeOrganization ChangeKind = "organization"
 	// ChangeService is of the settings of a service: what was read of one before is old.
 	ChangeService ChangeKind = "service"
+	// ChangeDevice is of a device that waits, by its DeviceKey: a user has answered.
+	ChangeDevice ChangeKind = "device"
 )

@@ -2,6 +2,7 @@ package authcore
 
 import (
 	"context"
+	"encoding/hex"
 	"time"
 )
 
@@ -166,6 +167,23 @@ type DeviceGrant struct {
 	Session   SessionID // that this began; empty for the command line
 	CreatedAt time.Time
 	ExpiresAt time.Time
+}
+
+// DeviceKey stands for a device code where its whole hash has no room: half of that.
+type DeviceKey [16]byte
+
+// DeviceKeyOf gives the key of a device by the hash of its code.
+func DeviceKeyOf(device TokenHash) DeviceKey { return DeviceKey(device[:len(DeviceKey{})]) }
+
+// String is the subject of a ChangeDevice.
+func (k DeviceKey) String() string { return hex.EncodeToString(k[:]) }
+
+// DeviceKeyFrom reads what String wrote; the zero one for anything else.
+func DeviceKeyFrom(subject string) (k DeviceKey) {
+	if len(subject) == hex.EncodedLen(len(k)) {
+		_, _ = hex.Decode(k[:], []byte(subject)) // nobody else writes these
+	}
+	return k
 }
 
 // DeviceGrantStore keeps device grants. Every method that changes something is one

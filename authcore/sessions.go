@@ -42,6 +42,8 @@ type Sessions struct {
 	// providers are those whose sessions are good, by name; nil says that all are.
 	providers atomic.Pointer[[]string]
 
+	onDevice func(DeviceKey) // may be nil
+
 	shards [sessionShards]sessionShard
 
 	// mu guards the maps that tie entries to what they share. Only misses,
@@ -124,6 +126,10 @@ func NewSessions(reader SessionReader, now func() time.Time, prepare func(*User)
 	s.heard.init(now())
 	return s
 }
+
+// OnDevice calls f where a user has answered a device, with the zero key where it may be any.
+// It comes before Listen.
+func (s *Sessions) OnDevice(f func(DeviceKey)) { s.onDevice = f }
 
 // Lookup finds the session of a token, from memory where it can. It returns
 // ErrNoSession for a token that is unknown, ended or revoked, or whose user is
@@ -332,6 +338,12 @@ func (s *Sessions) release(l *Live) {
 // Apply makes a change count: the next request of every session it touches
 // reads the database. Whoever commits a change calls it before answering.
 func (s *Sessions) Apply(c Change) {
+	if s.onDevice != nil && (c.Kind == ChangeDevice || c.Kind == ChangeAll) {
+		s.onDevice(DeviceKeyFrom(c.Subject))
+	}
+	if c.Kind == ChangeDevice { // which no session, and nothing by Generation, depends on
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.gen.Add(1)

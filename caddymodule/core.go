@@ -132,7 +132,7 @@ func (c *core) open(ctx context.Context, v values) error {
 	db.UseKey(c.key)
 	db.OnSealed(c.bell.Ring)
 	c.keys = authcore.NewKeys(db, c.key, time.Now)
-	c.oauth = oidcop.NewState(db, time.Now)
+	c.oauth = oidcop.NewState(db, c.sessions, time.Now)
 	var spill *audit.SpillPlace
 	if !c.brief { // the files would belong to who types the command
 		spill = spillPlace(c.config, v.spill)

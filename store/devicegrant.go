@@ -79,7 +79,7 @@ func (db *DB) ApproveDevice(ctx context.Context, device authcore.TokenHash, user
 				return err
 			}
 		}
-		return answerDevice(tx, ev, "UPDATE device_grants SET status = ?, user_id = ?, session_id = ? WHERE device = ? AND service_id = ? AND status = ? AND expires_at > ?",
+		return answerDevice(tx, device, ev, "UPDATE device_grants SET status = ?, user_id = ?, session_id = ? WHERE device = ? AND service_id = ? AND status = ? AND expires_at > ?",
 			authcore.DeviceApproved, user, s.ID, device.Hex(), s.Service, authcore.DeviceWaiting, micros(ev.Time))
 	})
 }
@@ -87,14 +87,14 @@ func (db *DB) ApproveDevice(ctx context.Context, device authcore.TokenHash, user
 // DenyDevice implements authcore.DeviceGrantStore.
 func (db *DB) DenyDevice(ctx context.Context, device authcore.TokenHash, ev authcore.Event) error {
 	return db.command(ctx, quick, func(tx *tx) error {
-		return answerDevice(tx, ev, "UPDATE device_grants SET status = ? WHERE device = ? AND status = ? AND expires_at > ?",
+		return answerDevice(tx, device, ev, "UPDATE device_grants SET status = ? WHERE device = ? AND status = ? AND expires_at > ?",
 			authcore.DeviceDenied, device.Hex(), authcore.DeviceWaiting, micros(ev.Time))
 	})
 }
 
 // answerDevice carries out a statement that changes a device grant which waits, and writes
-// the event.
-func answerDevice(tx *tx, ev authcore.Event, query string, args ...any) error {
+// the change and the event.
+func answerDevice(tx *tx, device authcore.TokenHash, ev authcore.Event, query string, args ...any) error {
 	ok, err := affected(tx.exec(query, args...))
 	if err == nil && !ok {
 		err = authcore.ErrUserCodeInvalid
@@ -102,7 +102,7 @@ func answerDevice(tx *tx, ev authcore.Event, query string, args ...any) error {
 	if err != nil {
 		return err
 	}
-	return insertEvents(tx, ev)
+	return note(tx, authcore.ChangeDevice, authcore.DeviceKeyOf(device).String(), ev)
 }
 
 // useDeviceGrant uses an approved device grant up.

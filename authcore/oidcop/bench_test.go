@@ -70,7 +70,7 @@ func benchProvider(b testing.TB) *benched {
 	sessions := authcore.NewSessions(db, time.Now, nil)
 	keys := authcore.NewKeys(db, authcore.NewSecretKey(), time.Now)
 	must(keys.Want(ctx))
-	x.Provider = &Provider{Issuer: issuer, Keys: keys, SiteOf: func(string) (Site, bool) { return Site{}, false }, State: NewState(db, time.Now), Log: slog.New(slog.DiscardHandler),
+	x.Provider = &Provider{Issuer: issuer, Keys: keys, SiteOf: func(string) (Site, bool) { return Site{}, false }, State: NewState(db, sessions, time.Now), Log: slog.New(slog.DiscardHandler),
 		Accounts: &authcore.Accounts{Store: db, Sessions: sessions, Now: time.Now, Lifetime: authcore.Lifetime{Idle: time.Hour}}}
 	sessions.MaxSilence(authcore.SilenceLimit) // nobody reads changes here
 	x.shop, err = x.find(ctx, s.ClientID)
@@ -235,7 +235,7 @@ func BenchmarkDevice(b *testing.B) {
 	})
 }
 
-// BenchmarkPoll has a device ask that waits.
+// BenchmarkPoll has a device ask that waits, and has asked before.
 func BenchmarkPoll(b *testing.B) {
 	x := benchProvider(b)
 	text, hash := authcore.KindDevice.New()
@@ -246,7 +246,7 @@ func BenchmarkPoll(b *testing.B) {
 	form := url.Values{"grant_type": {grantDevice}, "device_code": {text.Reveal()}}
 	b.ReportAllocs()
 	for b.Loop() {
-		x.State.polls.forget(hash)
+		x.State.polls.shard(authcore.DeviceKeyOf(hash)).all[authcore.DeviceKeyOf(hash)] = poll{expires: now.Add(time.Hour), service: x.shop.Service.ID, waiting: true}
 		a := answerer{header: make(http.Header)}
 		x.token(&a, x.post(PathToken, form), authcore.Client{})
 		if a.status != http.StatusBadRequest {

@@ -120,9 +120,16 @@ func (p *Provider) byDevice(ctx context.Context, ask *asking) (*tokens, error) {
 	if !authcore.KindDevice.Plausible(text) {
 		return nil, errGrant
 	}
-	hash := authcore.HashToken(text)
-	if p.State.polls.early(hash) {
+	hash, now := authcore.HashToken(text), p.now()
+	key := authcore.DeviceKeyOf(hash)
+	q := p.State.polls.ask(key)
+	switch {
+	case q.known && q.service != c.Service.ID:
+		return nil, errGrant
+	case q.early:
 		return nil, errSlowDown
+	case q.waiting && now.Before(q.expires) && p.Accounts.Sessions.Current(ctx, now) == nil:
+		return nil, errPending
 	}
 	d, err := p.State.reader.ask(ctx, hash)
 	if err != nil {
@@ -131,13 +138,15 @@ func (p *Provider) byDevice(ctx context.Context, ask *asking) (*tokens, error) {
 	if d == nil || d.Service != c.Service.ID {
 		return nil, errGrant
 	}
-	now := p.now()
+	if p.State.polls.found(q, d) {
+		return nil, errSlowDown
+	}
 	switch {
 	case d.Status == authcore.DeviceDenied:
-		p.State.polls.forget(hash)
+		p.State.polls.forget(key)
 		return nil, errDenied
 	case d.Status != authcore.DeviceUsed && !now.Before(d.ExpiresAt):
-		p.State.polls.forget(hash)
+		p.State.polls.forget(key)
 		return nil, errExpired
 	case d.Status == authcore.DeviceWaiting:
 		return nil, errPending
@@ -156,7 +165,7 @@ func (p *Provider) byDevice(ctx context.Context, ask *asking) (*tokens, error) {
 	if err := p.Accounts.Store.RedeemDevice(ctx, hash, now.Add(c.RefreshLife), ask.key, refresh, i.stored, p.replayed(ask, "a device code")); err != nil {
 		return nil, p.afterReplay(err, &g)
 	}
-	p.State.polls.forget(hash)
+	p.State.polls.forget(key)
 	return p.answerTo(ctx, i, refreshText, "")
 }
 
@@ -173,7 +182,7 @@ func (p *Provider) forCommandLine(ctx context.Context, ask *asking, d authcore.D
 	if err != nil {
 		return nil, err
 	}
-	p.State.polls.forget(d.Device)
+	p.State.polls.forget(authcore.DeviceKeyOf(d.Device))
 	return &tokens{Access: text.Reveal(), Type: "Bearer", Expires: int64(t.ExpiresAt.Sub(t.CreatedAt) / time.Second)}, nil
 }
 
@@ -224,7 +233,7 @@ func (p *Provider) Approve(ctx context.Context, w Waiting, live *authcore.Live, 
 	by := authcore.Actor{Kind: authcore.ActorUser, User: live.Session.UserID, Session: live.Session.Root, Client: from}
 	if w.CommandLine() {
 		ev := authcore.NewEvent(now, by, authcore.ServiceLogin, authcore.TargetUser(by.User), authcore.Success, "the command line at "+w.Grant.Address)
-		return p.Accounts.Store.ApproveDevice(ctx, w.Grant.Device, by.User, nil, ev)
+		return p.answered(w, p.Accounts.Store.ApproveDevice(ctx, w.Grant.Device, by.User, nil, ev))
 	}
 	if len(w.Grant.Scopes) > 0 { // so that the user sees it on the account page, and can take it back
 		if err := p.Accounts.Consent(ctx, by, w.Service, w.Grant.Scopes); err != nil {
@@ -233,7 +242,7 @@ func (p *Provider) Approve(ctx context.Context, w Waiting, live *authcore.Live, 
 	}
 	s := sessionFor(w.client, &live.Session, w.Grant.Scopes, w.Grant.Resources, authcore.Client{Address: w.Grant.Address, Agent: w.Grant.Agent}, now)
 	s.Offline, s.ExpiresAt = true, w.Grant.ExpiresAt
-	return p.Accounts.Store.ApproveDevice(ctx, w.Grant.Device, by.User, &s, signedIn(now, by, w.client, "a device at "+w.Grant.Address))
+	return p.answered(w, p.Accounts.Store.ApproveDevice(ctx, w.Grant.Device, by.User, &s, signedIn(now, by, w.client, "a device at "+w.Grant.Address)))
 }
 
 // Deny refuses a device: ErrUserCodeInvalid where it waits no more.
@@ -243,5 +252,11 @@ func (p *Provider) Deny(ctx context.Context, w Waiting, live *authcore.Live, fro
 	if w.CommandLine() {
 		ev.Target = authcore.TargetUser(by.User)
 	}
-	return p.Accounts.Store.DenyDevice(ctx, w.Grant.Device, ev.In(w.Service.Organization))
+	return p.answered(w, p.Accounts.Store.DenyDevice(ctx, w.Grant.Device, ev.In(w.Service.Organization)))
+}
+
+// answered makes an answer to a device count on this node at once.
+func (p *Provider) answered(w Waiting, err error) error {
+	p.State.polls.answered(authcore.DeviceKeyOf(w.Grant.Device))
+	return err
 }

@@ -1,6 +1,8 @@
 package oidcop
 
 import (
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,57 +19,125 @@ const (
 	pollShards = 32
 )
 
-// polls remembers when each device last asked, on this node.
+// polls remembers the devices that ask on this node: when each last did, and that it waits,
+// until this node hears that a user has answered.
 type polls struct {
 	now    func() time.Time
 	shards [pollShards]pollShard
 }
 
 type pollShard struct {
-	mu    sync.Mutex
-	all   map[authcore.TokenHash]poll
-	swept time.Time
+	mu      sync.Mutex
+	all     map[authcore.DeviceKey]poll
+	answers uint64 // how many were heard of
+	swept   time.Time
 }
 
-// poll is when a device asked, and how long it has to wait from then on.
+// poll is a device that the database knew.
 type poll struct {
-	at    time.Time
-	every time.Duration
+	at      time.Time     // of the last question
+	every   time.Duration // to wait from then on
+	service authcore.ServiceID
+	expires time.Time
+	waiting bool // nobody has answered, as far as this node has heard
+}
+
+// asked is a question of a device, with what is known of it without the database.
+type asked struct {
+	poll
+	known   bool
+	early   bool // it did not wait
+	answers uint64
 }
 
 func newPolls(now func() time.Time) *polls {
 	p := &polls{now: now}
 	for i := range p.shards {
-		p.shards[i].all = make(map[authcore.TokenHash]poll)
+		p.shards[i].all = make(map[authcore.DeviceKey]poll)
 	}
 	return p
 }
 
-// early notes that a device asks. One that does not wait has to wait five seconds longer from
-// then on (RFC 8628 section 3.5, slow_down).
-func (p *polls) early(device authcore.TokenHash) bool {
-	now, s := p.now(), &p.shards[device[0]%pollShards]
+func (p *polls) shard(key authcore.DeviceKey) *pollShard { return &p.shards[key[0]%pollShards] }
+
+// ask notes that a device asks, where it is known. One that does not wait has to wait five
+// seconds longer from then on (RFC 8628 section 3.5, slow_down).
+func (p *polls) ask(key authcore.DeviceKey) asked {
+	now, s := p.now(), p.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	last, known := s.all[device]
-	if !known {
-		s.makeRoom(now)
-		last = poll{every: pollEvery}
+	last, known := s.all[key]
+	q := asked{poll: last, known: known, answers: s.answers}
+	if known {
+		q.early = last.note(now)
+		s.all[key] = last
 	}
-	early := known && now.Sub(last.at) < last.every-pollEarly
-	if early {
-		last.every += pollEvery
+	return q
+}
+
+// note notes a question, and tells whether it comes too early.
+func (l *poll) note(now time.Time) (early bool) {
+	if early = now.Sub(l.at) < l.every-pollEarly; early {
+		l.every += pollEvery
 	}
-	last.at = now
-	s.all[device] = last
+	l.at = now
 	return early
 }
 
-// forget forgets a device that asks no more.
-func (p *polls) forget(device authcore.TokenHash) {
-	s := &p.shards[device[0]%pollShards]
+// found notes what the database says of a device that asked, and tells whether another
+// question of it came too shortly before. It is believed to wait where nobody's answer was
+// heard of since the question.
+func (p *polls) found(q asked, d *authcore.DeviceGrant) (early bool) {
+	key, now := authcore.DeviceKeyOf(d.Device), p.now()
+	s := p.shard(key)
 	s.mu.Lock()
-	delete(s.all, device)
+	defer s.mu.Unlock()
+	last, known := s.all[key]
+	switch {
+	case !known:
+		s.makeRoom(now)
+		last = poll{at: now, every: pollEvery, service: d.Service, expires: d.ExpiresAt}
+	case !q.known:
+		early = last.note(now)
+	}
+	last.waiting = d.Status == authcore.DeviceWaiting && s.answers == q.answers
+	s.all[key] = last
+	return early
+}
+
+// answered makes the next question of a device go to the database, because a user has
+// answered; with the zero key, those of all devices.
+func (p *polls) answered(key authcore.DeviceKey) {
+	if key != (authcore.DeviceKey{}) {
+		p.shard(key).answered(key)
+		return
+	}
+	for i := range p.shards {
+		s := &p.shards[i]
+		s.mu.Lock()
+		all := slices.Collect(maps.Keys(s.all))
+		s.mu.Unlock()
+		s.answered(all...)
+	}
+}
+
+func (s *pollShard) answered(keys ...authcore.DeviceKey) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.answers++
+	for _, key := range keys {
+		if last, known := s.all[key]; known {
+			last.waiting = false
+			s.all[key] = last
+		}
+	}
+}
+
+// forget forgets a device that asks no more.
+func (p *polls) forget(key authcore.DeviceKey) {
+	s := p.shard(key)
+	s.mu.Lock()
+	delete(s.all, key)
 	s.mu.Unlock()
 }
 
@@ -79,16 +149,16 @@ func (s *pollShard) makeRoom(now time.Time) {
 	}
 	if now.Sub(s.swept) > time.Second {
 		s.swept = now
-		for d, last := range s.all {
-			if now.Sub(last.at) > deviceLife {
-				delete(s.all, d)
+		for key, last := range s.all {
+			if !now.Before(last.expires) {
+				delete(s.all, key)
 			}
 		}
 	}
-	for d := range s.all {
+	for key := range s.all {
 		if len(s.all) < maxPolls {
 			return
 		}
-		delete(s.all, d)
+		delete(s.all, key)
 	}
 }

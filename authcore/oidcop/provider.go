@@ -58,9 +58,12 @@ type State struct {
 	kept               atomic.Int64 // how many, about
 }
 
-// NewState makes the memory of a provider on a database.
-func NewState(store authcore.DeviceGrantStore, now func() time.Time) *State {
-	return &State{devices: newDeviceQueue(store), reader: newDeviceReader(store), polls: newPolls(now), proofs: newSeen(now), assertions: newSeen(now)}
+// NewState makes the memory of a provider on a database. It hears of changes from sessions,
+// which do not listen yet.
+func NewState(store authcore.DeviceGrantStore, sessions *authcore.Sessions, now func() time.Time) *State {
+	s := &State{devices: newDeviceQueue(store), reader: newDeviceReader(store), polls: newPolls(now), proofs: newSeen(now), assertions: newSeen(now)}
+	sessions.OnDevice(s.polls.answered)
+	return s
 }
 
 // Run writes the device codes that are asked for, and reads what became of them, until ctx

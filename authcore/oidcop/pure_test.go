@@ -47,7 +47,7 @@ func (c *clock) pass(d time.Duration) {
 // bare is a provider without a database.
 func bare() (*Provider, *clock) {
 	c := &clock{at: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
-	return &Provider{Issuer: issuer, Accounts: &authcore.Accounts{Now: c.now}, State: NewState(nil, c.now),
+	return &Provider{Issuer: issuer, Accounts: &authcore.Accounts{Now: c.now}, State: NewState(nil, authcore.NewSessions(nil, c.now, nil), c.now),
 		SiteOf: func(resource string) (Site, bool) {
 			return Site{Host: "wiki.example.com"}, resource == "https://wiki.example.com"
 		}}, c
@@ -225,23 +225,67 @@ func TestNextRefresh(t *testing.T) {
 func TestPollingTooFast(t *testing.T) {
 	t.Parallel()
 	c := &clock{at: time.Unix(1_800_000_000, 0)}
-	p, device := newPolls(c.now), authcore.HashToken("x")
+	p, device := newPolls(c.now), waitingDevice("x", c)
+	ask := func() bool {
+		q := p.ask(authcore.DeviceKeyOf(device.Device))
+		return q.early || !q.known && p.found(q, device)
+	}
 	for i, step := range []struct {
 		wait  time.Duration
 		early bool
 	}{{0, false}, {pollEvery, false}, {time.Second, true}, {pollEvery, true}, {2 * pollEvery, true}, {4 * pollEvery, false}, {4 * pollEvery, false}} {
 		c.pass(step.wait)
-		if got := p.early(device); got != step.early {
+		if got := ask(); got != step.early {
 			t.Fatalf("step %d: early is %v", i, got)
 		}
 	}
+	other := waitingDevice("y", c)
+	one, two := p.ask(authcore.DeviceKeyOf(other.Device)), p.ask(authcore.DeviceKeyOf(other.Device))
+	if got := []bool{p.found(one, other), p.found(two, other)}; got[0] || !got[1] {
+		t.Errorf("two at once are early: %v", got)
+	}
 	for i := range 3 * pollShards * maxPolls / 2 {
-		p.early(authcore.HashToken(string(rune(i)) + "device"))
+		d := waitingDevice(string(rune(i)), c)
+		p.ask(authcore.DeviceKeyOf(d.Device))
+		p.found(asked{}, d)
 	}
 	for i := range p.shards {
 		if n := len(p.shards[i].all); n > maxPolls {
 			t.Fatalf("%d devices in a shard", n)
 		}
+	}
+}
+
+func waitingDevice(name string, c *clock) *authcore.DeviceGrant {
+	return &authcore.DeviceGrant{Device: authcore.HashToken(name), Service: "shop", Status: authcore.DeviceWaiting, ExpiresAt: c.now().Add(deviceLife)}
+}
+
+// A device is believed to wait until an answer is heard of, also one that came while the
+// database was read.
+func TestPollsBelieve(t *testing.T) {
+	t.Parallel()
+	c := &clock{at: time.Unix(1_800_000_000, 0)}
+	p, d := newPolls(c.now), waitingDevice("x", c)
+	key, other := authcore.DeviceKeyOf(d.Device), authcore.DeviceKeyOf(authcore.HashToken("other"))
+	asks := func(when string, waiting bool) asked {
+		t.Helper()
+		q := p.ask(key)
+		if q.waiting != waiting {
+			t.Errorf("%s: waiting is %v", when, q.waiting)
+		}
+		return q
+	}
+	for _, answer := range []authcore.DeviceKey{key, {}} {
+		q := asks("nobody has read", false)
+		p.answered(answer)
+		p.found(q, d)
+		p.found(asks("answered while the database was read", false), d)
+		p.answered(other)
+		asks("read, and nobody answered", true)
+		p.answered(answer)
+		p.found(asks("answered", false), &authcore.DeviceGrant{Device: d.Device, Service: "shop", Status: authcore.DeviceApproved, ExpiresAt: d.ExpiresAt})
+		asks("approved", false)
+		p.forget(key)
 	}
 }
 

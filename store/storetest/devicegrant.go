@@ -69,6 +69,7 @@ func deviceGrantLife(w *world) {
 	w.is("before it is approved", w.redeemDevice(w.db(), d, refresh, access), authcore.ErrGrantInvalid)
 	session, err := w.approve(w.db(), d, s, root)
 	w.must(err)
+	w.toldOfDevice(d)
 	_, err = w.approve(w.db(), d, s, root)
 	w.is("approved again", err, authcore.ErrUserCodeInvalid)
 	w.is("denied after that", w.db().DenyDevice(w.Context(), d.Device, w.event(authcore.ServiceReplay, "")), authcore.ErrUserCodeInvalid)
@@ -94,6 +95,18 @@ func deviceGrantLife(w *world) {
 	w.same("used", authcore.DeviceUsed, got.Status)
 }
 
+// toldOfDevice sees that the nodes hear of an answer to a device.
+func (w *world) toldOfDevice(d authcore.DeviceGrant) {
+	w.Helper()
+	all, _, err := w.db().ChangesSince(w.Context(), time.UnixMicro(0))
+	w.must(err)
+	if !slices.ContainsFunc(all, func(c authcore.Change) bool {
+		return c.Kind == authcore.ChangeDevice && authcore.DeviceKeyFrom(c.Subject) == authcore.DeviceKeyOf(d.Device)
+	}) {
+		w.Errorf("no change tells of the device: %v", all)
+	}
+}
+
 // deviceGrantTwins: two devices that wait with one code are no one's to let in, but the code
 // of one that does not wait any more is another's.
 func deviceGrantTwins(w *world) {
@@ -106,6 +119,7 @@ func deviceGrantTwins(w *world) {
 	_, err := w.db().DeviceGrantByUserCode(w.Context(), one.UserCode, w.now)
 	w.is("two", err, authcore.ErrUserCodeInvalid)
 	w.must(w.db().DenyDevice(w.Context(), one.Device, w.event(authcore.ServiceReplay, "")))
+	w.toldOfDevice(one)
 	got, err := w.db().DeviceGrantByUserCode(w.Context(), one.UserCode, w.now)
 	w.must(err)
 	w.same("the other", two, got)
