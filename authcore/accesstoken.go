@@ -130,6 +130,7 @@ type IssuedToken struct {
 	Service      ServiceID
 	Organization OrganizationID // of the service
 	Session      SessionID      // at the service; empty where it acts for itself
+	Audience     []string       // the provider, or sites
 	Scopes       []string
 	KeyHash      string // the thumbprint to which it is bound (RFC 9449); empty for none
 	Introspected []byte // the answer to who asks about it (RFC 7662), in JSON

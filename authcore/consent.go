@@ -11,9 +11,10 @@ type Consent struct {
 	User         UserID
 	Service      ServiceID
 	Organization OrganizationID
-	ServiceName  string // with the next, where consents are listed
+	ServiceName  string
 	Slug         string // of the organization
 	Scopes       []string
+	Lasting      bool // it goes on when the user has signed out; told where consents are listed
 	CreatedAt    time.Time
 	UpdatedAt    time.Time
 }
@@ -21,15 +22,17 @@ type Consent struct {
 // ConsentStore keeps consents. Every method that changes something is one transaction that
 // writes its event along.
 type ConsentStore interface {
-	// Consents lists those of a user, by the names of services.
-	Consents(ctx context.Context, user UserID) ([]Consent, error)
+	// Consents lists those of a user, by the names of services: also of services that the user
+	// was not asked about, or that know nothing but who it is, where a session goes on after
+	// the user has signed out.
+	Consents(ctx context.Context, user UserID, now time.Time) ([]Consent, error)
 	// ConsentTo finds one; its Scopes are empty where there is none.
 	ConsentTo(ctx context.Context, user UserID, service ServiceID) (Consent, error)
 	// SetConsent adds scopes to a consent, or makes one: ErrServiceNotFound,
 	// ErrUserNotFound.
 	SetConsent(ctx context.Context, c Consent, ev Event) error
 	// WithdrawConsent deletes one and ends the user's sessions at the service:
-	// ErrConsentNotFound.
+	// ErrConsentNotFound where there is neither.
 	WithdrawConsent(ctx context.Context, user UserID, service ServiceID, ev Event) error
 }
 
@@ -69,7 +72,7 @@ func scopeText(scopes []string) string {
 
 // Consents lists what a user lets services have.
 func (a *Accounts) Consents(ctx context.Context, user UserID) ([]Consent, error) {
-	return a.Store.Consents(ctx, user)
+	return a.Store.Consents(ctx, user, a.Now())
 }
 
 // WithdrawConsent takes back what the actor granted to a service, and ends the sessions
@@ -78,7 +81,7 @@ func (a *Accounts) WithdrawConsent(ctx context.Context, actor Actor, service Ser
 	if err := actor.inPerson(); err != nil {
 		return err
 	}
-	all, err := a.Store.Consents(ctx, actor.User)
+	all, err := a.Consents(ctx, actor.User)
 	if err != nil {
 		return err
 	}

@@ -161,7 +161,7 @@ func (a *Accounts) Export(ctx context.Context, actor Actor) (e Export, err error
 	if e.Services, err = a.Store.UsedServices(ctx, id); err != nil {
 		return e, err
 	}
-	if e.Consents, err = a.Store.Consents(ctx, id); err != nil {
+	if e.Consents, err = a.Consents(ctx, id); err != nil {
 		return e, err
 	}
 	for after := ""; ; {

@@ -258,3 +258,11 @@ func (a *Accounts) BarredUsers(ctx context.Context, actor Actor, slug, after str
 	}
 	return a.Store.BarredUsers(ctx, s.Organization.ID, after, limit)
 }
+
+// ServiceRefused records that a user could not go on to a service, and why: a few times a
+// minute for each user.
+func (a *Accounts) ServiceRefused(actor Actor, s Service, why error) {
+	if ok, _ := a.Notices.Take("service " + string(actor.User)); ok {
+		a.Audit.Record(a.event(actor, ServiceLogin, TargetService(s.ID), Refused, why.Error()).In(s.Organization))
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/hex"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -186,10 +187,10 @@ type ServiceStore interface {
 // The errors of services.
 var (
 	ErrServiceNotFound   = &Error{Kind: NotFound, Code: "service_not_found", Message: "There is no such service."}
-	ErrServiceLimit      = &Error{Kind: Conflict, Code: "service_limit_exceeded", Message: "The organization has as many services as its tier allows."}
+	ErrServiceLimit      = &Error{Kind: Conflict, Code: "service_limit_exceeded", Message: "The organization has as many services as its tier allows. Delete one, or have a platform owner give it another tier."}
 	ErrServiceDisabled   = &Error{Kind: Forbidden, Code: "service_disabled", Message: "This service cannot be used at present."}
-	ErrServiceNotAllowed = &Error{Kind: Forbidden, Code: "service_not_allowed", Message: "You may not use this service. Ask whoever runs it."}
-	ErrServiceTrusted    = &Error{Kind: Forbidden, Code: "service_trusted", Message: "This service is the platform's own: only platform owners change its redirect addresses and scopes."}
+	ErrServiceNotAllowed = &Error{Kind: Forbidden, Code: "service_not_allowed", Message: "You may not use this service: it is not for everybody. Ask whoever runs it."}
+	ErrServiceTrusted    = &Error{Kind: Forbidden, Code: "service_trusted", Message: "This service is the platform's own: only platform owners change its settings and its secret. You can switch it off and on."}
 	ErrServicePublic     = &Error{Kind: Conflict, Code: "service_without_secret", Message: "A mobile or desktop app has no secret: it could not keep one."}
 	ErrOverlapInvalid    = &Error{Kind: Invalid, Code: "overlap_invalid", Field: "overlap", Message: "The old secret can be good for 7 days more at most."}
 )
@@ -376,7 +377,8 @@ func (a *Accounts) serviceFor(ctx context.Context, actor Actor, slug string, id 
 	return o, s, err
 }
 
-// UpdateService changes the settings of a service.
+// UpdateService changes the settings of a service. Of one that is the platform's own only those
+// who run the installation change more than its status: ErrServiceTrusted.
 func (a *Accounts) UpdateService(ctx context.Context, actor Actor, slug string, id ServiceID, n ServiceSettings) (Service, error) {
 	o, s, err := a.serviceFor(ctx, actor, slug, id, ServicesManage)
 	if err != nil {
@@ -385,8 +387,9 @@ func (a *Accounts) UpdateService(ctx context.Context, actor Actor, slug string, 
 	if err := n.check(s.Type); err != nil {
 		return Service{}, err
 	}
-	if s.FirstParty && (!slices.Equal(n.RedirectURIs, s.RedirectURIs) || !slices.Equal(n.Scopes, s.Scopes)) {
-		if err := a.platform(ctx, actor); err != nil { // nobody is asked to consent to it
+	if other := n; s.FirstParty {
+		other.Status = s.Status
+		if err := a.platform(ctx, actor); err != nil && !other.equal(s.ServiceSettings) {
 			return Service{}, ErrServiceTrusted
 		}
 	}
@@ -399,8 +402,16 @@ func (a *Accounts) UpdateService(ctx context.Context, actor Actor, slug string, 
 	return s, a.ended("", err)
 }
 
+// equal tells whether settings are the same.
+func (n ServiceSettings) equal(o ServiceSettings) bool {
+	same := slices.Equal(n.RedirectURIs, o.RedirectURIs) && slices.Equal(n.LogoutURIs, o.LogoutURIs) && slices.Equal(n.Scopes, o.Scopes)
+	n.RedirectURIs, n.LogoutURIs, n.Scopes, o.RedirectURIs, o.LogoutURIs, o.Scopes = nil, nil, nil, nil, nil, nil
+	return same && reflect.DeepEqual(n, o)
+}
+
 // SetServiceTrust says whether a service is the platform's own, for those who run the
-// installation: nobody is asked to consent to one.
+// installation: nobody is asked to consent to one. Where it no more is, all its users are
+// signed out of it, as they have never been asked.
 func (a *Accounts) SetServiceTrust(ctx context.Context, actor Actor, slug string, id ServiceID, firstParty bool) error {
 	o, err := a.platformOver(ctx, actor, slug)
 	if err != nil {
@@ -414,7 +425,7 @@ func (a *Accounts) SetServiceTrust(ctx context.Context, actor Actor, slug string
 	if !firstParty {
 		details = "not the platform's own"
 	}
-	return a.serviceChanged(id, a.Store.SetServiceTrust(ctx, s, firstParty, a.serviceEvent(o, actor, ServiceTrust, id, details)))
+	return a.ended("", a.Store.SetServiceTrust(ctx, s, firstParty, a.serviceEvent(o, actor, ServiceTrust, id, details)))
 }
 
 // serviceChanged makes other settings of a service count on this node at once; err is the
@@ -439,7 +450,8 @@ func (a *Accounts) ended(user UserID, err error) error {
 }
 
 // RotateServiceSecret gives a service another secret, which nothing can show again. The one
-// before is good for some time more, MaxSecretOverlap at most. ErrServicePublic.
+// before is good for some time more, MaxSecretOverlap at most. ErrServicePublic,
+// ErrServiceTrusted.
 func (a *Accounts) RotateServiceSecret(ctx context.Context, actor Actor, slug string, id ServiceID, overlap time.Duration) (Secret, error) {
 	if err := actor.inPerson(); err != nil {
 		return "", err
@@ -450,6 +462,8 @@ func (a *Accounts) RotateServiceSecret(ctx context.Context, actor Actor, slug st
 		return "", err
 	case !s.Type.Confidential():
 		return "", ErrServicePublic
+	case s.FirstParty && a.platform(ctx, actor) != nil:
+		return "", ErrServiceTrusted
 	case overlap < 0 || overlap > MaxSecretOverlap:
 		return "", ErrOverlapInvalid
 	}

@@ -131,6 +131,9 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	return err
 }
 
+// door is what a request to a host wants to pass.
+func (g *Gate) door(host string) web.Door { return web.Door{Host: host, Policy: g.policy, Gate: g} }
+
 // judge lets a request through, or answers it.
 func (g *Gate) judge(rt *instance, s *state, w http.ResponseWriter, r *http.Request, method string, u *url.URL, next caddyhttp.Handler) error {
 	// A path that servers read in more than one way is taken as matched: what is
@@ -141,6 +144,7 @@ func (g *Gate) judge(rt *instance, s *state, w http.ResponseWriter, r *http.Requ
 			return err
 		}
 		if !match {
+			rt.check.HideIssued(r.Header, "")
 			return g.pass(rt, s, w, r, web.Verdict{}, next)
 		}
 	}
@@ -150,10 +154,8 @@ func (g *Gate) judge(rt *instance, s *state, w http.ResponseWriter, r *http.Requ
 			req.Address = from
 		}
 	}
-	v, err := rt.check.Judge(r.Context(), s.by, web.Hostname(r.Host), time.Now(), g.policy, &req)
-	if v.Issued != "" {
-		web.HideIssued(r.Header, v.Issued)
-	}
+	v, err := rt.check.Judge(r.Context(), s.by, g.door(web.Hostname(r.Host)), time.Now(), &req)
+	rt.check.HideIssued(r.Header, v.Issued)
 	switch {
 	case err != nil:
 		s.answer(r)

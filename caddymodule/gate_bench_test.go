@@ -165,7 +165,7 @@ func benchmarkCheck(b *testing.B, g *Gate, tokens []string) {
 	i, cpu := 0, cpuTime(b)
 	for b.Loop() {
 		cookie[0] = cookies[i*length : (i+1)*length]
-		v, err := rt.check.Judge(r.Context(), web.CredentialsOf(r.Header, true), web.Hostname(r.Host), time.Now(), g.policy, &req)
+		v, err := rt.check.Judge(r.Context(), web.CredentialsOf(r.Header, true), g.door(web.Hostname(r.Host)), time.Now(), &req)
 		if err != nil || v.Outcome != access.Allow {
 			b.Fatal(v, err)
 		}

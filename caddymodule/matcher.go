@@ -90,7 +90,7 @@ func (m *Match) MatchWithError(r *http.Request) (bool, error) {
 	if by == (web.Credentials{}) {
 		by.Session = web.SessionToken(r.Header, rt.secure(r)) // only a gate's policy accepts access tokens
 	}
-	v, err := rt.check.Judge(r.Context(), by, web.Hostname(r.Host), time.Now(), m.policy, &req)
+	v, err := rt.check.Judge(r.Context(), by, web.Door{Host: web.Hostname(r.Host), Policy: m.policy}, time.Now(), &req)
 	return err == nil && v.Outcome == access.Allow, err
 }
 

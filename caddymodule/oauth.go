@@ -36,19 +36,28 @@ func commandScopes() []string {
 }
 
 // resource gives a gated site that takes access tokens, by its origin, with a slash at the
-// end or without.
+// end or without. Of sites that overlap it is the one with that name, as a request goes to
+// that.
 func (rt *instance) resource(text string) (oidcop.Site, bool) {
 	text = strings.TrimSuffix(text, "/")
-	for _, s := range rt.sites {
-		if s.host == "" || !slices.ContainsFunc(s.gates, func(g *Gate) bool { return g.policy.AcceptsTokens() }) {
-			continue
-		}
-		o, err := parseOrigin(text)
-		if err == nil && matches(s.host, o.host) && s.with(o.host) == o && o.String() == text {
-			return oidcop.Site{Host: o.host, Organization: organizationOf(s.gates)}, true
+	o, err := parseOrigin(text)
+	if err != nil || o.String() != text {
+		return oidcop.Site{}, false
+	}
+	var found *site
+	for i := range rt.sites {
+		if s := &rt.sites[i]; s.host != "" && matches(s.host, o.host) && s.with(o.host) == o && (found == nil || s.host == o.host) {
+			found = s
 		}
 	}
-	return oidcop.Site{}, false
+	if found == nil || !slices.ContainsFunc(found.gates, func(g *Gate) bool { return g.policy.AcceptsTokens() }) {
+		return oidcop.Site{}, false
+	}
+	at := oidcop.Site{Host: o.host, Organization: organizationOf(found.gates)}
+	for _, g := range found.gates {
+		at.Gates = append(at.Gates, g)
+	}
+	return at, true
 }
 
 // organizationOf is the slug of the only organization whose members all of some gates let in;

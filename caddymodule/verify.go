@@ -162,7 +162,7 @@ func (v *Verify) verify(rt *instance, w http.ResponseWriter, r *http.Request, d 
 	}
 	host := web.Hostname(f.Host)
 	by := web.CredentialsOf(r.Header, f.Secure && !loopback(host)) // as secure says it of the request that is asked about
-	verdict, err := rt.check.Judge(r.Context(), by, host, time.Now(), h.gate.policy, &req)
+	verdict, err := rt.check.Judge(r.Context(), by, h.gate.door(host), time.Now(), &req)
 	if err != nil {
 		return v.fail(rt, w, r, f, err)
 	}

@@ -46,7 +46,7 @@ func (g *Gate) watched(rt *instance, by web.Credentials, req access.Request, nex
 				case <-ctx.Done():
 					return
 				case <-tick.C:
-					if !rt.check.Still(ctx, by, host, time.Now(), g.policy, req) {
+					if !rt.check.Still(ctx, by, g.door(host), time.Now(), req) {
 						cancel()
 					}
 				}

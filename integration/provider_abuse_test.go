@@ -1,6 +1,9 @@
 package integration
 
 import (
+	"encoding/json"
+	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -285,5 +288,151 @@ func TestAbuseD2(t *testing.T) {
 	// A link alone does nothing.
 	if got := b.get(waits["verification_uri_complete"].(string)); got.StatusCode != http.StatusOK || strings.Contains(got.Body, "Approve") {
 		t.Errorf("the link: %s\n%s", got.Status, got.Body)
+	}
+}
+
+// update changes the settings of a service by the API, as somebody who is signed in.
+func (a *relying) update(by *browser, settings map[string]any) page {
+	a.t.Helper()
+	at := a.portal + "/.gate/api/v1/organizations/acme/services/" + string(a.ID)
+	body := object(a.t, by.fetch(at)) // with all that it tells
+	maps.Copy(body, settings)
+	text, err := json.Marshal(body)
+	must(a.t, err)
+	return by.do("PUT", at, string(text), header{"Content-Type", "application/json"}, header{"Sec-Fetch-Site", "same-origin"})
+}
+
+// A service has no more than it may have now, whatever was granted once.
+func TestProviderNoMoreThanNow(t *testing.T) {
+	t.Parallel()
+	w := providerStart(t)
+	site := w.URL("HTTPS", "api.example.com")
+	a := w.service("Shop", map[string]any{"scopes": []string{"orders.read"}})
+	i := a.redeems(a.enter(w.Client(t), w.ann, "scope", "openid orders.read"))
+	many := a.gets(a.sends("token", "grant_type", "refresh_token", "refresh_token", i.Refresh, "scope", strings.Repeat("openid ", 2000)))
+	if many.Scope != "openid" {
+		t.Errorf("a scope that is asked for again and again: %.100q", many.Scope)
+	}
+	if got := a.update(w.boss, map[string]any{"scopes": []string{}}); got.StatusCode != http.StatusOK {
+		t.Fatalf("taking the scope away: %s\n%s", got.Status, got.Body)
+	}
+	next := a.gets(a.refreshes(many.Refresh))
+	if next.Scope != "openid" {
+		t.Errorf("after its scope was taken away the service has %q", next.Scope)
+	}
+	says(t, "introspection without profile", object(t, a.sends("introspect", "token", next.Access)), map[string]any{"active": true, "username": nil})
+	says(t, "introspection of the refresh token", object(t, a.sends("introspect", "token", next.Refresh)), map[string]any{"active": true, "username": nil})
+
+	forSite := a.redeems(a.enter(w.Client(t), w.ann, "resource", site))
+	if got := a.userinfo(forSite.Access); got.StatusCode != http.StatusUnauthorized {
+		t.Errorf("userinfo by a token for a site: %s\n%s", got.Status, got.Body)
+	}
+	if got := a.userinfo(next.Access); got.StatusCode != http.StatusOK {
+		t.Errorf("userinfo: %s\n%s", got.Status, got.Body)
+	}
+	for _, form := range []url.Values{{"redirect_uri": {"https://evil.example.com/"}, "response_type": {"code"}}, {"response_type": {"code"}}} {
+		got := a.sends("par", "redirect_uri", form.Get("redirect_uri"), "response_type", "code", "code_challenge", s256(verifier), "code_challenge_method", "S256")
+		if got.StatusCode != http.StatusBadRequest || object(t, got)["error"] != "invalid_request" {
+			t.Errorf("a pushed request with the address %q: %s\n%s", form.Get("redirect_uri"), got.Status, got.Body)
+		}
+	}
+	if got := w.Client(t).open(w.portal + "/.gate/oauth/end_session?" + url.Values{"client_id": {a.ClientID}, "post_logout_redirect_uri": {w.shop + "/bye"}}.Encode()); got.StatusCode != http.StatusOK || got.Request.URL.Host != hostOf(t, w.portal) || strings.Contains(got.Body, "http-equiv") || !strings.Contains(got.Body, w.shop+"/bye") {
+		t.Errorf("a sign-out of anybody: %s at %s\n%s", got.Status, got.Request.URL, got.Body)
+	}
+	if found := w.logged(`"a request to the provider was refused"`); len(found) == 0 || strings.Contains(strings.Join(w.logged(`"level":"error"`), "\n"), "provider") {
+		t.Errorf("the log says %q, and of errors %q", found, w.logged(`"level":"error"`))
+	}
+}
+
+func hostOf(t testing.TB, address string) string {
+	t.Helper()
+	u, err := url.Parse(address)
+	must(t, err)
+	return u.Host
+}
+
+// What is the platform's own is changed by platform owners alone, and when it is that no more
+// all have to be asked.
+func TestPlatformsOwnService(t *testing.T) {
+	t.Parallel()
+	w := providerStart(t)
+	a := w.service("Portal", map[string]any{"scopes": []string{"orders.read"}})
+	owner := w.Client(t)
+	owner.signIn(w.portal, someone("owner"))
+	trust := func(on bool) {
+		t.Helper()
+		got := owner.do("PUT", w.portal+"/.gate/api/v1/platform/organizations/acme/services/"+string(a.ID)+"/first-party", fmt.Sprintf(`{"first_party":%v}`, on), header{"Content-Type", "application/json"}, header{"Sec-Fetch-Site", "same-origin"})
+		if got.StatusCode/100 != 2 {
+			t.Fatalf("first party %v: %s\n%s", on, got.Status, got.Body)
+		}
+	}
+	trust(true)
+	for name, settings := range map[string]map[string]any{"name": {"name": "Account check"}, "device": {"device": true}, "logout_uris": {"logout_uris": []string{"https://evil.example.com/"}}, "no_pkce": {"no_pkce": true},
+		"backchannel_logout_uri": {"backchannel_logout_uri": "https://evil.example.com/"}, "access": {"access": "members"}} {
+		if got := a.update(w.boss, settings); got.StatusCode != http.StatusForbidden || !strings.Contains(got.Body, "service_trusted") {
+			t.Errorf("%s by the organization's owner: %s\n%s", name, got.Status, got.Body)
+		}
+	}
+	if got := w.boss.do("POST", w.portal+"/.gate/api/v1/organizations/acme/services/"+string(a.ID)+"/secret", `{}`, header{"Content-Type", "application/json"}, header{"Sec-Fetch-Site", "same-origin"}); got.StatusCode != http.StatusForbidden {
+		t.Errorf("another secret: %s\n%s", got.Status, got.Body)
+	}
+	for _, status := range []string{"disabled", "active"} {
+		if got := a.update(w.boss, map[string]any{"status": status}); got.StatusCode != http.StatusOK {
+			t.Errorf("%s by the organization's owner: %s\n%s", status, got.Status, got.Body)
+		}
+	}
+	if got := a.update(owner, map[string]any{"device": true}); got.StatusCode != http.StatusOK {
+		t.Errorf("by a platform owner: %s\n%s", got.Status, got.Body)
+	}
+	b := w.Client(t)
+	i := a.redeems(a.enter(b, w.customer, "scope", "openid offline_access"))
+	if got := b.open(w.portal + "/.gate/account"); !strings.Contains(got.Body, ">Portal<") || !strings.Contains(got.Body, "go on after you have signed out") {
+		t.Errorf("the account page does not tell of what nobody was asked about:\n%s", got.Body)
+	}
+	trust(false)
+	if got := a.refreshes(i.Refresh); got.StatusCode != http.StatusBadRequest {
+		t.Errorf("refreshed after the trust was withdrawn: %s\n%s", got.Status, got.Body)
+	}
+}
+
+// A device whose service asks for nothing is seen, and ended; one that its user may not let in
+// leaves no consent.
+func TestDeviceGrantsAreSeen(t *testing.T) {
+	t.Parallel()
+	w := providerStart(t)
+	settings := func(access string) map[string]any {
+		return map[string]any{"type": "desktop", "device": true, "access": access, "redirect_uris": []string{}, "logout_uris": []string{}}
+	}
+	tv, members := w.service("Living room", settings("everyone")), w.service("Members", settings("members"))
+	b := w.Client(t)
+	b.signIn(w.portal, w.customer)
+	approve := func(a *relying, says string, form ...string) string {
+		t.Helper()
+		o := object(t, a.sends("device", form...))
+		fields := url.Values{"user_code": {o["user_code"].(string)}}
+		if got := b.post(w.portal+"/.gate/device", fields); !strings.Contains(got.Body, "go on after you have signed out") {
+			t.Errorf("the page does not say that it lasts:\n%s", got.Body)
+		}
+		fields.Set("do", "approve")
+		if got := b.post(w.portal+"/.gate/device", fields); !strings.Contains(got.Body, says) {
+			t.Errorf("approved: %s\n%s", got.Status, got.Body)
+		}
+		return o["device_code"].(string)
+	}
+	code := approve(tv, "Your device is signed in")
+	i := tv.gets(tv.sends("token", "grant_type", grantDevice, "device_code", code))
+	approve(members, "You may not use this service", "scope", "openid")
+	account := b.open(w.portal + "/.gate/account")
+	if !strings.Contains(account.Body, ">Living room<") || strings.Contains(account.Body, ">Members<") {
+		t.Errorf("the account page tells:\n%s", account.Body)
+	}
+	if said := w.must(t, "", "audit", "--outcome", "refused"); !strings.Contains(said, "service.login") {
+		t.Errorf("the audit log tells of refusals:\n%s", said)
+	}
+	if got := b.follow(b.post(w.portal+"/.gate/account/consents/withdraw", url.Values{"id": {string(tv.ID)}})); got.StatusCode != http.StatusOK {
+		t.Errorf("withdrawn: %s\n%s", got.Status, got.Body)
+	}
+	if got := tv.refreshes(i.Refresh); got.StatusCode != http.StatusBadRequest {
+		t.Errorf("refreshed after it was withdrawn: %s\n%s", got.Status, got.Body)
 	}
 }

@@ -42,6 +42,7 @@ const providerGate = `{
 			allow org:acme
 			tokens /api/*
 			tokens /api/orders/* scope:orders.read
+			public /public/*
 		}
 	}
 }
@@ -50,6 +51,10 @@ https://auth.example.org:{{.HTTPS}} {
 	gate_portal
 }
 https://api.example.com:{{.HTTPS}} {
+	gate orders
+	reverse_proxy {{.Upstream}}
+}
+https://api.example.com:{{.HTTPS2}}, https://auth.example.org:{{.HTTPS2}} {
 	gate orders
 	reverse_proxy {{.Upstream}}
 }
@@ -328,7 +333,7 @@ func TestProvider(t *testing.T) {
 		}
 		who := a.claimsOf(first.ID)
 		says(t, "the ID token", who, map[string]any{"iss": w.portal, "aud": a.ClientID, "nonce": "n0nce", "preferred_username": "carol", "email": "carol@example.com", "acr": "single-factor"})
-		says(t, "the access token", a.claimsOf(first.Access), map[string]any{"iss": w.portal, "aud": w.portal, "sub": who["sub"], "client_id": a.ClientID, "scope": "openid profile email"})
+		says(t, "the access token", a.claimsOf(first.Access), map[string]any{"iss": w.portal, "aud": []any{w.portal, a.ClientID}, "sub": who["sub"], "client_id": a.ClientID, "scope": "openid profile email"})
 		says(t, "userinfo", object(t, a.userinfo(first.Access)), map[string]any{"sub": who["sub"], "name": "Carol", "email": "carol@example.com"})
 		says(t, "introspection", object(t, a.sends("introspect", "token", first.Access)), map[string]any{"active": true, "sub": who["sub"], "username": "carol", "client_id": a.ClientID})
 
@@ -441,13 +446,26 @@ func TestProviderAtTheGate(t *testing.T) {
 				}
 			}
 		}
-		// A session goes on beside a token of the app's own, which the app gets.
+		// A session goes on beside a token of the app's own, which the app gets; one of ours it
+		// never does.
 		s := w.visitor(t, "api.example.com", w.ann)
-		for path, token := range map[string]string{"/api/x": foreign, "/other": forSite.Access} {
+		for path, token := range map[string]string{"/api/x": foreign, "/other": forSite.Access, "/public/x": forSite.Access} {
 			got := s.fetch(site+path, header{"Authorization", "Bearer " + token})
 			passes(t, got)
-			if e := got.echo(t); e.get("Remote-User") != "ann" || e.get("Authorization") != "Bearer "+token {
+			kept := ""
+			if token == foreign {
+				kept = "Bearer " + token
+			}
+			if e := got.echo(t); e.get("Authorization") != kept || path != "/public/x" && e.get("Remote-User") != "ann" {
 				t.Errorf("%s, %s: the site is told %v", format, path, e.Header)
+			}
+		}
+		// The same names on other ports are other sites.
+		for at, status := range map[string]int{w.URL("HTTPS2", "api.example.com"): 403, w.URL("HTTPS2", "auth.example.org"): 403} {
+			for name, token := range map[string]string{"for a site": forSite.Access, "for the provider": plain.Access} {
+				if got := a.program.fetch(at+"/api/x", header{"Authorization", "Bearer " + token}); got.StatusCode != status || !strings.Contains(got.Body, "token_not_granted") {
+					t.Errorf("%s, a token %s at %s: %s\n%s", format, name, at, got.Status, got.Body)
+				}
 			}
 		}
 		if got := a.sends("revoke", "token", forSite.Access); got.StatusCode != 200 {

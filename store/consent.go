@@ -1,10 +1,12 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
 )
@@ -24,8 +26,38 @@ func scanConsent(row scanner, c *authcore.Consent) error {
 }
 
 // Consents implements authcore.ConsentStore.
-func (db *DB) Consents(ctx context.Context, user authcore.UserID) ([]authcore.Consent, error) {
-	return collect(db, ctx, scanConsent, consentQuery+" ORDER BY s.name, s.id", user)
+func (db *DB) Consents(ctx context.Context, user authcore.UserID, now time.Time) ([]authcore.Consent, error) {
+	all, err := collect(db, ctx, scanConsent, consentQuery, user)
+	if err != nil {
+		return nil, err
+	}
+	lasting, err := collect(db, ctx, scanConsent, "SELECT x.user_id, x.service_id, s.organization_id, s.name, o.slug, COALESCE(x.scopes, ''), x.created_at, x.created_at"+
+		" FROM service_sessions x JOIN services s ON s.id = x.service_id JOIN organizations o ON o.id = s.organization_id"+
+		" WHERE x.user_id = ? AND x.offline = 1 AND x.act_id = '' AND x.expires_at > ? ORDER BY x.created_at, x.id", user, micros(now))
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range lasting {
+		i := slices.IndexFunc(all, func(had authcore.Consent) bool { return had.Service == c.Service })
+		if i < 0 {
+			all, i = append(all, c), len(all)
+		}
+		all[i].Scopes, all[i].Lasting = union(all[i].Scopes, c.Scopes), true
+	}
+	slices.SortFunc(all, func(a, b authcore.Consent) int {
+		return cmp.Or(cmp.Compare(a.ServiceName, b.ServiceName), cmp.Compare(a.Service, b.Service))
+	})
+	return all, nil
+}
+
+// union is some texts and those of others that are not among them.
+func union(some, others []string) []string {
+	for _, s := range others {
+		if !slices.Contains(some, s) {
+			some = append(some, s)
+		}
+	}
+	return some
 }
 
 // ConsentTo implements authcore.ConsentStore.
@@ -52,12 +84,7 @@ func (db *DB) SetConsent(ctx context.Context, c authcore.Consent, ev authcore.Ev
 		}
 		var had string
 		err := tx.scan("SELECT scopes FROM consents WHERE user_id = ? AND service_id = ?", []any{c.User, c.Service}, &had)
-		scopes := fields(had)
-		for _, s := range c.Scopes {
-			if !slices.Contains(scopes, s) {
-				scopes = append(scopes, s)
-			}
-		}
+		scopes := union(fields(had), c.Scopes)
 		switch {
 		case errors.Is(err, sql.ErrNoRows):
 			_, err = tx.exec("INSERT INTO consents (user_id, service_id, scopes, created_at, updated_at) VALUES (?, ?, ?, ?, ?)", c.User, c.Service, words(scopes), micros(c.CreatedAt), micros(c.UpdatedAt))
@@ -79,12 +106,15 @@ func (db *DB) WithdrawConsent(ctx context.Context, user authcore.UserID, service
 		} else if err != nil {
 			return err
 		}
-		if found, err := affected(tx.exec("DELETE FROM consents WHERE user_id = ? AND service_id = ?", user, service)); err != nil {
+		found, err := affected(tx.exec("DELETE FROM consents WHERE user_id = ? AND service_id = ?", user, service))
+		if err != nil {
 			return err
-		} else if !found {
-			return authcore.ErrConsentNotFound
 		}
-		if _, err := endGrants(tx, ev.Time, "service_id = ? AND user_id = ?", service, user); err != nil {
+		ended, err := endGrants(tx, ev.Time, "service_id = ? AND user_id = ?", service, user)
+		if err == nil && !found && ended.n == 0 {
+			err = authcore.ErrConsentNotFound
+		}
+		if err != nil {
 			return err
 		}
 		return noteUser(tx, user, ev)

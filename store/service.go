@@ -186,7 +186,21 @@ func (db *DB) UpdateService(ctx context.Context, s authcore.Service, ev authcore
 
 // SetServiceTrust implements authcore.ServiceStore.
 func (db *DB) SetServiceTrust(ctx context.Context, s authcore.Service, firstParty bool, ev authcore.Event) error {
-	return db.command(ctx, durable, func(tx *tx) error { return setService(tx, s, ev, "first_party = ?", flag(firstParty)) })
+	if !firstParty {
+		if err := db.thinGrants(ctx, ev.Time, "organization_id = ? AND service_id = ?", s.Organization, s.ID); err != nil {
+			return err
+		}
+	}
+	return db.command(ctx, durable, func(tx *tx) error {
+		err := setService(tx, s, ev, "first_party = ?", flag(firstParty))
+		if err != nil || firstParty {
+			return err
+		}
+		if _, err := endGrants(tx, ev.Time, "service_id = ?", s.ID); err != nil {
+			return err
+		}
+		return noteAll(tx)
+	})
 }
 
 // RotateServiceSecret implements authcore.ServiceStore. MySQL assigns from left to right.

@@ -72,7 +72,7 @@ func (p *Provider) checkAssertion(c *client, text string) error {
 	case claims.ID == "" || len(claims.ID) > maxID:
 		return errAssertion
 	}
-	first, err := p.State.assertions.first(c.ClientID, claims.ID, claims.Expiry.Time().Add(leeway))
+	first, err := p.State.assertions.first(byClient(c.ClientID), c.ClientID, claims.ID, claims.Expiry.Time().Add(leeway))
 	if err == nil && !first {
 		err = errAssertion
 	}

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
+	"github.com/gatehouse-auth/gatehouse/authcore/limit"
 	"github.com/gatehouse-auth/gatehouse/store"
 )
 
@@ -71,7 +72,7 @@ func benchProvider(b testing.TB) *benched {
 	keys := authcore.NewKeys(db, authcore.NewSecretKey(), time.Now)
 	must(keys.Want(ctx))
 	x.Provider = &Provider{Issuer: issuer, Keys: keys, SiteOf: func(string) (Site, bool) { return Site{}, false }, State: NewState(db, sessions, time.Now), Log: slog.New(slog.DiscardHandler),
-		Accounts: &authcore.Accounts{Store: db, Sessions: sessions, Now: time.Now, Lifetime: authcore.Lifetime{Idle: time.Hour}}}
+		Accounts: &authcore.Accounts{Store: db, Sessions: sessions, Now: time.Now, Notices: limit.New(limit.Pace{}, time.Now), Lifetime: authcore.Lifetime{Idle: time.Hour}}}
 	sessions.MaxSilence(authcore.SilenceLimit) // nobody reads changes here
 	x.shop, err = x.find(ctx, s.ClientID)
 	must(err)

@@ -151,13 +151,18 @@ func (p *Provider) authenticate(r *http.Request, form url.Values, from authcore.
 	if err != nil {
 		return nil, err
 	}
+	const wrong = "There is no such client, or its secret or assertion is wrong."
 	switch {
+	case id == "":
+		return nil, refuse("No client_id was sent.")
 	case c == nil:
-		return nil, refuse("There is no such client, or its proof is wrong.")
+		return nil, refuse(wrong)
 	case form.Has("client_assertion"):
 		err = p.checkAssertion(c, form.Get("client_assertion"))
 	case !c.Type.Confidential() && ways == 0:
-	case c.Keys == "" && ways == 1 && c.SecretIs(authcore.Secret(secret), p.now()):
+	case ways == 0:
+		return nil, refuse("No client secret or assertion was sent.")
+	case c.Keys == "" && c.SecretIs(authcore.Secret(secret), p.now()):
 	default:
 		err = errors.New("wrong or missing proof")
 	}
@@ -165,15 +170,15 @@ func (p *Provider) authenticate(r *http.Request, form url.Values, from authcore.
 	case err != nil && errors.As(err, new(*authcore.Error)):
 		return nil, err
 	case err != nil:
-		return nil, refuse("There is no such client, or its proof is wrong.")
+		return nil, refuse(wrong)
 	case !c.usable():
 		return nil, refuse("This client cannot be used at present.")
 	}
 	return c, nil
 }
 
-// basicOf reads the Authorization header of a client (RFC 6749 section 2.3.1). Other schemes
-// than Basic are not about the client.
+// basicOf reads the Authorization header of a client (RFC 6749 section 2.3.1), which is of the
+// scheme Basic.
 func basicOf(r *http.Request) (id, secret string, basic bool, err error) {
 	lines := r.Header["Authorization"]
 	if len(lines) == 0 {

@@ -2,8 +2,6 @@ package oidcop
 
 import (
 	"context"
-	"slices"
-	"strings"
 )
 
 // byClient issues a token to a service that acts for itself (RFC 6749 section 4.4). It is
@@ -14,11 +12,11 @@ func (p *Provider) byClient(ctx context.Context, ask *asking) (*tokens, error) {
 		return nil, &Error{Code: "unauthorized_client", Description: "Only a web or API service can act for itself."}
 	}
 	var scopes []string
-	for s := range strings.FieldsSeq(ask.form.Get("scope")) {
-		if !slices.Contains(c.Service.Scopes, s) {
-			return nil, &Error{Code: "invalid_scope", Description: "The service has not this scope: " + plain(s) + "."}
+	if asked := ask.form.Get("scope"); asked != "" {
+		var err error
+		if scopes, err = narrowed(c.Service.Scopes, asked); err != nil {
+			return nil, err
 		}
-		scopes = append(scopes, s)
 	}
 	resources, err := p.resourcesOf(ctx, c, ask.form)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"errors"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -82,7 +83,7 @@ func (p *Provider) byCode(ctx context.Context, ask *asking) (*tokens, error) {
 	if g.Session.KeyHash != "" && g.Session.KeyHash != ask.key { // the request named the key (RFC 9449 section 10)
 		return nil, errProof
 	}
-	scopes, resources, err := ask.less(&g.Session)
+	scopes, resources, err := p.less(ctx, ask, &g.Session)
 	if err != nil {
 		return nil, err
 	}
@@ -98,13 +99,24 @@ func (p *Provider) byCode(ctx context.Context, ask *asking) (*tokens, error) {
 }
 
 // less gives the scopes and resources of an access token: what is asked for of what was
-// granted.
-func (ask *asking) less(s *authcore.ServiceSession) (scopes, resources []string, err error) {
+// granted, and the service can still have.
+func (p *Provider) less(ctx context.Context, ask *asking, s *authcore.ServiceSession) (scopes, resources []string, err error) {
+	if err := p.still(ctx, ask.client, s); err != nil {
+		return nil, nil, err
+	}
 	if scopes, err = narrowed(s.Scopes, ask.form.Get("scope")); err != nil {
 		return nil, nil, err
 	}
 	resources, err = fewer(s.Resources, ask.form["resource"])
 	return scopes, resources, err
+}
+
+// still takes from what was granted the scopes that the service cannot have any more. Where a
+// site is not for it any more it is an error: a token without would be for other places.
+func (p *Provider) still(ctx context.Context, c *client, s *authcore.ServiceSession) error {
+	s.Scopes = granted(c, strings.Join(s.Scopes, " "))
+	_, err := p.resourcesOf(ctx, c, url.Values{"resource": s.Resources})
+	return err
 }
 
 // verify checks the verifier of a code against its challenge (RFC 7636 section 4.6). One that

@@ -3,6 +3,7 @@ package oidcop
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -154,8 +155,14 @@ func (p *Provider) byDevice(ctx context.Context, ask *asking) (*tokens, error) {
 		return p.forCommandLine(ctx, ask, *d)
 	}
 	g, err := p.Accounts.Store.GrantBySession(ctx, d.Session, now, p.idleSince(now))
+	if errors.Is(err, authcore.ErrNoSession) {
+		err = errGrant
+	}
 	if err != nil {
-		return nil, errGrant
+		return nil, err
+	}
+	if err := p.still(ctx, c, &g.Session); err != nil {
+		return nil, err
 	}
 	i := p.begin(c, &g, g.Session.Scopes, g.Session.Resources, ask.key)
 	if err := p.make(ctx, i); err != nil {
@@ -214,8 +221,11 @@ func (p *Provider) FindDevice(ctx context.Context, user authcore.UserID, typed s
 		return Waiting{Grant: d, Service: commandLine.Service, client: commandLine}, nil
 	}
 	s, o, err := p.Accounts.Store.ServiceForToken(ctx, d.Service)
+	if errors.Is(err, authcore.ErrNoSession) {
+		err = authcore.ErrUserCodeInvalid
+	}
 	if err != nil {
-		return Waiting{}, authcore.ErrUserCodeInvalid
+		return Waiting{}, err
 	}
 	return Waiting{Grant: d, Service: s, Organization: o, client: &client{Service: s, status: o.Status}}, nil
 }
@@ -235,14 +245,13 @@ func (p *Provider) Approve(ctx context.Context, w Waiting, live *authcore.Live, 
 		ev := authcore.NewEvent(now, by, authcore.ServiceLogin, authcore.TargetUser(by.User), authcore.Success, "the command line at "+w.Grant.Address)
 		return p.answered(w, p.Accounts.Store.ApproveDevice(ctx, w.Grant.Device, by.User, nil, ev))
 	}
-	if len(w.Grant.Scopes) > 0 { // so that the user sees it on the account page, and can take it back
-		if err := p.Accounts.Consent(ctx, by, w.Service, w.Grant.Scopes); err != nil {
-			return err
-		}
-	}
 	s := sessionFor(w.client, &live.Session, w.Grant.Scopes, w.Grant.Resources, authcore.Client{Address: w.Grant.Address, Agent: w.Grant.Agent}, now)
 	s.Offline, s.ExpiresAt = true, w.Grant.ExpiresAt
-	return p.answered(w, p.Accounts.Store.ApproveDevice(ctx, w.Grant.Device, by.User, &s, signedIn(now, by, w.client, "a device at "+w.Grant.Address)))
+	err := p.answered(w, p.Accounts.Store.ApproveDevice(ctx, w.Grant.Device, by.User, &s, signedIn(now, by, w.client, "a device at "+w.Grant.Address)))
+	if err != nil || len(w.Grant.Scopes) == 0 {
+		return err
+	}
+	return p.Accounts.Consent(ctx, by, w.Service, w.Grant.Scopes)
 }
 
 // Deny refuses a device: ErrUserCodeInvalid where it waits no more.

@@ -11,6 +11,8 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
+
+	"github.com/gatehouse-auth/gatehouse/authcore"
 )
 
 const (
@@ -31,8 +33,9 @@ type proofClaims struct {
 }
 
 // proven gives the thumbprint of the key that a request proves to have (RFC 9449 section
-// 4.3); empty where it has no proof. A token that the proof goes with is not empty.
-func (p *Provider) proven(r *http.Request, path, token string) (string, error) {
+// 4.3); empty where it has no proof. A token that the proof goes with is not empty. The id of
+// the proof is remembered in a share.
+func (p *Provider) proven(r *http.Request, path, token string, in share) (string, error) {
 	lines := r.Header["Dpop"]
 	if len(lines) == 0 {
 		return "", nil
@@ -69,7 +72,7 @@ func (p *Provider) proven(r *http.Request, path, token string) (string, error) {
 		return "", errProof
 	}
 	jkt := base64.RawURLEncoding.EncodeToString(thumb)
-	first, err := p.State.proofs.first(jkt, claims.ID, claims.IssuedAt.Time().Add(proofLife+leeway))
+	first, err := p.State.proofs.first(in, jkt, claims.ID, claims.IssuedAt.Time().Add(proofLife+leeway))
 	if err == nil && !first {
 		err = errProof
 	}
@@ -85,11 +88,11 @@ func bounded(key *jose.JSONWebKey) bool {
 
 // keyFor gives the thumbprint to which the tokens of a client are bound, by its proof. A
 // service that says so has one always.
-func (p *Provider) keyFor(r *http.Request, c *client) (string, error) {
+func (p *Provider) keyFor(r *http.Request, c *client, from authcore.Client) (string, error) {
 	if c.own() { // which gets no token that is bound
 		return "", nil
 	}
-	jkt, err := p.proven(r, PathToken, "")
+	jkt, err := p.proven(r, PathToken, "", c.share(from))
 	if err == nil && jkt == "" && c.DPoP {
 		err = errProof
 	}

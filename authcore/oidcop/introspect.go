@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
@@ -70,6 +71,14 @@ func tells(to authcore.Service, of authcore.ServiceID, organization authcore.Org
 	return to.ID == of || to.Type == authcore.ServiceAPI && to.Organization == organization
 }
 
+// named is a username where scopes tell it; else empty.
+func named(username string, scopes []string) string {
+	if !slices.Contains(scopes, ScopeProfile) {
+		return ""
+	}
+	return username
+}
+
 func (p *Provider) introspectRefresh(ctx context.Context, to authcore.Service, text string) ([]byte, error) {
 	now := p.now()
 	t, g, err := p.Accounts.Store.GrantByRefresh(ctx, authcore.HashToken(text), now, p.idleSince(now))
@@ -82,5 +91,5 @@ func (p *Provider) introspectRefresh(ctx context.Context, to authcore.Service, t
 	c := accessClaims{Issuer: p.Issuer, Audience: audience{p.Issuer}, ClientID: g.Service.ClientID, ID: t.Hash.Hex()[:32], IssuedAt: t.CreatedAt.Unix(), Expires: t.ExpiresAt.Unix(),
 		Scope: strings.Join(g.Session.Scopes, " "), Service: g.Service.ID}
 	c.of(&g, g.Session.Scopes)
-	return json.Marshal(introspected{Active: true, Username: g.User.Username, Kind: "refresh_token", accessClaims: c})
+	return json.Marshal(introspected{Active: true, Username: named(g.User.Username, g.Session.Scopes), Kind: "refresh_token", accessClaims: c})
 }

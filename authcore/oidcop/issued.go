@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -89,11 +88,8 @@ func (p *Provider) claimsIn(ctx context.Context, text string, hash authcore.Toke
 		if err != nil {
 			return nil, err
 		}
-		*claims = accessClaims{Issuer: p.Issuer, Audience: audience{p.Issuer}, Scope: strings.Join(t.Scopes, " "), ID: hash.Hex()[:32], IssuedAt: t.CreatedAt.Unix(), Expires: t.ExpiresAt.Unix(),
+		*claims = accessClaims{Issuer: p.Issuer, Audience: t.Resources, Scope: strings.Join(t.Scopes, " "), ID: hash.Hex()[:32], IssuedAt: t.CreatedAt.Unix(), Expires: t.ExpiresAt.Unix(),
 			Session: t.Session, Service: t.Service}
-		if len(t.Resources) > 0 {
-			claims.Audience = t.Resources
-		}
 		if t.KeyHash != "" {
 			claims.Confirm = &confirmation{t.KeyHash}
 		}
@@ -114,33 +110,30 @@ func (p *Provider) claimsIn(ctx context.Context, text string, hash authcore.Toke
 	return claims, err
 }
 
-// standFor says what a session stands for: a token, with the sites that it is good for.
+// standFor says what a session stands for: a token. Where that is good, GoodAt tells.
 func (p *Provider) standFor(s *authcore.Session, c *accessClaims, organization authcore.OrganizationID, username string) {
+	if len(c.Audience) == 0 { // an opaque one without sites, as begin says of others
+		c.Audience = audience{p.Issuer, c.ClientID}
+	}
 	kind, key := "Bearer", ""
 	if c.Confirm != nil {
 		kind, key = "DPoP", c.Confirm.KeyHash
 	}
-	says, err := json.Marshal(introspected{Active: true, Username: username, Kind: kind, accessClaims: *c})
+	says, err := json.Marshal(introspected{Active: true, Username: named(username, c.scopes()), Kind: kind, accessClaims: *c})
 	if err != nil {
 		says = notActive
 	}
-	s.Issued = &authcore.IssuedToken{ClientID: c.ClientID, Service: c.Service, Organization: organization, Session: c.Session, Scopes: c.scopes(), KeyHash: key, Introspected: says}
-	s.Access = &authcore.AccessToken{ID: s.ID, UserID: s.UserID, Username: username, CreatedAt: s.CreatedAt, ExpiresAt: s.ExpiresAt, Grant: access.Grant{Hosts: p.hostsOf(c.Audience), Scopes: s.Issued.Scopes}}
+	s.Issued = &authcore.IssuedToken{ClientID: c.ClientID, Service: c.Service, Organization: organization, Session: c.Session, Audience: c.Audience, Scopes: c.scopes(), KeyHash: key, Introspected: says}
+	s.Access = &authcore.AccessToken{ID: s.ID, UserID: s.UserID, Username: username, CreatedAt: s.CreatedAt, ExpiresAt: s.ExpiresAt, Grant: access.Grant{Scopes: s.Issued.Scopes}}
 }
 
-// hostsOf gives the hosts for which a token is: those of the gated sites in its audience, and
-// that of the provider itself.
-func (p *Provider) hostsOf(audience []string) []string {
-	var hosts []string
-	for _, a := range audience {
-		if site, ok := p.SiteOf(a); ok {
-			hosts = append(hosts, site.Host)
-		}
-	}
-	if u, err := url.Parse(p.Issuer); err == nil && slices.Contains(audience, p.Issuer) || len(hosts) == 0 {
-		hosts = append(hosts, u.Hostname()) // a grant without hosts would be good for all
-	}
-	return hosts
+// GoodAt tells whether a token is for the site of a gate, by a host that the gate stands on:
+// whether the site is in its audience.
+func (p *Provider) GoodAt(t *authcore.IssuedToken, host string, gate any) bool {
+	return slices.ContainsFunc(t.Audience, func(resource string) bool {
+		site, ok := p.SiteOf(resource)
+		return ok && strings.EqualFold(site.Host, host) && slices.Contains(site.Gates, gate)
+	})
 }
 
 func (c *accessClaims) scopes() []string { return strings.Fields(c.Scope) }

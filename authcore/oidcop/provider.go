@@ -45,6 +45,7 @@ type Provider struct {
 type Site struct {
 	Host         string
 	Organization string // slug of the only one whose members it lets in; empty for none
+	Gates        []any  // that stand on it, as they tell who they are: see GoodAt
 }
 
 // State is what a provider keeps in memory. It outlives the configurations that use it.
@@ -132,10 +133,23 @@ func (p *Provider) now() time.Time { return p.Accounts.Now() }
 // fail answers with an error. What is our fault is logged.
 func (p *Provider) fail(w http.ResponseWriter, r *http.Request, from authcore.Client, err error) {
 	e := sorted(err)
-	if e.Status == http.StatusInternalServerError {
+	if e.Status == http.StatusInternalServerError && r.Context().Err() == nil { // else nobody waits for it
 		p.Log.Error("a request to the provider failed", "path", r.URL.Path, "request_id", from.RequestID, "error", authcore.CauseOf(err))
 	}
+	switch e.Code {
+	case "server_error", "temporarily_unavailable", errPending.Code, errSlowDown.Code, errExpired.Code, errDenied.Code: // no mistake of the client
+	default:
+		p.Refused(from, "path", r.URL.Path, "error", e.Error())
+	}
 	e.write(w)
+}
+
+// Refused logs that a request of a client was refused, so that whoever sets one up sees why: a
+// few times a minute for each address. says are names and values.
+func (p *Provider) Refused(from authcore.Client, says ...any) {
+	if ok, _ := p.Accounts.Notices.Take("client " + from.Address); ok {
+		p.Log.Info("a request to the provider was refused", append([]any{"address", from.Address, "request_id", from.RequestID}, says...)...)
+	}
 }
 
 // actor is a service that acts with its own credentials.

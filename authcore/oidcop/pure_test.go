@@ -9,6 +9,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -20,8 +21,10 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
+	"github.com/gatehouse-auth/gatehouse/authcore/limit"
 )
 
 const issuer = "https://auth.example.com"
@@ -47,7 +50,7 @@ func (c *clock) pass(d time.Duration) {
 // bare is a provider without a database.
 func bare() (*Provider, *clock) {
 	c := &clock{at: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
-	return &Provider{Issuer: issuer, Accounts: &authcore.Accounts{Now: c.now}, State: NewState(nil, authcore.NewSessions(nil, c.now, nil), c.now),
+	return &Provider{Issuer: issuer, Accounts: &authcore.Accounts{Now: c.now, Notices: limit.New(limit.Pace{}, c.now)}, Log: slog.New(slog.DiscardHandler), State: NewState(nil, authcore.NewSessions(nil, c.now, nil), c.now),
 		SiteOf: func(resource string) (Site, bool) {
 			return Site{Host: "wiki.example.com"}, resource == "https://wiki.example.com"
 		}}, c
@@ -298,7 +301,7 @@ func TestSeenOnce(t *testing.T) {
 	var all sync.WaitGroup
 	for range 50 {
 		all.Go(func() {
-			if first, err := s.first("k", "id", c.now().Add(time.Minute)); err == nil && first {
+			if first, err := s.first(byClient("a"), "k", "id", c.now().Add(time.Minute)); err == nil && first {
 				mu.Lock()
 				wins++
 				mu.Unlock()
@@ -309,8 +312,32 @@ func TestSeenOnce(t *testing.T) {
 	if wins != 1 {
 		t.Fatalf("%d of 50 were first", wins)
 	}
-	if first, _ := s.first("other", "id", c.now().Add(time.Minute)); !first {
+	if first, _ := s.first(byClient("a"), "other", "id", c.now().Add(time.Minute)); !first {
 		t.Error("somebody else's with the same id was not first")
+	}
+}
+
+// Nobody leaves no room for others, and there is room again when ids have expired.
+func TestSeenShares(t *testing.T) {
+	t.Parallel()
+	c := &clock{at: time.Unix(1_800_000_000, 0)}
+	s := newSeen(c.now)
+	greedy, other := share{"greedy", 3}, share{"other", 3}
+	try := func(in share, id string) bool {
+		first, err := s.first(in, "k", id, c.now().Add(time.Minute))
+		return first && err == nil
+	}
+	got := []bool{try(greedy, "1"), try(greedy, "2"), try(greedy, "3"), try(greedy, "4"), try(other, "5")}
+	if !cmp.Equal(got, []bool{true, true, true, false, true}) {
+		t.Errorf("beside one that is greedy: %v", got)
+	}
+	c.pass(2 * time.Minute)
+	if !try(greedy, "4") || !try(greedy, "1") || s.n != 2 || len(s.in) != 1 {
+		t.Errorf("when all have expired: %d in %v", s.n, s.in)
+	}
+	bare := &client{Service: authcore.Service{Type: authcore.ServiceDesktop, ClientID: "app"}}
+	if a, b := bare.share(authcore.Client{Address: "192.0.2.1"}), bare.share(authcore.Client{Address: "192.0.2.2"}); a == b || a == byClient("app") || a.most != maxAddressSeen {
+		t.Errorf("shares of a client that anybody can be: %v, %v", a, b)
 	}
 }
 
@@ -398,7 +425,7 @@ func TestProofs(t *testing.T) {
 	ask := func(proofs ...string) (string, error) {
 		r := httptest.NewRequest("POST", PathToken, nil)
 		r.Header["Dpop"] = proofs
-		return p.proven(r, PathToken, "")
+		return p.proven(r, PathToken, "", byClient("app"))
 	}
 	once := proof(t, key, "dpop+jwt", right)
 	if jkt, err := ask(once); err != nil || !isThumb(jkt) {

@@ -1,6 +1,7 @@
 package oidcop
 
 import (
+	"errors"
 	"net/http"
 	"time"
 
@@ -38,6 +39,9 @@ func (p *Provider) keep(w http.ResponseWriter, r *http.Request, from authcore.Cl
 	if err != nil {
 		return nil, err
 	}
+	if c.own() {
+		return nil, &Error{Code: "unauthorized_client", Description: "The command line signs in as a device."}
+	}
 	if err := p.mayWrite(c, from); err != nil {
 		return nil, err
 	}
@@ -48,7 +52,7 @@ func (p *Provider) keep(w http.ResponseWriter, r *http.Request, from authcore.Cl
 		form.Del(name)
 	}
 	form.Set("client_id", c.ClientID)
-	jkt, err := p.proven(r, PathPush, "")
+	jkt, err := p.proven(r, PathPush, "", c.share(from))
 	switch {
 	case err != nil:
 		return nil, err
@@ -57,7 +61,11 @@ func (p *Provider) keep(w http.ResponseWriter, r *http.Request, from authcore.Cl
 	case jkt != "":
 		form.Set("dpop_jkt", jkt)
 	}
-	if _, err := p.requestOf(r.Context(), c, form); err != nil {
+	_, err = p.requestOf(r.Context(), c, form)
+	if errors.Is(err, ErrRedirectURI) {
+		err = invalid("The redirect_uri is missing, or is not registered for the client.")
+	}
+	if err != nil {
 		return nil, err
 	}
 	text := form.Encode()

@@ -64,7 +64,7 @@ func (p *Provider) rotate(ctx context.Context, ask *asking, text string) (*token
 	if g.Session.KeyHash != "" && g.Session.KeyHash != ask.key {
 		return nil, errProof
 	}
-	scopes, resources, err := ask.less(&g.Session)
+	scopes, resources, err := p.less(ctx, ask, &g.Session)
 	if err != nil {
 		return nil, err
 	}

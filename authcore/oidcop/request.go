@@ -66,12 +66,13 @@ func (q *Request) AsksConsent() bool { return q.Asks(promptConsent) }
 var ErrNoService = &authcore.Error{Kind: authcore.Invalid, Code: "client_unknown", Message: "The app that sent you here is not known, or cannot be used at present. Tell whoever runs it."}
 
 // ErrRedirectURI says that the answer to a request cannot be sent where it wants.
-var ErrRedirectURI = &authcore.Error{Kind: authcore.Invalid, Code: "redirect_uri_mismatch", Message: "The app that sent you here asks to be answered at an address that is not registered for it. Tell whoever runs it."}
+var ErrRedirectURI = &authcore.Error{Kind: authcore.Invalid, Code: "redirect_uri_mismatch", Message: "The app that sent you here asks to be answered at an address (redirect_uri) that is not registered for it, or names none. Tell whoever runs it: the server's log says more."}
 
 // ErrBadRequest says that a request cannot be read.
 var ErrBadRequest = &authcore.Error{Kind: authcore.Invalid, Code: "request_invalid", Message: "The app that sent you here made a mistake: its request cannot be read. Tell whoever runs it."}
 
-// ErrRequestOld says that a pushed request has expired or was used.
+// ErrRequestOld says that a pushed request, or one that a page of ours goes on with, has
+// expired or was used.
 var ErrRequestOld = &authcore.Error{Kind: authcore.Invalid, Code: "request_expired", Message: "This sign-in took too long, or was finished already. Go back to the app and begin again."}
 
 // Read reads an authorization request (RFC 6749 section 4.1.1, OpenID Connect Core section
@@ -270,12 +271,15 @@ var (
 )
 
 // HintedUser is the user of the ID token that a request hints with; empty where it has none.
-// ErrBadHint where it is no ID token of this provider for the service.
+// The error is for the service where it is no ID token of this provider for it.
 func (p *Provider) HintedUser(q *Request) (authcore.UserID, error) {
 	if q.Hint == "" {
 		return "", nil
 	}
 	claims, err := p.hint(q.Hint)
+	if err != nil && !errors.Is(err, authcore.ErrNotSigned) {
+		return "", err
+	}
 	if err != nil || claims.Audience != q.Service.ClientID {
 		return "", invalid("The id_token_hint is none of this provider for the client.")
 	}

@@ -2,14 +2,41 @@ package oidcop
 
 import (
 	"crypto/sha256"
+	"net/netip"
 	"sync"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
+	"github.com/gatehouse-auth/gatehouse/authcore/limit"
 )
 
-// maxSeen is how many ids a node remembers.
-const maxSeen = 200_000
+const (
+	// maxSeen is how many ids a node remembers.
+	maxSeen = 1 << 20
+	// Of these, how many of one client that has proven who it is, and of one address.
+	maxClientSeen, maxAddressSeen = maxSeen / 8, maxSeen / 64
+)
+
+// share is whose ids count together, so that nobody leaves no room for others.
+type share struct {
+	of   string
+	most int
+}
+
+// byClient is the share of a client that has proven who it is.
+func byClient(id string) share { return share{"client " + id, maxClientSeen} }
+
+// share is that of a client; of one that anybody can claim to be, that of the address.
+func (c *client) share(from authcore.Client) share {
+	if c.Type.Confidential() {
+		return byClient(c.ClientID)
+	}
+	address, _ := netip.ParseAddr(from.Address)
+	return share{"address " + limit.AddressKey(address), maxAddressSeen}
+}
+
+// seenKey stands for an id of somebody: half of a hash.
+type seenKey [16]byte
 
 // seen remembers the ids of proofs and assertions until they have expired, so that none is
 // used twice on a node.
@@ -17,35 +44,56 @@ type seen struct {
 	now func() time.Time
 
 	mu    sync.Mutex
-	until map[[sha256.Size]byte]time.Time
+	in    map[string]map[seenKey]int64 // by share: until when, in seconds since 1970
+	n     int
 	swept time.Time
 }
 
 func newSeen(now func() time.Time) *seen {
-	return &seen{now: now, until: make(map[[sha256.Size]byte]time.Time)}
+	return &seen{now: now, in: make(map[string]map[seenKey]int64)}
 }
 
-// first tells whether an id of somebody was not there before. Where too many are remembered
-// the answer is ErrUnavailable: none is forgotten before its time.
-func (s *seen) first(whose, id string, until time.Time) (bool, error) {
-	key := sha256.Sum256([]byte(whose + "\x00" + id))
-	now := s.now()
+// first tells whether an id of somebody was not there before. Where a share has too many, or
+// the node, the answer is ErrUnavailable: none is forgotten before its time.
+func (s *seen) first(in share, whose, id string, until time.Time) (bool, error) {
+	sum := sha256.Sum256([]byte(whose + "\x00" + id))
+	key, now := seenKey(sum[:]), s.now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if end, there := s.until[key]; there && now.Before(end) {
+	if end, there := s.in[in.of][key]; there && now.Unix() <= end {
 		return false, nil
 	}
-	if len(s.until) >= maxSeen && now.Sub(s.swept) > time.Second {
-		s.swept = now
-		for k, end := range s.until {
-			if !now.Before(end) {
-				delete(s.until, k)
-			}
-		}
+	full := func() bool { return s.n >= maxSeen || len(s.in[in.of]) >= in.most }
+	if full() && now.Sub(s.swept) > time.Second {
+		s.sweep(now)
 	}
-	if len(s.until) >= maxSeen {
+	if full() {
 		return false, authcore.ErrUnavailable
 	}
-	s.until[key] = until
+	ids := s.in[in.of]
+	if ids == nil {
+		ids = make(map[seenKey]int64)
+		s.in[in.of] = ids
+	}
+	if _, there := ids[key]; !there {
+		s.n++
+	}
+	ids[key] = until.Unix() + 1
 	return true, nil
+}
+
+// sweep forgets what has expired.
+func (s *seen) sweep(now time.Time) {
+	s.swept = now
+	for of, ids := range s.in {
+		for key, end := range ids {
+			if now.Unix() > end {
+				delete(ids, key)
+				s.n--
+			}
+		}
+		if len(ids) == 0 {
+			delete(s.in, of)
+		}
+	}
 }

@@ -50,7 +50,7 @@ func (p *Provider) grant(w http.ResponseWriter, r *http.Request, from authcore.C
 	if err != nil {
 		return nil, err
 	}
-	jkt, err := p.keyFor(r, c)
+	jkt, err := p.keyFor(r, c, from)
 	if err != nil {
 		return nil, err
 	}
@@ -169,10 +169,11 @@ type issue struct {
 	audience audience
 }
 
-// begin decides how long an access token is good, and for whom.
+// begin decides how long an access token is good, and for whom: gated sites, or else the
+// provider, which answers userinfo, and the service's own API.
 func (p *Provider) begin(c *client, g *authcore.Granted, scopes, resources []string, key string) *issue {
 	now := p.now()
-	i := &issue{client: c, granted: g, scopes: scopes, key: key, now: now, end: now.Add(c.AccessLife), audience: audience{p.Issuer}}
+	i := &issue{client: c, granted: g, scopes: scopes, key: key, now: now, end: now.Add(c.AccessLife), audience: audience{p.Issuer, c.ClientID}}
 	if len(resources) > 0 {
 		i.audience = resources
 	}
@@ -202,9 +203,9 @@ func (p *Provider) make(ctx context.Context, i *issue) error {
 	return err
 }
 
-// resources are those of the audience but the provider itself.
+// resources are those of the audience but the provider and the service themselves.
 func (i *issue) resources(p *Provider) []string {
-	return slices.DeleteFunc(slices.Clone(i.audience), func(a string) bool { return a == p.Issuer })
+	return slices.DeleteFunc(slices.Clone(i.audience), func(a string) bool { return a == p.Issuer || a == i.client.ClientID })
 }
 
 func (c *client) algorithm() authcore.Algorithm {
@@ -277,7 +278,9 @@ func narrowed(has []string, asked string) ([]string, error) {
 		if !slices.Contains(has, s) {
 			return nil, &Error{Code: "invalid_scope", Description: "The grant has not this scope: " + plain(s) + "."}
 		}
-		all = append(all, s)
+		if !slices.Contains(all, s) {
+			all = append(all, s)
+		}
 	}
 	return all, nil
 }

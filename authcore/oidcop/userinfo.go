@@ -44,16 +44,16 @@ func (p *Provider) tell(w http.ResponseWriter, r *http.Request) (*userClaims, er
 		return nil, err
 	}
 	live, err := p.Lookup(r.Context(), text)
-	if errors.Is(err, authcore.ErrNoSession) || err == nil && live.Session.Issued.Session == "" {
+	if errors.Is(err, authcore.ErrNoSession) || err == nil && (live.Session.Issued.Session == "" || !slices.Contains(live.Session.Issued.Audience, p.Issuer)) {
 		return nil, p.unauthorized(scheme, "invalid_token", "The access token is not valid, or not any more.")
 	}
 	if err != nil {
 		return nil, err
 	}
 	t := live.Session.Issued
-	jkt, err := p.proven(r, PathUserinfo, text)
+	jkt, err := p.proven(r, PathUserinfo, text, byClient(t.ClientID))
 	switch {
-	case err != nil && errors.Is(err, errProof):
+	case errors.Is(err, errProof):
 		return nil, p.unauthorized("DPoP", errProof.Code, errProof.Description)
 	case err != nil:
 		return nil, err

@@ -94,7 +94,7 @@ func (h *Handler) apiToken(r *http.Request, p Place, rt *api.Route, token string
 	case !grant.Holds(p.Host, r.URL.Path):
 		return authcore.Actor{}, &tokenRefusal{notGranted.err}
 	case !grant.Has([]string{rt.NeedsScope()}):
-		return authcore.Actor{}, &tokenRefusal{errTokenScope}
+		return authcore.Actor{}, &tokenRefusal{lacksScope("access token", rt.NeedsScope())}
 	case rt.Realm == api.Platform && !live.User().Owner: // whom a second factor would not help
 		return authcore.Actor{}, authcore.ErrNotOwner
 	}
@@ -145,12 +145,11 @@ func (h *Handler) apiKey(r *http.Request, p Place, rt *api.Route) (authcore.Acto
 	case err != nil:
 		return authcore.Actor{}, err
 	case rt.Scope != "" && !k.Has(authcore.ServiceScope(rt.Scope)):
-		return authcore.Actor{}, &tokenRefusal{errKeyScope}
+		return authcore.Actor{}, &tokenRefusal{lacksScope("API key", rt.Scope)}
 	}
 	return k.Actor(p.Client), nil
 }
 
 var (
-	errKeyScope = &authcore.Error{Kind: authcore.Forbidden, Code: "insufficient_scope", Message: "This API key has not the scope for that."}
 	errInPerson = &authcore.Error{Kind: authcore.Forbidden, Code: "session_required", Message: "An access token is not good for that. Sign in and do it there."}
 )

@@ -93,6 +93,7 @@ func (h *Handler) authorize(w http.ResponseWriter, r *http.Request, p Place) err
 		return err
 	}
 	if a.Request, err = h.OAuth.Read(r.Context(), a.Query); a.Request == nil {
+		h.authorizeRefused(p, a.Query, err)
 		return err
 	}
 	if err == nil {
@@ -110,6 +111,21 @@ func (h *Handler) authorize(w http.ResponseWriter, r *http.Request, p Place) err
 		h.log(r, prob, err)
 	}
 	return h.lead(w, r, p, a, h.OAuth.Fail(a.Request, err))
+}
+
+// authorizeRefused logs a request of which nothing can be told to the service.
+func (h *Handler) authorizeRefused(p Place, query string, err error) {
+	var e *authcore.Error
+	if !errors.As(err, &e) || e.Kind != authcore.Invalid {
+		return
+	}
+	form, _ := url.ParseQuery(query) // what cannot be read is left out
+	const most = 200                 // bytes
+	says := []any{"path", authorizePath, "error", e.Code}
+	for _, name := range []string{"client_id", "redirect_uri"} {
+		says = append(says, name, strings.ToValidUTF8(form.Get(name)[:min(len(form.Get(name)), most)], ""))
+	}
+	h.OAuth.Refused(p.Client, says...)
 }
 
 // byGet takes a request that comes as a form of another site, which brings no cookie along
@@ -270,7 +286,11 @@ func (h *Handler) askProof(w http.ResponseWriter, r *http.Request, p Place, a *a
 // goes back.
 func (h *Handler) notAllowed(w http.ResponseWriter, r *http.Request, p Place, a *asking, err error) error {
 	var e *authcore.Error
-	if a.Silent() || !errors.As(err, &e) || e.Kind != authcore.Forbidden {
+	if !errors.As(err, &e) || e.Kind != authcore.Forbidden {
+		return err
+	}
+	h.Accounts.ServiceRefused(actorOf(a.live, p), a.Service, e)
+	if a.Silent() {
 		return err
 	}
 	return h.stopAsking(w, r, p, a, err, e)

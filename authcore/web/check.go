@@ -38,10 +38,18 @@ type Verdict struct {
 	Issued string
 }
 
+// Door is what a request wants to pass.
+type Door struct {
+	Host   string
+	Policy *access.Policy
+	Gate   any // one of oidcop.Site.Gates; nil where tokens of the provider are not taken
+}
+
 // Judge decides a request by a policy. An error means that it cannot be known now,
 // and the request must not pass; a public path needs no knowledge and gives none.
-func (c *Check) Judge(ctx context.Context, by Credentials, host string, now time.Time, policy *access.Policy, req *access.Request) (Verdict, error) {
-	live, issued, refusal, err := c.who(ctx, by, host, now, policy, req)
+func (c *Check) Judge(ctx context.Context, by Credentials, at Door, now time.Time, req *access.Request) (Verdict, error) {
+	policy := at.Policy
+	live, issued, refusal, err := c.who(ctx, by, &at, now, req)
 	if live == nil || refusal != nil {
 		v := Verdict{Decision: policy.Decide(req, nil), Issued: issued}
 		switch {
@@ -69,24 +77,24 @@ func (c *Check) Judge(ctx context.Context, by Credentials, host string, now time
 
 // Still tells whether a request that was let in would be let in again. It does not
 // count as activity. What cannot be known now is a no.
-func (c *Check) Still(ctx context.Context, by Credentials, host string, now time.Time, policy *access.Policy, req access.Request) bool {
-	live, _, refusal, err := c.who(ctx, by, host, now, policy, &req)
+func (c *Check) Still(ctx context.Context, by Credentials, at Door, now time.Time, req access.Request) bool {
+	live, _, refusal, err := c.who(ctx, by, &at, now, &req)
 	if err != nil || live == nil || refusal != nil {
 		return false
 	}
 	req.Proof = ProofOf(&live.Session, now)
-	d := policy.Decide(&req, &live.Prepared().(*Known).Identity)
+	d := at.Policy.Decide(&req, &live.Prepared().(*Known).Identity)
 	return d.Outcome == access.Allow || d.Outcome == access.StepUp // a proof was good when it began
 }
 
 // who finds whose request it is; nil where it is nobody's. A token of the provider that was
 // looked at is given too.
-func (c *Check) who(ctx context.Context, by Credentials, host string, now time.Time, policy *access.Policy, req *access.Request) (live *authcore.Live, issued string, no *refusal, err error) {
+func (c *Check) who(ctx context.Context, by Credentials, at *Door, now time.Time, req *access.Request) (live *authcore.Live, issued string, no *refusal, err error) {
 	if by.Access == "" && by.Issued == "" {
-		live, err = c.session(ctx, by.Session, host, now)
+		live, err = c.session(ctx, by.Session, at.Host, now)
 		return live, "", nil, err
 	}
-	rule := policy.TokenRule(req)
+	rule := at.Policy.TokenRule(req)
 	if by.Access != "" {
 		if rule == nil {
 			return nil, "", notHere, nil
@@ -98,7 +106,7 @@ func (c *Check) who(ctx context.Context, by Credentials, host string, now time.T
 		if err != nil {
 			return nil, "", nil, err
 		}
-		return live, "", granted(live, host, req.Path, rule), nil
+		return live, "", granted(live, live.Session.Access.Grant.Holds(at.Host, req.Path), rule), nil
 	}
 	if rule != nil && c.Provider != nil {
 		live, err = c.Provider.Lookup(ctx, by.Issued)
@@ -110,20 +118,39 @@ func (c *Check) who(ctx context.Context, by Credentials, host string, now time.T
 		case err == nil && (live.Session.Issued.KeyHash != "" || live.Session.UserID == ""): // for who shows a key, or nobody's
 			return nil, by.Issued, notGood, nil
 		case err == nil:
-			return live, by.Issued, granted(live, host, req.Path, rule), nil
+			return live, by.Issued, granted(live, c.Provider.GoodAt(live.Session.Issued, at.Host, at.Gate), rule), nil
 		}
 	}
-	live, err = c.session(ctx, by.Session, host, now) // the token is somebody else's
+	live, err = c.session(ctx, by.Session, at.Host, now) // the token is somebody else's
 	return live, "", nil, err
 }
 
-// granted tells why a token is not good at a place; nil where it is.
-func granted(live *authcore.Live, host, path string, rule *access.TokenRule) *refusal {
-	switch grant := &live.Session.Access.Grant; {
-	case !grant.Holds(host, path):
+// HideIssued takes access tokens of the provider out of the Authorization headers, wherever
+// they are good, so that no upstream ever sees one. known is one that Judge gave.
+func (c *Check) HideIssued(h http.Header, known string) {
+	if c.Provider == nil {
+		return
+	}
+	lines := h["Authorization"]
+	kept := slices.DeleteFunc(lines, func(line string) bool {
+		token := issuedToken(line)
+		return token != "" && (token == known || c.Provider.Ours(token))
+	})
+	if len(kept) == 0 && lines != nil {
+		delete(h, "Authorization")
+	} else if len(kept) < len(lines) {
+		h["Authorization"] = kept
+	}
+}
+
+// granted tells why a token is not good, which is for this place or is not; nil where it is
+// good.
+func granted(live *authcore.Live, here bool, rule *access.TokenRule) *refusal {
+	switch {
+	case !here:
 		return notGranted
-	case !grant.Has(rule.Scopes):
-		return &refusal{errTokenScope, rule.Rule}
+	case !live.Session.Access.Grant.Has(rule.Scopes):
+		return &refusal{lacksScope("access token", rule.Scopes...), rule.Rule}
 	}
 	return nil
 }
@@ -141,9 +168,12 @@ var (
 		Message: "This access token is not valid: it was revoked, it has expired, or it never was one. Make a new one."}, &access.Rule{Text: "the access token is not valid"}}
 	notGranted = &refusal{&authcore.Error{Kind: authcore.Forbidden, Code: "token_not_granted",
 		Message: "This access token is not good for this host or this path."}, &access.Rule{Text: "the access token is not good for the host or the path"}}
-	errTokenScope = &authcore.Error{Kind: authcore.Forbidden, Code: "insufficient_scope",
-		Message: "This access token has not all scopes that are needed here."}
 )
+
+// lacksScope says that something has not all scopes that are needed.
+func lacksScope(what string, needed ...string) *authcore.Error {
+	return &authcore.Error{Kind: authcore.Forbidden, Code: "insufficient_scope", Message: "This " + what + " has not all scopes that are needed here: " + strings.Join(needed, ", ") + "."}
+}
 
 // ProofOf says how a session was proven (RFC 8176).
 func ProofOf(s *authcore.Session, now time.Time) access.Proof {

@@ -34,9 +34,9 @@ var scopeWords = map[string]string{
 	oidcop.ScopeOffline: "go on after you have signed out, until you withdraw this",
 }
 
-// wordsOf says what scopes let an app know or do. That it is the same user each time every
-// app knows.
-func wordsOf(scopes []string) []string {
+// wordsOf says what scopes let an app know or do, and where it may go. That it is the same user
+// each time every app knows.
+func wordsOf(scopes []string, resources ...string) []string {
 	all := []string{scopeWords[oidcop.ScopeOpenID]}
 	for _, s := range authcore.ProviderScopes {
 		if s != oidcop.ScopeOpenID && slices.Contains(scopes, s) {
@@ -47,6 +47,9 @@ func wordsOf(scopes []string) []string {
 		if scopeWords[s] == "" {
 			all = append(all, "do what it calls “"+s+"”")
 		}
+	}
+	for _, r := range resources {
+		all = append(all, "go to "+hostOf(r)+" as you")
 	}
 	return all
 }
@@ -91,7 +94,7 @@ func (h *Handler) showConsent(w http.ResponseWriter, r *http.Request, p Place, a
 	if err != nil {
 		return err
 	}
-	d := consentData{leading: leading{Target: hostOf(a.RedirectURI)}, App: a.Service.Name, Organization: o.Name, FirstParty: a.Service.FirstParty, Scopes: wordsOf(a.Request.Scopes), Resume: h.sealResume(resume{Query: a.Query, Since: a.Since, Root: a.live.Session.Root, Scopes: a.Request.Scopes})}
+	d := consentData{leading: leading{Target: hostOf(a.RedirectURI)}, App: a.Service.Name, Organization: o.Name, FirstParty: a.Service.FirstParty, Scopes: wordsOf(a.Request.Scopes, a.Resources...), Resume: h.sealResume(resume{Query: a.Query, Since: a.Since, Root: a.live.Session.Root, Scopes: a.Request.Scopes})}
 	if a.live.Session.Act != "" {
 		d.Acting = a.live.User().DisplayName()
 	} else {
@@ -134,6 +137,9 @@ func (h *Handler) addConsents(r *http.Request, live *authcore.Live, all *[]conse
 	consents, err := h.Accounts.Consents(r.Context(), live.Session.UserID)
 	now := h.Accounts.Now()
 	for _, c := range consents {
+		if c.Lasting {
+			c.Scopes = append(c.Scopes, oidcop.ScopeOffline)
+		}
 		*all = append(*all, consentView{ID: string(c.Service), App: c.ServiceName, Organization: c.Slug, Scopes: wordsOf(c.Scopes), Since: ago(now, c.CreatedAt), SinceISO: c.CreatedAt.UTC().Format(time.RFC3339)})
 	}
 	return err

@@ -3,7 +3,6 @@ package web
 import (
 	"encoding/base64"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
@@ -47,16 +46,6 @@ func issuedToken(line string) string {
 		return ""
 	}
 	return rest
-}
-
-// HideIssued takes a token of the provider out of the Authorization headers.
-func HideIssued(h http.Header, token string) {
-	lines := slices.DeleteFunc(h["Authorization"], func(line string) bool { return issuedToken(line) == token })
-	if len(lines) == 0 {
-		delete(h, "Authorization")
-		return
-	}
-	h["Authorization"] = lines
 }
 
 // HideAccessTokens takes access tokens out of the Authorization headers, wherever

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
@@ -95,7 +96,11 @@ func (h *Handler) deviceForm(w http.ResponseWriter, r *http.Request, p Place) er
 		return nil
 	}
 	if do == "approve" {
-		if err := h.OAuth.Approve(r.Context(), waits, live, p.Client); err != nil {
+		err := h.OAuth.Approve(r.Context(), waits, live, p.Client)
+		if e := new(authcore.Error); errors.As(err, &e) && e.Kind == authcore.Forbidden && !waits.CommandLine() {
+			h.Accounts.ServiceRefused(actorOf(live, p), waits.Service, e)
+		}
+		if err != nil {
 			return h.deviceFailed(w, r, p, live, typed, err)
 		}
 		return h.show(w, r, p, http.StatusOK, "device", View{User: userView(live), Data: deviceData{Done: "approved"}})
@@ -105,8 +110,12 @@ func (h *Handler) deviceForm(w http.ResponseWriter, r *http.Request, p Place) er
 
 func (h *Handler) waitingView(live *authcore.Live, waits *oidcop.Waiting, code string) *waitingView {
 	g := &waits.Grant
+	scopes := g.Scopes
+	if !waits.CommandLine() && !slices.Contains(scopes, oidcop.ScopeOffline) { // as devices do
+		scopes = append(slices.Clone(scopes), oidcop.ScopeOffline)
+	}
 	v := &waitingView{Code: code, App: waits.Service.Name, Organization: waits.Organization.Name, Address: g.Address, Device: authcore.AgentName(g.Agent), Asked: ago(h.Accounts.Now(), g.CreatedAt),
-		CommandLine: waits.CommandLine(), Scopes: wordsOf(g.Scopes)}
+		CommandLine: waits.CommandLine(), Scopes: wordsOf(scopes, g.Resources...)}
 	if live.Session.Act != "" {
 		v.Acting = live.User().DisplayName()
 	}

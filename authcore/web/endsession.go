@@ -80,16 +80,21 @@ func (h *Handler) confirmEndSession(w http.ResponseWriter, r *http.Request, p Pl
 	return h.ended(w, r, p, e)
 }
 
-// ended leads on after a sign-out: to where the service wants, or to a page that says so.
+// ended leads on after a sign-out: to where the service wants, or to a page that says so. Who
+// shows no ID token may be anybody: then a page asks whether to go on, so that no address of
+// ours leads elsewhere at once (OpenID Connect RP-Initiated Logout 1.0 section 3).
 func (h *Handler) ended(w http.ResponseWriter, r *http.Request, p Place, e oidcop.EndSession) error {
 	switch {
 	case e.Redirect == "":
 		redirectTo(w, r, Prefix+"logout")
 		return nil
-	case r.Method == http.MethodGet:
+	case r.Method == http.MethodGet && e.User != "":
 		redirectTo(leaves{w}, r, e.Redirect)
 		return nil
 	}
-	d := continueData{URL: template.URL(e.Redirect), Target: e.Service.Name, Heading: "You are signed out"} // it is registered for the service
+	d := continueData{URL: template.URL(e.Redirect), Target: e.Service.Name, Heading: "You are signed out", Asks: r.Method == http.MethodGet} // it is registered for the service
+	if d.Asks {
+		d.Target = hostOf(e.Redirect)
+	}
 	return h.show(w, r, p, http.StatusOK, "continue", View{Data: d, Leaves: true})
 }

@@ -271,6 +271,7 @@ func (h *Handler) continuePage(w http.ResponseWriter, r *http.Request, p Place) 
 type continueData struct {
 	URL             template.URL
 	Target, Heading string
+	Asks            bool // else the page goes on by itself
 }
 
 // callback receives the hand-off on a gated host.

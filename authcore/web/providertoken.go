@@ -42,7 +42,7 @@ func providerToken(name string) endpoint {
 			h.RefuseToken(w, p, notGranted.err)
 			return nil
 		case !grant.Has([]string{brokerScope(name)}):
-			h.RefuseToken(w, p, errTokenScope)
+			h.RefuseToken(w, p, lacksScope("access token", brokerScope(name)))
 			return nil
 		}
 		if err := h.Check.Sessions.Touch(r.Context(), live, h.Accounts.Now()); err != nil {

@@ -11,6 +11,7 @@ import (
 var consentTests = map[string]func(*world){
 	"consent: its life":           consentLife,
 	"consent: what goes with it":  consentDeletion,
+	"consent: nobody was asked":   consentUnasked,
 	"race: scopes of one consent": raceForConsent,
 }
 
@@ -25,7 +26,7 @@ func (w *world) consent(u authcore.User, s authcore.Service, scopes ...string) e
 
 func (w *world) consents(what string, u authcore.User, want ...authcore.Consent) {
 	w.Helper()
-	got, err := w.db().Consents(w.Context(), u.ID)
+	got, err := w.db().Consents(w.Context(), u.ID, w.now)
 	w.must(err)
 	w.same(what, want, got)
 }
@@ -63,7 +64,7 @@ func consentLife(w *world) {
 		return w.db().WithdrawConsent(w.Context(), u, s.ID, w.event(authcore.ConsentWithdraw, s.Name))
 	}
 	session, kept, theirs := w.begin(b, bob), w.begin(a, bob), w.begin(b, cleo)
-	w.is("that was not given", withdraw(cleo.ID, b), authcore.ErrConsentNotFound)
+	w.is("that was not given", withdraw(cleo.ID, c), authcore.ErrConsentNotFound)
 	w.is("by nobody", withdraw("nobody", b), authcore.ErrConsentNotFound)
 	w.must(withdraw(bob.ID, b))
 	w.is("again", withdraw(bob.ID, b), authcore.ErrConsentNotFound)
@@ -71,6 +72,31 @@ func consentLife(w *world) {
 	w.sessionLives("of another", true, kept)
 	w.sessionLives("of another user", true, theirs)
 	w.consents("what is left", bob, first, last)
+}
+
+// consentUnasked: a session that goes on after the user has signed out is seen, and can be
+// ended, also where the user was not asked.
+func consentUnasked(w *world) {
+	bob := w.add("bob", nil)
+	o := w.active("acme", w.add("owner", nil))
+	a, b := w.addService(o, "a", authcore.ReachEveryone), w.addService(o, "b", authcore.ReachEveryone)
+	root, _ := w.signIn(bob, nil)
+	w.beginIn(b, root, nil)
+	w.beginIn(a, root, offline)
+	session, _ := w.beginIn(a, root, func(s *authcore.ServiceSession) { s.Offline, s.Scopes = true, []string{"openid", "groups"} })
+	w.must(w.consent(bob, b, "profile"))
+	lasting, asked := w.consentOf(bob, a, "openid", "email", "groups"), w.consentOf(bob, b, "profile")
+	lasting.ServiceName, lasting.Slug, lasting.Lasting, asked.ServiceName, asked.Slug = "a", "acme", true, "b", "acme"
+	w.consents("with one that goes on", bob, lasting, asked)
+	w.must(w.db().WithdrawConsent(w.Context(), bob.ID, a.ID, w.event(authcore.ConsentWithdraw, "")))
+	w.sessionLives("withdrawn", false, session)
+	w.consents("withdrawn", bob, asked)
+	w.beginIn(b, root, offline)
+	asked.Lasting, asked.Scopes = true, []string{"profile", "openid", "email"}
+	w.consents("one that was asked, too", bob, asked)
+	w.now = w.now.Add(time.Hour)
+	asked.Lasting, asked.Scopes = false, []string{"profile"}
+	w.consents("when the session has expired", bob, asked)
 }
 
 func consentDeletion(w *world) {

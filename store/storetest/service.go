@@ -13,10 +13,26 @@ var serviceTests = map[string]func(*world){
 	"service: API keys":           serviceKeys,
 	"service: the limit, at once": raceForService,
 	"service: what goes with it":  serviceDeletion,
+	"service: trusted no more":    serviceDistrusted,
 	"end user: sign-ins":          endUsers,
 	"end user: sessions":          endUserSessions,
 	"end user: barred":            endUserBarred,
 	"client: at a provider":       providerClients,
+}
+
+// serviceDistrusted: who was never asked is signed out of a service that has to ask now.
+func serviceDistrusted(w *world) {
+	bob := w.add("bob", nil)
+	s := w.addService(w.active("acme", bob), "a", authcore.ReachMembers)
+	other := w.addService(w.active("beta", bob), "b", authcore.ReachMembers)
+	root, _ := w.signIn(bob, nil)
+	session, _ := w.beginIn(s, root, offline)
+	kept, _ := w.beginIn(other, root, nil)
+	w.must(w.db().SetServiceTrust(w.Context(), s, true, w.event(authcore.ServiceTrust, "")))
+	w.sessionLives("trusted", true, session)
+	w.must(w.db().SetServiceTrust(w.Context(), s, false, w.event(authcore.ServiceTrust, "")))
+	w.sessionLives("trusted no more", false, session)
+	w.sessionLives("at another", true, kept)
 }
 
 // service makes up a service of an organization.

@@ -12,12 +12,12 @@ import (
 // ServiceSettings are what an organization says of a service.
 type ServiceSettings struct {
 	Name         string               `json:"name"`
-	Status       authcore.Status      `json:"status" enum:"active disabled"`
+	Status       authcore.Status      `json:"status" enum:"active disabled" doc:"disabled: nobody can use it"`
 	RedirectURIs []string             `json:"redirect_uris" doc:"where sign-ins may lead, exactly"`
 	LogoutURIs   []string             `json:"logout_uris" doc:"where sign-outs may lead, exactly"`
 	Device       bool                 `json:"device" doc:"people may sign it in on another device"`
 	Access       authcore.Reach       `json:"access" enum:"members chosen everyone" doc:"who may use it"`
-	TokenFormat  authcore.TokenFormat `json:"token_format" enum:"jwt opaque"`
+	TokenFormat  authcore.TokenFormat `json:"token_format" enum:"jwt opaque" doc:"of access tokens"`
 	AccessLife   int64                `json:"access_life" doc:"of access tokens, in seconds"`
 	RefreshLife  int64                `json:"refresh_life" doc:"of refresh tokens, in seconds"`
 	Algorithm    authcore.Algorithm   `json:"algorithm" enum:"ES256 RS256" doc:"that its tokens are signed with"`
@@ -29,17 +29,30 @@ type ServiceSettings struct {
 	DPoP         bool                 `json:"dpop" doc:"its tokens are bound to a key that it proves to have"`
 }
 
+// ServiceChange is what GET answers, with other settings. What is no setting may be left out,
+// and changes nothing.
+type ServiceChange struct {
+	ServiceSettings
+	ID             authcore.ServiceID   `json:"id,omitempty" doc:"is not changed"`
+	Type           authcore.ServiceType `json:"type,omitempty" enum:"web api mobile desktop" doc:"is not changed"`
+	ClientID       string               `json:"client_id,omitempty" doc:"is not changed"`
+	FirstParty     bool                 `json:"first_party,omitempty" doc:"is not changed here"`
+	OldSecretUntil *time.Time           `json:"old_secret_until,omitempty" doc:"is not changed"`
+	CreatedAt      time.Time            `json:"created_at,omitzero" doc:"is not changed"`
+	UpdatedAt      time.Time            `json:"updated_at,omitzero" doc:"is not changed"`
+}
+
 // NewService is what a service is made of. What is missing has its default.
 type NewService struct {
-	Type         authcore.ServiceType `json:"type" enum:"web api mobile desktop"`
+	Type         authcore.ServiceType `json:"type" enum:"web api mobile desktop" doc:"web: it keeps a secret, and people sign in; api: it keeps a secret, and no page of it; mobile, desktop: it keeps none"`
 	Name         string               `json:"name"`
-	RedirectURIs []string             `json:"redirect_uris,omitempty"`
-	LogoutURIs   []string             `json:"logout_uris,omitempty"`
-	Device       bool                 `json:"device,omitempty"`
-	Access       authcore.Reach       `json:"access,omitempty" enum:"members chosen everyone"`
-	TokenFormat  authcore.TokenFormat `json:"token_format,omitempty" enum:"jwt opaque"`
-	AccessLife   int64                `json:"access_life,omitempty" doc:"of access tokens, in seconds"`
-	RefreshLife  int64                `json:"refresh_life,omitempty" doc:"of refresh tokens, in seconds"`
+	RedirectURIs []string             `json:"redirect_uris,omitempty" doc:"where sign-ins may lead, exactly"`
+	LogoutURIs   []string             `json:"logout_uris,omitempty" doc:"where sign-outs may lead, exactly"`
+	Device       bool                 `json:"device,omitempty" doc:"people may sign it in on another device"`
+	Access       authcore.Reach       `json:"access,omitempty" enum:"members chosen everyone" doc:"who may use it; members where it is left out"`
+	TokenFormat  authcore.TokenFormat `json:"token_format,omitempty" enum:"jwt opaque" doc:"of access tokens; jwt where it is left out"`
+	AccessLife   int64                `json:"access_life,omitempty" doc:"of access tokens, in seconds; 0 for what is usual"`
+	RefreshLife  int64                `json:"refresh_life,omitempty" doc:"of refresh tokens, in seconds; 0 for what is usual"`
 	Algorithm    authcore.Algorithm   `json:"algorithm,omitempty" enum:"ES256 RS256" doc:"that its tokens are signed with"`
 	Scopes       []string             `json:"scopes,omitempty" doc:"that it may ask for, besides those of the provider"`
 	Keys         KeySet               `json:"keys,omitempty" doc:"public keys of a web or API service (JWK Set), for private_key_jwt; null for none"`
@@ -167,7 +180,7 @@ var serviceRoutes = []Route{
 		})},
 	{Method: http.MethodGet, Path: "/organizations/{slug}/services/{id}", ID: "getService", Summary: "One service", Realm: Organization, Need: authcore.ServicesView, Do: give(serviceNow)},
 	{Method: http.MethodPut, Path: "/organizations/{slug}/services/{id}", ID: "changeService", Summary: "Change the settings of a service, all of them", Realm: Organization, Need: authcore.ServicesManage,
-		Do: with(func(c *Call, in ServiceSettings) (ServiceView, error) {
+		Do: with(func(c *Call, in ServiceChange) (ServiceView, error) {
 			s, err := c.Accounts.UpdateService(c.Ctx, c.Actor, c.Slug(), c.ServiceID(), authcore.ServiceSettings{Name: in.Name, Status: in.Status, RedirectURIs: in.RedirectURIs, LogoutURIs: in.LogoutURIs,
 				Device: in.Device, Access: in.Access, TokenFormat: in.TokenFormat, AccessLife: seconds(in.AccessLife), RefreshLife: seconds(in.RefreshLife),
 				Algorithm: in.Algorithm, Scopes: in.Scopes, Keys: string(in.Keys), LogoutURI: in.LogoutURI, NoPKCE: in.NoPKCE, PushedOnly: in.PushedOnly, DPoP: in.DPoP})
