@@ -118,8 +118,8 @@ func (a *Accounts) NoteEndUser(ctx context.Context, s Service, user UserID) erro
 	return a.Store.NoteEndUser(ctx, s, user, a.Now())
 }
 
-// MayUseService tells whether a user may use a service, with the errors of NoteEndUser: for
-// a refresh, which is no sign-in.
+// MayUseService tells whether a user may use a service, with the errors of NoteEndUser: before
+// anybody is asked to consent, which is no sign-in yet.
 func (a *Accounts) MayUseService(ctx context.Context, s Service, user UserID) error {
 	return a.Store.MayUse(ctx, s, user)
 }

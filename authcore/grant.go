@@ -104,6 +104,9 @@ type GrantStore interface {
 	AddGrantToken(ctx context.Context, t GrantToken) error
 	// EndGrant ends a session at a service, or returns ErrSessionNotFound.
 	EndGrant(ctx context.Context, service ServiceID, id SessionID, ev Event) error
+	// RevokeGrantToken ends an access token of a user before its time, whether it is stored
+	// or not. The user is empty where a service acts for itself.
+	RevokeGrantToken(ctx context.Context, hash TokenHash, expires time.Time, user UserID, ev Event) error
 }
 
 // GrantReader finds what access tokens stand for.
@@ -119,9 +122,6 @@ type GrantReader interface {
 	ServiceForToken(ctx context.Context, id ServiceID) (Service, Organization, error)
 	// TokenRevoked tells whether RevokeGrantToken was called for a token.
 	TokenRevoked(ctx context.Context, hash TokenHash) (bool, error)
-	// RevokeGrantToken ends an access token of a user before its time, whether it is stored
-	// or not. The user is empty where a service acts for itself.
-	RevokeGrantToken(ctx context.Context, hash TokenHash, expires time.Time, user UserID, ev Event) error
 }
 
 // PushedRequest is an authorization request that a service has sent ahead (RFC 9126).

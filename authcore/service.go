@@ -514,22 +514,6 @@ func (a *Accounts) Grantees(ctx context.Context, actor Actor, slug string, id Se
 	return a.Store.Grantees(ctx, s, after, limit)
 }
 
-// ServiceByClientID finds a service by its client id, for the provider. It can be used only
-// while it and its organization are active: ErrServiceNotFound, ErrServiceDisabled.
-func (a *Accounts) ServiceByClientID(ctx context.Context, clientID string) (Service, error) {
-	if len(clientID) != 32 {
-		return Service{}, ErrServiceNotFound
-	}
-	s, status, err := a.Store.ServiceByClientID(ctx, clientID)
-	if err == nil {
-		err = usable(s, status)
-	}
-	if err != nil {
-		return Service{}, err
-	}
-	return s, nil
-}
-
 func usable(s Service, status OrganizationStatus) error {
 	if s.Status != Active || status != OrganizationActive {
 		return ErrServiceDisabled

@@ -178,7 +178,14 @@ func (t *target) examineSites(ctx context.Context) []finding {
 		return []finding{wrong("sites", "%v", err)}
 	}
 	defer forget()
-	return append([]finding{in.examineHosts()}, in.examineProviders(ctx)...)
+	return append([]finding{in.examinePortal(), in.examineHosts()}, in.examineProviders(ctx)...)
+}
+
+func (in *instance) examinePortal() finding {
+	if in.portal.host == "" {
+		return fine("portal", "none: each gated host has its own pages")
+	}
+	return fine("portal", "%s serves the pages for all gated hosts", in.portal)
 }
 
 func (in *instance) examineHosts() finding {
@@ -196,11 +203,6 @@ func (in *instance) examineHosts() finding {
 // examineSettings looks at what the configuration says.
 func examineSettings(v values) []finding {
 	found := []finding{fine("configuration", "can be read; database: %s", v.database)}
-	if v.portal.host != "" {
-		found = append(found, fine("portal", "%s serves the pages for all gated hosts", v.portal))
-	} else {
-		found = append(found, fine("portal", "none: each gated host has its own pages"))
-	}
 	if v.passwordOff {
 		found = append(found, fine("password", "nobody signs in with one"))
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -88,6 +89,9 @@ func (r *remote) send(method, path string, body io.Reader, header http.Header) (
 	if err != nil {
 		if wrapped := new(url.Error); errors.As(err, &wrapped) {
 			err = wrapped.Err
+		}
+		if errors.As(err, new(x509.UnknownAuthorityError)) {
+			err = fmt.Errorf("%w: if its certificate is of an authority of your own, name the file with that in SSL_CERT_FILE", err)
 		}
 		return remoteAnswer{}, fmt.Errorf("%s cannot be reached: %w", r.origin, err)
 	}

@@ -78,7 +78,7 @@ func (rt *instance) checkSites() error {
 		case s.portal && s.host == "":
 			return fmt.Errorf("gate_portal needs a site with a host name")
 		case s.portal && s.origin != rt.portal:
-			return fmt.Errorf("gate_portal stands on %s, but the portal is %s: make the two the same", s.origin, rt.portal)
+			return fmt.Errorf("gate_portal stands on %s, but the global option gate says that the portal is %s: make the two the same", s.origin, rt.portal)
 		case !s.secure && s.host != "" && !loopback(strings.TrimPrefix(s.host, "*.")):
 			return fmt.Errorf("%s: %s is plain HTTP, over which anybody on the way can take a session: use https, "+
 				"or add \"trusted_proxies\" for the proxy in front that does", s.where(), s.host)

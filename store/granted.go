@@ -144,7 +144,7 @@ func (db *DB) TokenRevoked(ctx context.Context, hash authcore.TokenHash) (bool, 
 	return db.first(ctx, "SELECT 1 FROM revoked_tokens WHERE hash = ?", []any{hash.Hex()}, &one)
 }
 
-// RevokeGrantToken implements authcore.GrantReader.
+// RevokeGrantToken implements authcore.GrantStore.
 func (db *DB) RevokeGrantToken(ctx context.Context, hash authcore.TokenHash, expires time.Time, user authcore.UserID, ev authcore.Event) error {
 	return db.command(ctx, durable, func(tx *tx) error {
 		if _, err := tx.exec("INSERT INTO revoked_tokens (hash, expires_at) VALUES (?, ?)"+db.dialect.orNothing("hash"), hash.Hex(), micros(expires)); err != nil {

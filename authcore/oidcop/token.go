@@ -242,7 +242,7 @@ func (c *accessClaims) of(g *authcore.Granted, scopes []string) {
 	}
 }
 
-// answer gives the tokens to the client, with an ID token where the user signed in by OpenID
+// answerTo gives the tokens to the client, with an ID token where the user signed in by OpenID
 // Connect.
 func (p *Provider) answerTo(ctx context.Context, i *issue, refresh authcore.Secret, nonce string) (*tokens, error) {
 	out := &tokens{Access: i.access, Type: "Bearer", Expires: int64(i.end.Sub(i.now) / time.Second), Refresh: refresh.Reveal(), Scope: strings.Join(i.scopes, " ")}
