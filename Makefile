@@ -35,7 +35,7 @@ test: ## install what the tests need and run them all
 	@echo 'go test -race -timeout 75m $(TESTFLAGS) ./...'
 	@GATE_COUNTS="$(CURDIR)/bin/store-tests.txt" go test -race -timeout 75m $(TESTFLAGS) ./... 2>&1 | tee bin/test.log || { \
 		printf '\nWhat failed, out of bin/test.log:\n'; \
-		awk '/DATA RACE|^panic: /{more=30} more-->0 || /^ *--- FAIL|^ +[a-z_]+_test\.go:[0-9]+: /' bin/test.log | cut -c1-300 | head -160; exit 1; }
+		awk '/DATA RACE|^panic: /{more=30} more-->0 || /^ *--- FAIL|^ +[a-z_]+_test\.go:[0-9]+: /' bin/test.log | cut -c1-300 | sed -n 1,160p; exit 1; }
 	@cat bin/store-tests.txt 2>/dev/null || true # none where TESTFLAGS left them out
 	$(CHECK_ENV) go test -run AllocatesNothing ./caddymodule
 

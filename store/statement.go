@@ -112,7 +112,7 @@ func (t *tx) query(query string, args ...any) (*sql.Rows, error) {
 
 // batches are the sizes of statements that are about many rows: few, so that their texts
 // can be kept prepared.
-var batches = []int{100, 10, 1}
+var batches = []int{100, 30, 10, 3, 1}
 
 // inserts carries out an INSERT, up to its VALUES, of many rows of so many values each.
 func (t *tx) inserts(insert string, values int, args []any) error {

@@ -2,7 +2,7 @@ package oidcop
 
 import (
 	"context"
-	"sync"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse/authcore"
 )
@@ -14,8 +14,6 @@ const (
 	maxPollBatch   = 64
 	// maxBatchWaiting is how many may wait for a batch: more are refused at once.
 	maxBatchWaiting = 4096
-	// batchWorkers is how many batches are worked on at a time.
-	batchWorkers = 2
 )
 
 // batcher puts together what many ask of the database: those that ask while one batch is
@@ -67,13 +65,17 @@ func newDeviceReader(store authcore.DeviceGrantStore) *batcher[authcore.TokenHas
 	})
 }
 
-// ask waits for the outcome: ErrUnavailable where too many wait, or the database fails.
+// errBusy says that too many wait for a batch.
+var errBusy = &authcore.Error{Kind: authcore.TooMany, Code: "busy", Message: "Too many requests wait just now. Please try again in a moment.", RetryAfter: 2 * time.Second}
+
+// ask waits for the outcome: errBusy where too many wait, ErrUnavailable where the database
+// fails, or what ended ctx.
 func (b *batcher[In, Out]) ask(ctx context.Context, in In) (out Out, err error) {
 	w := wish[In, Out]{in, make(chan outcome[Out], 1)}
 	select {
 	case b.waiting <- w:
 	default:
-		return out, authcore.ErrUnavailable
+		return out, errBusy
 	}
 	select {
 	case o := <-w.done:
@@ -83,16 +85,9 @@ func (b *batcher[In, Out]) ask(ctx context.Context, in In) (out Out, err error) 
 	}
 }
 
-// run works on what waits until ctx ends.
+// run works on what waits until ctx ends, one batch at a time: so they are as large as they
+// can be, and a database with one writer has no use for more.
 func (b *batcher[In, Out]) run(ctx context.Context) {
-	var all sync.WaitGroup
-	for range batchWorkers {
-		all.Go(func() { b.loop(ctx) })
-	}
-	all.Wait()
-}
-
-func (b *batcher[In, Out]) loop(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():

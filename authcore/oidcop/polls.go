@@ -45,6 +45,7 @@ type poll struct {
 // asked is a question of a device, with what is known of it without the database.
 type asked struct {
 	poll
+	now     time.Time // of the question
 	known   bool
 	early   bool // it did not wait
 	answers uint64
@@ -67,7 +68,7 @@ func (p *polls) ask(key authcore.DeviceKey) asked {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	last, known := s.all[key]
-	q := asked{poll: last, known: known, answers: s.answers}
+	q := asked{poll: last, now: now, known: known, answers: s.answers}
 	if known {
 		q.early = last.note(now)
 		s.all[key] = last
@@ -88,17 +89,17 @@ func (l *poll) note(now time.Time) (early bool) {
 // question of it came too shortly before. It is believed to wait where nobody's answer was
 // heard of since the question.
 func (p *polls) found(q asked, d *authcore.DeviceGrant) (early bool) {
-	key, now := authcore.DeviceKeyOf(d.Device), p.now()
+	key := authcore.DeviceKeyOf(d.Device)
 	s := p.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	last, known := s.all[key]
 	switch {
 	case !known:
-		s.makeRoom(now)
-		last = poll{at: now, every: pollEvery, service: d.Service, expires: d.ExpiresAt}
+		s.makeRoom(q.now)
+		last = poll{at: q.now, every: pollEvery, service: d.Service, expires: d.ExpiresAt}
 	case !q.known:
-		early = last.note(now)
+		early = last.note(q.now)
 	}
 	last.waiting = d.Status == authcore.DeviceWaiting && s.answers == q.answers
 	s.all[key] = last

@@ -371,20 +371,24 @@ func TestDeviceCodesGoInBatches(t *testing.T) {
 	defer cancel()
 	const many = 300
 	var asked sync.WaitGroup
-	for i := range batchWorkers {
-		asked.Go(func() {
-			if _, err := q.ask(ctx, authcore.DeviceGrant{}); err != nil {
-				t.Error(i, err)
-			}
-		})
-		<-b.begun // each writer is busy now
+	ask := func() {
+		if _, err := q.ask(ctx, authcore.DeviceGrant{}); err != nil {
+			t.Error(err)
+		}
+	}
+	asked.Go(ask)
+	<-b.begun // the writer is busy now
+	for range maxBatchWaiting {
+		q.waiting <- wish[authcore.DeviceGrant, struct{}]{done: make(chan outcome[struct{}], 1)}
+	}
+	if _, err := q.ask(ctx, authcore.DeviceGrant{}); !errors.Is(err, errBusy) || sorted(err).Status != http.StatusTooManyRequests {
+		t.Errorf("one too many: %v", err)
+	}
+	for range maxBatchWaiting {
+		<-q.waiting
 	}
 	for range many {
-		asked.Go(func() {
-			if _, err := q.ask(ctx, authcore.DeviceGrant{}); err != nil {
-				t.Error(err)
-			}
-		})
+		asked.Go(ask)
 	}
 	for len(q.waiting) < many {
 		time.Sleep(time.Millisecond)
@@ -395,7 +399,7 @@ func TestDeviceCodesGoInBatches(t *testing.T) {
 	for _, n := range b.sizes {
 		total += n
 	}
-	if total != many+batchWorkers || len(b.sizes) > 6 {
+	if total != many+1 || len(b.sizes) > 3 {
 		t.Fatalf("batches of %v", b.sizes)
 	}
 }
