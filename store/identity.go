@@ -64,9 +64,12 @@ func (db *DB) IdentitiesOf(ctx context.Context, user authcore.UserID) ([]authcor
 	return collect(db, ctx, scanIdentity, "SELECT "+identityColumns+" FROM identities i WHERE i.user_id = ? ORDER BY i.created_at, i.id", user)
 }
 
-// SignInIdentity implements authcore.IdentityStore.
+// SignInIdentity implements authcore.IdentityStore. A power cut may take the last of the
+// sign-ins, with the users whom they made: those sign in again, which takes another visit to
+// the provider. It undoes no setup, no use of an invitation and no change of another user.
 func (db *DB) SignInIdentity(ctx context.Context, in authcore.IdentitySignIn) error {
-	return db.command(ctx, durable, func(tx *tx) error {
+	survives := durability(in.Setup != nil || in.Invite != nil || in.TakeEmailFrom != "")
+	return db.command(ctx, survives, func(tx *tx) error {
 		if err := useOnce(tx, in.Once); err != nil {
 			return err
 		}
