@@ -203,7 +203,11 @@ func (a *Accounts) CreateAccessToken(ctx context.Context, actor Actor, user User
 	text, hash := MakeAccessToken()
 	now := a.Now()
 	t := AccessToken{ID: NewSessionID(), UserID: user, Name: n.Name, Grant: n.Grant, CreatedAt: now, ExpiresAt: now.Add(n.Life), SecondFactor: n.SecondFactor || actor.Kind == ActorCommand}
-	if err := a.Store.CreateAccessToken(ctx, t, hash, a.event(actor, TokenCreate, TargetToken(t.ID), Success, t.Name)); err != nil {
+	post, err := a.tellOf(ctx, user, Letter{Kind: MailToken, Token: t.Name})
+	if err == nil {
+		err = a.Store.CreateAccessToken(ctx, t, hash, a.event(actor, TokenCreate, TargetToken(t.ID), Success, t.Name), post...)
+	}
+	if err != nil {
 		return "", AccessToken{}, err
 	}
 	return text, t, nil

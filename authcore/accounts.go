@@ -83,7 +83,7 @@ type SessionStore interface {
 type AccessStore interface {
 	// CreateAccessToken adds an access token of a user who is there, else
 	// ErrUserNotFound, and has fewer than MaxAccessTokens, else ErrTooManyTokens.
-	CreateAccessToken(ctx context.Context, t AccessToken, hash TokenHash, ev Event) error
+	CreateAccessToken(ctx context.Context, t AccessToken, hash TokenHash, ev Event, post ...Post) error
 	// AccessTokens lists the access tokens of a user, or of all where user is empty,
 	// in the order of their ids, after one of them. Those that expired are listed
 	// until they are deleted.

@@ -53,7 +53,10 @@ func (a *Accounts) CommandLineToken(ctx context.Context, actor Actor, d DeviceGr
 	now := a.Now()
 	t := AccessToken{ID: NewSessionID(), UserID: d.User, Name: clean("Command line at "+d.Address, maxTokenName), Grant: access.Grant{Paths: commandLinePaths, Scopes: d.Scopes},
 		CreatedAt: now, ExpiresAt: now.Add(life), SecondFactor: factors.Has()}
-	err = a.Store.RedeemCommandLine(ctx, d.Device, t, hash, a.event(actor, TokenCreate, TargetToken(t.ID), Success, t.Name))
+	post, err := a.tellOf(ctx, d.User, Letter{Kind: MailToken, Token: t.Name})
+	if err == nil {
+		err = a.Store.RedeemCommandLine(ctx, d.Device, t, hash, a.event(actor, TokenCreate, TargetToken(t.ID), Success, t.Name), post...)
+	}
 	return text, t, err
 }
 

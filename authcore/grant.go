@@ -207,7 +207,7 @@ type DeviceGrantStore interface {
 	RedeemDevice(ctx context.Context, device TokenHash, until time.Time, keyHash string, refresh *RefreshToken, access *GrantToken, replay Event) error
 	// RedeemCommandLine uses an approved device grant of the command line up and adds an
 	// access token of its user: ErrGrantUsed, ErrTooManyTokens.
-	RedeemCommandLine(ctx context.Context, device TokenHash, t AccessToken, hash TokenHash, ev Event) error
+	RedeemCommandLine(ctx context.Context, device TokenHash, t AccessToken, hash TokenHash, ev Event, post ...Post) error
 }
 
 // LogoutNotice tells a service of a sign-out (OpenID Connect Back-Channel Logout 1.0). It is

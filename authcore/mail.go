@@ -36,13 +36,14 @@ const (
 	MailPasskeySet   MailKind = "passkey"
 	MailPasskeyGone  MailKind = "unpasskey"
 	MailPasswordGone MailKind = "unpassword"
+	MailToken        MailKind = "token"    // an access token was made
 	MailWebhook      MailKind = "webhook"  // it was disabled
 	MailActedAs      MailKind = "acted-as" // a platform owner acts as the user
 )
 
 // MailKinds are all of them.
 var MailKinds = []MailKind{MailTest, MailRecover, MailPassword, MailVerify, MailCodes, MailAddressAsked, MailAddress, MailLinked, MailUnlinked, MailInvite, MailOrganization, MailFactorSet, MailFactorGone,
-	MailDeleting, MailDeleted, MailNewDevice, MailPasskeySet, MailPasskeyGone, MailPasswordGone, MailWebhook, MailActedAs}
+	MailDeleting, MailDeleted, MailNewDevice, MailPasskeySet, MailPasskeyGone, MailPasswordGone, MailToken, MailWebhook, MailActedAs}
 
 // MailLife is how long a message is tried to be sent.
 const MailLife = 48 * time.Hour
@@ -142,6 +143,7 @@ type Letter struct {
 	Organization, Role string
 	Since              time.Time `json:"-"` // ProofSince after what the message tells of, where that sets a password
 	Webhook            string    // a name
+	Token              string    // what an access token is called
 	Reason             string
 	Undo               string `json:"-"` // what "it wasn't me" takes away: passkey ID, or identity ID
 	// Of a sign-in: the browser, the client's address and the time.

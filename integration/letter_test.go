@@ -67,6 +67,23 @@ func (b *letterbox) next(t testing.TB, to string, n int) letter {
 	return b.all(to)[n-1]
 }
 
+// about waits for the nth letter for an address with a subject.
+func (b *letterbox) about(t testing.TB, to, subject string, n int) (found letter) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("letter %d for %s about %q", n, to, subject), func() bool {
+		left := n
+		for _, l := range b.all(to) {
+			if l.Subject == subject {
+				if left--; left == 0 {
+					found = l
+				}
+			}
+		}
+		return left <= 0
+	})
+	return found
+}
+
 var anyLink = regexp.MustCompile(`https?://\S+/\.gate/\S+\?\S+`)
 
 // link is the address with a one-time code in a letter, the same in both forms.

@@ -130,11 +130,12 @@ func TestMailNewDevice(t *testing.T) {
 		token := strings.TrimSpace(m.must(t, "", "token", "add", "script", "--user", "ivy"))
 		thief := m.Client(t)
 		thief.signIn(m.portal, ivy)
-		told := m.box.next(t, ivy.Email, 2)
-		if told.Subject != "A new sign-in to your account" || !strings.Contains(told.Text, "127.0.0.1") || token == "" {
+		m.box.next(t, ivy.Email, 3)
+		told := m.box.about(t, ivy.Email, "A new sign-in to your account", 2)
+		if !strings.Contains(told.Text, "127.0.0.1") || token == "" {
 			t.Fatalf("%+v", told)
 		}
-		if n, m := len(m.box.all(ivy.Email)), len(m.box.all(early.Email)); n != 2 || m != 0 {
+		if n, m := len(m.box.all(ivy.Email)), len(m.box.all(early.Email)); n != 3 || m != 0 { // one about the token
 			t.Errorf("%d letters, and %d to whose account is young", n, m)
 		}
 		w := newBrowser(t)
@@ -169,4 +170,35 @@ func TestMailNewDevice(t *testing.T) {
 		w.open(link)
 		w.says("used already")
 	})
+}
+
+// And an access token that was made, on the page or by an operator; the link in the message
+// ends it.
+func TestMailTellsOfTokens(t *testing.T) {
+	t.Parallel()
+	m := startMailed(t)
+	zoe := someone("zoe")
+	m.addUser(t, zoe)
+	b := m.Client(t)
+	b.signIn(m.portal, zoe)
+	if got := b.follow(b.post(m.portal+"/.gate/account/tokens", url.Values{"token_name": {"Back.up"}, "days": {"30"}, "current_password": {zoe.Password}})); got.StatusCode != http.StatusOK {
+		t.Fatalf("making a token: %s\n%s", got.Status, got.Body)
+	}
+	told := m.box.next(t, zoe.Email, 1)
+	if told.Subject != "An access token was made" || !strings.Contains(told.Text, "Back\u2060.\u2060up") {
+		t.Errorf("%+v", told)
+	}
+	m.must(t, "", "token", "add", "Second", "--user", "zoe")
+	if second := m.box.next(t, zoe.Email, 2); second.Subject != told.Subject || !strings.Contains(second.Text, "“Second”") {
+		t.Errorf("%+v", second)
+	}
+	if got := m.must(t, "", "token", "list", "--user", "zoe"); !strings.Contains(got, "Second") {
+		t.Errorf("the tokens: %s", got)
+	}
+	stranger := m.Client(t)
+	_, link, _ := strings.Cut(told.link(t), "token=")
+	after := stranger.follow(stranger.post(m.portal+"/.gate/not-me", url.Values{"token": {link}}))
+	if got := m.must(t, "", "token", "list", "--user", "zoe"); strings.Contains(got, "Second") || strings.Contains(got, "Back.up") {
+		t.Errorf("after it was not her: %s\n%s %s", got, after.Status, after.Body)
+	}
 }

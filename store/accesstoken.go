@@ -64,12 +64,15 @@ func (db *DB) AccessTokenByHash(ctx context.Context, token authcore.TokenHash) (
 }
 
 // CreateAccessToken implements authcore.AccessStore.
-func (db *DB) CreateAccessToken(ctx context.Context, t authcore.AccessToken, hash authcore.TokenHash, ev authcore.Event) error {
+func (db *DB) CreateAccessToken(ctx context.Context, t authcore.AccessToken, hash authcore.TokenHash, ev authcore.Event, mail ...authcore.Post) error {
 	return db.command(ctx, durable, func(tx *tx) error {
 		if err := db.lockUser(tx, t.UserID); err != nil {
 			return err
 		}
 		if err := insertAccessToken(tx, t, hash); err != nil {
+			return err
+		}
+		if err := post(tx, mail); err != nil {
 			return err
 		}
 		return insertEvents(tx, ev)

@@ -120,7 +120,7 @@ func (db *DB) RedeemDevice(ctx context.Context, device authcore.TokenHash, until
 }
 
 // RedeemCommandLine implements authcore.DeviceGrantStore.
-func (db *DB) RedeemCommandLine(ctx context.Context, device authcore.TokenHash, t authcore.AccessToken, hash authcore.TokenHash, ev authcore.Event) error {
+func (db *DB) RedeemCommandLine(ctx context.Context, device authcore.TokenHash, t authcore.AccessToken, hash authcore.TokenHash, ev authcore.Event, mail ...authcore.Post) error {
 	return db.command(ctx, durable, func(tx *tx) error {
 		if err := db.lockUser(tx, t.UserID); err != nil {
 			return err
@@ -134,6 +134,9 @@ func (db *DB) RedeemCommandLine(ctx context.Context, device authcore.TokenHash, 
 			return err
 		}
 		if err := insertAccessToken(tx, t, hash); err != nil {
+			return err
+		}
+		if err := post(tx, mail); err != nil {
 			return err
 		}
 		return insertEvents(tx, ev)

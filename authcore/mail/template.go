@@ -40,6 +40,7 @@ type View struct {
 	// Of an invitation: the name of the organization, and the role.
 	Organization, Role string
 	Webhook            string
+	Token              string // what an access token is called
 	Reason             string
 	Link               string // as it is: it is ours
 	Code               string // digits to type
@@ -80,7 +81,7 @@ func ParseTemplates(dir string) (*Templates, error) {
 		if _, err = t.html[kind].New(string(kind) + ".html").Parse(page); err != nil {
 			return nil, fmt.Errorf("templates: %w", err)
 		}
-		sample := authcore.Letter{Kind: kind, To: "alice@example.com", Username: "alice", Origin: "https://auth.example.com", Link: "https://auth.example.com/", Code: "123456", Address: "alice@example.net", Provider: "Example", Organization: "Acme", Role: "member", Webhook: "Example", Reason: "it is gone", At: time.Unix(0, 0)}
+		sample := authcore.Letter{Kind: kind, To: "alice@example.com", Username: "alice", Origin: "https://auth.example.com", Link: "https://auth.example.com/", Code: "123456", Address: "alice@example.net", Provider: "Example", Organization: "Acme", Role: "member", Webhook: "Example", Token: "Backup", Reason: "it is gone", At: time.Unix(0, 0)}
 		if _, err := t.Render("Gatehouse", sample); err != nil {
 			return nil, fmt.Errorf("templates: %w", err)
 		}
@@ -110,7 +111,7 @@ func (t *Templates) Render(brand string, l authcore.Letter) (Message, error) {
 		return Message{}, fmt.Errorf("there is no message of the kind %q", l.Kind)
 	}
 	v := View{Brand: brand, Username: Inert(l.Username), To: Inert(l.To), Address: Inert(l.Address), Provider: Inert(l.Provider),
-		Organization: Inert(l.Organization), Role: Inert(l.Role), Webhook: Inert(l.Webhook), Reason: Inert(l.Reason), Link: l.Link.Reveal(), Code: l.Code.Reveal()}
+		Organization: Inert(l.Organization), Role: Inert(l.Role), Webhook: Inert(l.Webhook), Token: Inert(l.Token), Reason: Inert(l.Reason), Link: l.Link.Reveal(), Code: l.Code.Reveal()}
 	if u, err := url.Parse(l.Origin); err == nil && u.Host != "" {
 		v.Site, v.Pages = u.Host, l.Origin+"/.gate/account"
 	}
