@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -58,6 +59,11 @@ func redirectFault(t ServiceType, text string) string {
 	case slices.ContainsFunc(strings.Split(u.Path, "/"), func(part string) bool { return part == "." || part == ".." }):
 		return "Write the path without . and .. in it."
 	}
+	if port := u.Port(); port != "" {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return "A port is a number from 1 to 65535."
+		}
+	}
 	switch u.Scheme {
 	case "https":
 		if u.Hostname() == "" || u.Opaque != "" {
@@ -66,7 +72,7 @@ func redirectFault(t ServiceType, text string) string {
 		return ""
 	case "http":
 		if u.Opaque != "" || !loopback(u.Hostname()) {
-			return "An address of http is good on the loopback only: 127.0.0.1, [::1] or localhost."
+			return "An address of http is good on the loopback only: 127.0.0.1, [::1], localhost or a name that ends with .localhost."
 		}
 		return ""
 	}
@@ -87,9 +93,14 @@ func schemeFault(t ServiceType, u *url.URL) string {
 	return ""
 }
 
+// loopback tells whether a host always means this machine (RFC 6761 section 6.3).
 func loopback(host string) bool {
+	return host == "localhost" || strings.HasSuffix(host, ".localhost") || loopbackIP(host)
+}
+
+func loopbackIP(host string) bool {
 	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.IsLoopback() && ip.Zone() == ""
+	return err == nil && ip.IsLoopback() && ip.Zone() == ""
 }
 
 // sameButPort tells whether two addresses of http on a loopback IP address differ in nothing
@@ -97,7 +108,7 @@ func loopback(host string) bool {
 func sameButPort(a, b string) bool {
 	bare := func(text string) (string, bool) {
 		u, err := url.Parse(text)
-		if err != nil || u.Scheme != "http" || u.Opaque != "" || u.User != nil || u.Hostname() == "localhost" || !loopback(u.Hostname()) {
+		if err != nil || u.Scheme != "http" || u.Opaque != "" || u.User != nil || !loopbackIP(u.Hostname()) {
 			return "", false
 		}
 		// Only the port goes: the rest is compared as it is written.

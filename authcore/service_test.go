@@ -226,7 +226,8 @@ func TestRedirectURIs(t *testing.T) {
 		web, app bool
 	}{
 		{"https://app.example.com/callback?x=1", true, true}, {"https://app.example.com:8443/", true, true}, {"https://[2001:db8::1]/", true, true},
-		{"http://localhost:3000/", true, true}, {"http://127.0.0.1/", true, true}, {"http://[::1]:8080/x", true, true},
+		{"http://localhost:3000/", true, true}, {"http://127.0.0.1/", true, true}, {"http://[::1]:8080/x", true, true}, {"http://shop.localhost:3000/", true, true},
+		{"http://evil-localhost/", false, false}, {"http://localhost.:1/", false, false}, {"http://127.0.0.1:99999/", false, false}, {"https://app.example.com:0/", false, false},
 		{"com.example.app:/callback", false, true}, {"com.example.app://callback", false, true},
 		{"http://app.example.com/", false, false}, {"http://127.0.0.1.evil.example/", false, false}, {"http://localhost.evil.example/", false, false},
 		{"https://app.example.com/#x", false, false}, {"https://app.example.com/#", false, false}, {"https://u:p@app.example.com/", false, false},
