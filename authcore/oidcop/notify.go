@@ -130,6 +130,9 @@ func (n *Notifier) one(ctx context.Context, notice authcore.LogoutNotice) error 
 		ev := authcore.NewEvent(p.now(), authcore.Actor{Kind: authcore.ActorSystem}, authcore.ServiceUntold, authcore.TargetService(notice.Service.ID), authcore.Failure, why(err)).In(notice.Service.Organization)
 		return p.Accounts.Store.LogoutNoticeDone(ctx, notice.ID, &ev)
 	}
+	if notice.Tries == 0 {
+		p.Log.Warn("a service was not told of a sign-out, and will be told again", "service", notice.Service.Name, "address", notice.Service.LogoutURI, "error", err)
+	}
 	unreachable := !errors.As(err, new(errStatus))
 	return p.Accounts.Store.LogoutNoticeLater(ctx, notice, p.now().Add(notifyFirst<<notice.Tries), unreachable)
 }

@@ -30,7 +30,7 @@ func (p *Provider) unauthorized(scheme, code, description string) *Error {
 		e.Challenge += `, error="` + code + `", error_description="` + description + `"`
 	}
 	if scheme == "DPoP" {
-		e.Challenge += `, algs="ES256 ES384 RS256 PS256 EdDSA"`
+		e.Challenge += `, algs="` + proofNames + `"`
 	}
 	if e.Code == "" {
 		e.Code = "invalid_token"
