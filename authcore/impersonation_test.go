@@ -245,7 +245,7 @@ var forTheUser = map[string]func(a *authcore.Accounts, ctx context.Context, by a
 
 // forActors are the others: sign-ins and links, which nobody who is signed in begins; reading;
 // and what people do in organizations, where both are recorded.
-var forActors = strings.Fields(`SignIn FinishSignIn LinkBySigningIn SignInWith ProviderFailed ClientFailed AdmitProvider SignedOut AskMailSignIn SignInByMail SignInWithPasskey
+var forActors = strings.Fields(`SignIn FinishSignIn LinkBySigningIn SignInWith ProviderFailed ClientFailed ServiceRefused AdmitProvider SignedOut AskMailSignIn SignInByMail SignInWithPasskey
 	FinishWithPasskey FinishOnDevice FinishHandoff AskRecovery Recover RegisterUser Setup KeepUser Disown Denied
 	UserByID Standing Organizations OrganizationEvents OrganizationProviders OrganizationProvider DeleteOrganizationProvider Webhook Deliveries ResendDelivery TestWebhook
 	EndUsers EndUser EndUserSessions RevokeEndUserSessions BarEndUser UnbarEndUser BarredUsers Invitations RevokeInvitation Members Member SetMember RemoveMember
