@@ -426,9 +426,9 @@ func TestDeviceGrantsAreSeen(t *testing.T) {
 	if !strings.Contains(account.Body, ">Living room<") || strings.Contains(account.Body, ">Members<") {
 		t.Errorf("the account page tells:\n%s", account.Body)
 	}
-	if said := w.must(t, "", "audit", "--outcome", "refused"); !strings.Contains(said, "service.login") {
-		t.Errorf("the audit log tells of refusals:\n%s", said)
-	}
+	eventually(t, "the refusal in the audit log", func() bool {
+		return strings.Contains(w.must(t, "", "audit", "--outcome", "refused"), "service.login")
+	})
 	if got := b.follow(b.post(w.portal+"/.gate/account/consents/withdraw", url.Values{"id": {string(tv.ID)}})); got.StatusCode != http.StatusOK {
 		t.Errorf("withdrawn: %s\n%s", got.Status, got.Body)
 	}
