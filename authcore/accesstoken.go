@@ -121,7 +121,11 @@ func (s *Sessions) LookupAccessToken(ctx context.Context, token string, now time
 	if !PlausibleAccessToken(token) {
 		return nil, ErrNoSession
 	}
-	return s.find(ctx, token, now, noIdle, s.readAccess)
+	live, err := s.find(ctx, token, now, noIdle, s.readAccess)
+	if err == nil && live.Session.Issued != nil { // whose grant says nothing of places
+		return nil, ErrNoSession
+	}
+	return live, err
 }
 
 // IssuedToken is an access token that the provider issued to a service, as memory keeps it.

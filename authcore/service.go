@@ -425,7 +425,11 @@ func (a *Accounts) SetServiceTrust(ctx context.Context, actor Actor, slug string
 	if !firstParty {
 		details = "not the platform's own"
 	}
-	return a.ended("", a.Store.SetServiceTrust(ctx, s, firstParty, a.serviceEvent(o, actor, ServiceTrust, id, details)))
+	err = a.Store.SetServiceTrust(ctx, s, firstParty, a.serviceEvent(o, actor, ServiceTrust, id, details))
+	if firstParty {
+		return a.serviceChanged(id, err)
+	}
+	return a.ended("", err)
 }
 
 // serviceChanged makes other settings of a service count on this node at once; err is the

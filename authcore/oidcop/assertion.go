@@ -3,9 +3,7 @@ package oidcop
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -17,7 +15,6 @@ import (
 var (
 	assertionAlgorithms = []jose.SignatureAlgorithm{jose.ES256, jose.ES384, jose.RS256, jose.PS256}
 	proofAlgorithms     = append(slices.Clone(assertionAlgorithms), jose.EdDSA)
-	proofNames          = strings.Trim(fmt.Sprint(proofAlgorithms), "[]")
 )
 
 const (

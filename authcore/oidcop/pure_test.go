@@ -332,8 +332,8 @@ func TestSeenShares(t *testing.T) {
 		t.Errorf("beside one that is greedy: %v", got)
 	}
 	c.pass(2 * time.Minute)
-	if !try(greedy, "4") || !try(greedy, "1") || s.n != 2 || len(s.in) != 1 {
-		t.Errorf("when all have expired: %d in %v", s.n, s.in)
+	if !try(greedy, "4") || !try(greedy, "1") || s.in["greedy"].len() != 2 || s.n != 3 {
+		t.Errorf("when all have expired: %d, and %d of the greedy", s.n, s.in["greedy"].len())
 	}
 	bare := &client{Service: authcore.Service{Type: authcore.ServiceDesktop, ClientID: "app"}}
 	if a, b := bare.share(authcore.Client{Address: "192.0.2.1"}), bare.share(authcore.Client{Address: "192.0.2.2"}); a == b || a == byClient("app") || a.most != maxAddressSeen {

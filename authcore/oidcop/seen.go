@@ -38,19 +38,32 @@ func (c *client) share(from authcore.Client) share {
 // seenKey stands for an id of somebody: half of a hash.
 type seenKey [16]byte
 
+// seenShare holds the ids of a share, in seconds since 1970.
+type seenShare struct {
+	until map[seenKey]int64
+	swept int64
+}
+
+func (h *seenShare) len() int {
+	if h == nil {
+		return 0
+	}
+	return len(h.until)
+}
+
 // seen remembers the ids of proofs and assertions until they have expired, so that none is
 // used twice on a node.
 type seen struct {
 	now func() time.Time
 
 	mu    sync.Mutex
-	in    map[string]map[seenKey]int64 // by share: until when, in seconds since 1970
+	in    map[string]*seenShare
 	n     int
 	swept time.Time
 }
 
 func newSeen(now func() time.Time) *seen {
-	return &seen{now: now, in: make(map[string]map[seenKey]int64)}
+	return &seen{now: now, in: make(map[string]*seenShare)}
 }
 
 // first tells whether an id of somebody was not there before. Where a share has too many, or
@@ -60,40 +73,49 @@ func (s *seen) first(in share, whose, id string, until time.Time) (bool, error) 
 	key, now := seenKey(sum[:]), s.now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if end, there := s.in[in.of][key]; there && now.Unix() <= end {
-		return false, nil
+	if h := s.in[in.of]; h != nil {
+		if end, there := h.until[key]; there && now.Unix() <= end {
+			return false, nil
+		}
 	}
-	full := func() bool { return s.n >= maxSeen || len(s.in[in.of]) >= in.most }
-	if full() && now.Sub(s.swept) > time.Second {
-		s.sweep(now)
+	if s.n >= maxSeen && now.Sub(s.swept) > time.Second {
+		s.swept = now
+		for of := range s.in {
+			s.sweep(of, now)
+		}
 	}
-	if full() {
+	if s.in[in.of].len() >= in.most { // whose own time it takes, not that of all
+		s.sweep(in.of, now)
+	}
+	if s.n >= maxSeen || s.in[in.of].len() >= in.most {
 		return false, authcore.ErrUnavailable
 	}
 	ids := s.in[in.of]
 	if ids == nil {
-		ids = make(map[seenKey]int64)
+		ids = &seenShare{until: make(map[seenKey]int64)}
 		s.in[in.of] = ids
 	}
-	if _, there := ids[key]; !there {
+	if _, there := ids.until[key]; !there {
 		s.n++
 	}
-	ids[key] = until.Unix() + 1
+	ids.until[key] = until.Unix() + 1
 	return true, nil
 }
 
-// sweep forgets what has expired.
-func (s *seen) sweep(now time.Time) {
-	s.swept = now
-	for of, ids := range s.in {
-		for key, end := range ids {
-			if now.Unix() > end {
-				delete(ids, key)
-				s.n--
-			}
+// sweep forgets what has expired in a share, at most once in a second.
+func (s *seen) sweep(of string, now time.Time) {
+	ids := s.in[of]
+	if ids == nil || now.Unix() == ids.swept {
+		return
+	}
+	ids.swept = now.Unix()
+	for key, end := range ids.until {
+		if now.Unix() > end {
+			delete(ids.until, key)
+			s.n--
 		}
-		if len(ids) == 0 {
-			delete(s.in, of)
-		}
+	}
+	if len(ids.until) == 0 {
+		delete(s.in, of)
 	}
 }

@@ -30,7 +30,7 @@ func (p *Provider) unauthorized(scheme, code, description string) *Error {
 		e.Challenge += `, error="` + code + `", error_description="` + description + `"`
 	}
 	if scheme == "DPoP" {
-		e.Challenge += `, algs="` + proofNames + `"`
+		e.Challenge += `, algs="` + strings.Join(namesOf(proofAlgorithms), " ") + `"`
 	}
 	if e.Code == "" {
 		e.Code = "invalid_token"
