@@ -125,9 +125,11 @@ func (s *server) newPorts() {
 
 var givenPorts sync.Map
 
+// freePort gives a port that no program has, and above 10080, the last of those that
+// browsers and fetch refuse to talk to (Fetch standard, section 2.9, "port blocking").
 func freePort() int {
 	for {
-		port := 10000 + rand.IntN(20000)
+		port := 10081 + rand.IntN(20000)
 		if _, given := givenPorts.LoadOrStore(port, true); given {
 			continue
 		}
