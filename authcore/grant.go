@@ -152,11 +152,10 @@ const (
 	DeviceUsed     DeviceStatus = "used"
 )
 
-// DeviceGrant is a device that waits for a user to let it in (RFC 8628). Only the hashes of
-// its codes are stored.
+// DeviceGrant is a device that waits for a user to let it in (RFC 8628). Only the hash of
+// its code is stored.
 type DeviceGrant struct {
 	Device    TokenHash // of the device code
-	UserCode  TokenHash // of the code that the user types, in its plain form
 	Service   ServiceID // empty for Gatehouse's own command line
 	Scopes    []string
 	Resources []string
@@ -191,9 +190,9 @@ func DeviceKeyFrom(subject string) (k DeviceKey) {
 type DeviceGrantStore interface {
 	// AddDeviceGrants adds many in one transaction.
 	AddDeviceGrants(ctx context.Context, all []DeviceGrant) error
-	// DeviceGrantByUserCode finds the one that waits with a code and has not expired.
-	// ErrUserCodeInvalid where there is none, or more than one.
-	DeviceGrantByUserCode(ctx context.Context, userCode TokenHash, now time.Time) (DeviceGrant, error)
+	// WaitingDevice finds the one between two hashes, both included, that waits and has not
+	// expired. ErrUserCodeInvalid where there is none, or more than one.
+	WaitingDevice(ctx context.Context, first, last TokenHash, now time.Time) (DeviceGrant, error)
 	// DeviceGrantsByCode finds those of some devices, also expired ones, in no order.
 	DeviceGrantsByCode(ctx context.Context, devices []TokenHash) ([]DeviceGrant, error)
 	// ApproveDevice lets a device in that waits, once: ErrUserCodeInvalid. Where session is

@@ -72,7 +72,7 @@ func BenchmarkAddDeviceGrants(b *testing.B) {
 	for n := 0; b.Loop(); n++ {
 		i := n % batch
 		_, device := authcore.NewToken()
-		all[i] = authcore.DeviceGrant{Device: device, UserCode: authcore.HashToken(device.Hex()), Service: "0190a000-0000-7000-8000-000000000021", Scopes: []string{"openid", "offline_access"},
+		all[i] = authcore.DeviceGrant{Device: device, Service: "0190a000-0000-7000-8000-000000000021", Scopes: []string{"openid", "offline_access"},
 			Address: "192.0.2.1", Agent: "Television/1.0", Status: authcore.DeviceWaiting, CreatedAt: now, ExpiresAt: now.Add(10 * time.Minute)}
 		if i == batch-1 {
 			if err := db.AddDeviceGrants(b.Context(), all); err != nil {

@@ -9,13 +9,13 @@ import (
 
 var _ authcore.DeviceGrantStore = (*DB)(nil)
 
-const deviceGrantColumns = "device, user_code, service_id, scopes, resources, address, agent, status, user_id, session_id, created_at, expires_at"
+const deviceGrantColumns = "device, service_id, scopes, resources, address, agent, status, user_id, session_id, created_at, expires_at"
 
 func scanDeviceGrant(row scanner, d *authcore.DeviceGrant) error {
-	var device, code, scopes, resources string
+	var device, scopes, resources string
 	var created, expires int64
-	err := row.Scan(&device, &code, (*string)(&d.Service), &scopes, &resources, &d.Address, &d.Agent, (*string)(&d.Status), (*string)(&d.User), (*string)(&d.Session), &created, &expires)
-	d.Device, d.UserCode, d.Scopes, d.Resources = hashOf(device), hashOf(code), fields(scopes), fields(resources)
+	err := row.Scan(&device, (*string)(&d.Service), &scopes, &resources, &d.Address, &d.Agent, (*string)(&d.Status), (*string)(&d.User), (*string)(&d.Session), &created, &expires)
+	d.Device, d.Scopes, d.Resources = hashOf(device), fields(scopes), fields(resources)
 	d.CreatedAt, d.ExpiresAt = fromMicros(created), fromMicros(expires)
 	return err
 }
@@ -26,18 +26,18 @@ func (db *DB) AddDeviceGrants(ctx context.Context, all []authcore.DeviceGrant) e
 	args := make([]any, 0, 12*len(all))
 	for i := range all {
 		d := &all[i]
-		args = append(args, d.Device.Hex(), d.UserCode.Hex(), string(d.Service), words(d.Scopes), words(d.Resources), d.Address, d.Agent, string(d.Status), string(d.User), string(d.Session),
+		args = append(args, "", d.Device.Hex(), string(d.Service), words(d.Scopes), words(d.Resources), d.Address, d.Agent, string(d.Status), string(d.User), string(d.Session),
 			micros(d.CreatedAt), micros(d.ExpiresAt))
 	}
 	return db.command(ctx, quick, func(tx *tx) error {
-		return tx.inserts("INSERT INTO device_grants ("+deviceGrantColumns+") VALUES ", 12, args)
+		return tx.inserts("INSERT INTO device_grants (user_code, "+deviceGrantColumns+") VALUES ", 12, args) // since schema 23 the first one is empty
 	})
 }
 
-// DeviceGrantByUserCode implements authcore.DeviceGrantStore.
-func (db *DB) DeviceGrantByUserCode(ctx context.Context, userCode authcore.TokenHash, now time.Time) (authcore.DeviceGrant, error) {
-	found, err := collect(db, ctx, scanDeviceGrant, "SELECT "+deviceGrantColumns+" FROM device_grants WHERE user_code = ? AND status = ? AND expires_at > ? LIMIT 2",
-		userCode.Hex(), authcore.DeviceWaiting, micros(now))
+// WaitingDevice implements authcore.DeviceGrantStore.
+func (db *DB) WaitingDevice(ctx context.Context, first, last authcore.TokenHash, now time.Time) (authcore.DeviceGrant, error) {
+	found, err := collect(db, ctx, scanDeviceGrant, "SELECT "+deviceGrantColumns+" FROM device_grants WHERE device BETWEEN ? AND ? AND status = ? AND expires_at > ? LIMIT 2",
+		first.Hex(), last.Hex(), authcore.DeviceWaiting, micros(now))
 	if err == nil && len(found) != 1 {
 		err = authcore.ErrUserCodeInvalid
 	}

@@ -241,7 +241,7 @@ func BenchmarkPoll(b *testing.B) {
 	x := benchProvider(b)
 	text, hash := authcore.KindDevice.New()
 	now := time.Now()
-	if err := x.Accounts.Store.AddDeviceGrants(b.Context(), []authcore.DeviceGrant{{Device: hash, UserCode: hash, Service: x.shop.Service.ID, Status: authcore.DeviceWaiting, CreatedAt: now, ExpiresAt: now.Add(time.Hour)}}); err != nil {
+	if err := x.Accounts.Store.AddDeviceGrants(b.Context(), []authcore.DeviceGrant{{Device: hash, Service: x.shop.Service.ID, Status: authcore.DeviceWaiting, CreatedAt: now, ExpiresAt: now.Add(time.Hour)}}); err != nil {
 		b.Fatal(err)
 	}
 	form := url.Values{"grant_type": {grantDevice}, "device_code": {text.Reveal()}}

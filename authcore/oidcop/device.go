@@ -2,8 +2,9 @@ package oidcop
 
 import (
 	"context"
-	"crypto/rand"
+	"encoding/binary"
 	"errors"
+	"math/bits"
 	"net/http"
 	"net/url"
 	"strings"
@@ -21,19 +22,44 @@ const (
 	userSigns    = 8
 )
 
-// newUserCode makes a code that people type, in its plain form: 34 bits.
-func newUserCode() string {
-	code := make([]byte, 0, userSigns)
-	var raw [32]byte
-	for len(code) < userSigns {
-		rand.Read(raw[:])
-		for _, b := range raw {
-			if most := 256 / len(userAlphabet) * len(userAlphabet); int(b) < most && len(code) < userSigns { // all are as likely
-				code = append(code, userAlphabet[int(b)%len(userAlphabet)])
-			}
-		}
+// userCodes is how many user codes there are: 20 to the power of 8, or 34 bits.
+const userCodes = 25_600_000_000
+
+// userCodeOf is the code that people type for a device, in its plain form. It says where among
+// all hashes that of the device code is, as a number with as many digits as the code has signs:
+// so it is as random, and needs no index of its own to be found by.
+func userCodeOf(device authcore.TokenHash) string {
+	place, _ := bits.Mul64(binary.BigEndian.Uint64(device[:]), userCodes)
+	var code [userSigns]byte
+	for i := len(code) - 1; i >= 0; i-- {
+		code[i] = userAlphabet[place%uint64(len(userAlphabet))]
+		place /= uint64(len(userAlphabet))
 	}
-	return string(code)
+	return string(code[:])
+}
+
+// devicesOf are the first and the last hash of a device whose user code this is.
+func devicesOf(code string) (first, last authcore.TokenHash) {
+	var place uint64
+	for i := range len(code) {
+		place = place*uint64(len(userAlphabet)) + uint64(strings.IndexByte(userAlphabet, code[i]))
+	}
+	begin := func(place uint64) uint64 {
+		if place == userCodes {
+			return 0 // after the last one comes the first
+		}
+		at, rest := bits.Div64(place, 0, userCodes)
+		if rest > 0 {
+			at++
+		}
+		return at
+	}
+	for i := range last {
+		last[i] = 0xff
+	}
+	binary.BigEndian.PutUint64(first[:], begin(place))
+	binary.BigEndian.PutUint64(last[:], begin(place+1)-1)
+	return first, last
 }
 
 // ShowUserCode is a code as people read it: XXXX-XXXX.
@@ -100,15 +126,15 @@ func (p *Provider) beginDevice(w http.ResponseWriter, r *http.Request, from auth
 	if c.own() {
 		scopes = p.CommandScopes
 	}
-	now, user := p.now(), newUserCode()
+	now := p.now()
 	text, hash := authcore.KindDevice.New()
-	g := authcore.DeviceGrant{Device: hash, UserCode: authcore.HashToken(user), Service: c.Service.ID, Scopes: scopes, Resources: resources,
+	g := authcore.DeviceGrant{Device: hash, Service: c.Service.ID, Scopes: scopes, Resources: resources,
 		Address: from.Address, Agent: from.Agent, Status: authcore.DeviceWaiting, CreatedAt: now, ExpiresAt: now.Add(deviceLife)}
 	if _, err := p.State.devices.ask(r.Context(), g); err != nil {
 		return nil, err
 	}
-	page := p.Issuer + PathVerification
-	return &deviceAnswer{Device: text.Reveal(), User: ShowUserCode(user), URI: page, Complete: page + "?" + url.Values{"user_code": {ShowUserCode(user)}}.Encode(),
+	page, code := p.Issuer+PathVerification, ShowUserCode(userCodeOf(hash))
+	return &deviceAnswer{Device: text.Reveal(), User: code, URI: page, Complete: page + "?" + url.Values{"user_code": {code}}.Encode(),
 		Expires: int64(deviceLife / time.Second), Interval: int64(pollEvery / time.Second)}, nil
 }
 
@@ -212,7 +238,8 @@ func (p *Provider) FindDevice(ctx context.Context, user authcore.UserID, typed s
 	if err != nil {
 		return Waiting{}, err
 	}
-	d, err := p.Accounts.Store.DeviceGrantByUserCode(ctx, authcore.HashToken(code), p.now())
+	first, last := devicesOf(code)
+	d, err := p.Accounts.Store.WaitingDevice(ctx, first, last, p.now())
 	if err != nil {
 		return Waiting{}, err
 	}

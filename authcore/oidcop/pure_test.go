@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -201,7 +202,8 @@ func TestFormsAreStrict(t *testing.T) {
 func TestUserCodes(t *testing.T) {
 	t.Parallel()
 	for range 1000 {
-		code := newUserCode()
+		_, hash := authcore.KindDevice.New()
+		code := userCodeOf(hash)
 		if shown := ShowUserCode(code); len(shown) != 9 || PlainUserCode(shown) != code || PlainUserCode(strings.ToLower(shown)) != code || PlainUserCode(" "+code[:2]+" "+code[2:]+" ") != code {
 			t.Fatalf("%q shown as %q", code, shown)
 		}
@@ -607,12 +609,29 @@ func FuzzRequest(f *testing.F) {
 	})
 }
 
+// Of each code, the first and the last hash have it, and their neighbours do not.
 func FuzzUserCode(f *testing.F) {
 	f.Add("BCDF-GHJK")
 	f.Add("bcdf ghjk")
+	f.Add("BBBB-BBBB")
+	f.Add("ZZZZ-ZZZZ")
 	f.Fuzz(func(t *testing.T, typed string) {
-		if code := PlainUserCode(typed); code != "" && PlainUserCode(ShowUserCode(code)) != code {
+		code := PlainUserCode(typed)
+		if code == "" {
+			return
+		}
+		if PlainUserCode(ShowUserCode(code)) != code {
 			t.Fatalf("%q became %q", typed, code)
+		}
+		first, last := devicesOf(code)
+		if one, two := userCodeOf(first), userCodeOf(last); one != code || two != code {
+			t.Fatalf("%s is that of %q to %q", code, one, two)
+		}
+		var before, after authcore.TokenHash
+		binary.BigEndian.PutUint64(before[:], binary.BigEndian.Uint64(first[:])-1)
+		binary.BigEndian.PutUint64(after[:], binary.BigEndian.Uint64(last[:])+1)
+		if one, two := userCodeOf(before), userCodeOf(after); one == code || two == code {
+			t.Fatalf("%s is also that of a neighbour: %q, %q", code, one, two)
 		}
 	})
 }

@@ -92,7 +92,7 @@ const commitClients = 8
 func (g *ground) commit(ctx context.Context) error {
 	_, device := authcore.NewToken()
 	now := time.Now().UnixMicro()
-	_, err := g.commits.ExecContext(ctx, device.Hex(), device.Hex(), "0190a000-0000-7000-8000-000000000021", "openid offline_access", "", "127.0.0.1", "Television/1.0",
+	_, err := g.commits.ExecContext(ctx, device.Hex(), "", "0190a000-0000-7000-8000-000000000021", "openid offline_access", "", "127.0.0.1", "Television/1.0",
 		authcore.DeviceWaiting, "", "", now, now+1)
 	return err
 }

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"cmp"
+	"math/big"
 	"slices"
 	"time"
 
@@ -28,7 +29,7 @@ func (w *world) addDevice(s authcore.Service, n int) []authcore.DeviceGrant {
 	w.Helper()
 	var all []authcore.DeviceGrant
 	for range n {
-		all = append(all, authcore.DeviceGrant{Device: w.hash(), UserCode: w.hash(), Service: s.ID, Scopes: []string{"openid", "email"}, Resources: []string{"https://api.example.com/"},
+		all = append(all, authcore.DeviceGrant{Device: w.hash(), Service: s.ID, Scopes: []string{"openid", "email"}, Resources: []string{"https://api.example.com/"},
 			Address: "192.0.2.7", Agent: "Television 😀", Status: authcore.DeviceWaiting, CreatedAt: w.now, ExpiresAt: w.now.Add(10 * time.Minute)})
 	}
 	w.must(w.db().AddDeviceGrants(w.Context(), all))
@@ -55,14 +56,24 @@ func deviceGrantLife(w *world) {
 	got, err := w.deviceGrant(d.Device)
 	w.must(err)
 	w.same("by the device", d, got)
-	got, err = w.db().DeviceGrantByUserCode(w.Context(), d.UserCode, w.now)
+	got, err = w.db().WaitingDevice(w.Context(), d.Device, d.Device, w.now)
 	w.must(err)
 	w.same("by the user", d, got)
-	_, err = w.db().DeviceGrantByUserCode(w.Context(), d.Device, w.now)
-	w.is("by another code", err, authcore.ErrUserCodeInvalid)
-	_, err = w.deviceGrant(d.UserCode)
+	before, after := beside(d.Device)
+	got, err = w.db().WaitingDevice(w.Context(), before, after, w.now)
+	w.must(err)
+	w.same("within a range", d, got)
+	var zero, most authcore.TokenHash
+	for i := range most {
+		most[i] = 0xff
+	}
+	_, err = w.db().WaitingDevice(w.Context(), zero, before, w.now)
+	w.is("in what is before", err, authcore.ErrUserCodeInvalid)
+	_, err = w.db().WaitingDevice(w.Context(), after, most, w.now)
+	w.is("in what is after", err, authcore.ErrUserCodeInvalid)
+	_, err = w.deviceGrant(w.hash())
 	w.is("by another device", err, authcore.ErrGrantInvalid)
-	_, err = w.db().DeviceGrantByUserCode(w.Context(), d.UserCode, d.ExpiresAt)
+	_, err = w.db().WaitingDevice(w.Context(), d.Device, d.Device, d.ExpiresAt)
 	w.is("expired", err, authcore.ErrUserCodeInvalid)
 
 	refresh, access := w.tokens(authcore.ServiceSession{Service: s.ID})
@@ -73,7 +84,7 @@ func deviceGrantLife(w *world) {
 	_, err = w.approve(w.db(), d, s, root)
 	w.is("approved again", err, authcore.ErrUserCodeInvalid)
 	w.is("denied after that", w.db().DenyDevice(w.Context(), d.Device, w.event(authcore.ServiceReplay, "")), authcore.ErrUserCodeInvalid)
-	_, err = w.db().DeviceGrantByUserCode(w.Context(), d.UserCode, w.now)
+	_, err = w.db().WaitingDevice(w.Context(), d.Device, d.Device, w.now)
 	w.is("the code again", err, authcore.ErrUserCodeInvalid)
 	d.Status, d.User, d.Session = authcore.DeviceApproved, bob.ID, session.ID
 	got, err = w.deviceGrant(d.Device)
@@ -107,6 +118,14 @@ func (w *world) toldOfDevice(d authcore.DeviceGrant) {
 	}
 }
 
+// beside gives the hashes before and after one.
+func beside(h authcore.TokenHash) (before, after authcore.TokenHash) {
+	n := new(big.Int).SetBytes(h[:])
+	new(big.Int).Sub(n, big.NewInt(1)).FillBytes(before[:])
+	new(big.Int).Add(n, big.NewInt(1)).FillBytes(after[:])
+	return before, after
+}
+
 // deviceGrantTwins: two devices that wait with one code are no one's to let in, but the code
 // of one that does not wait any more is another's.
 func deviceGrantTwins(w *world) {
@@ -114,13 +133,13 @@ func deviceGrantTwins(w *world) {
 	s := w.addService(w.active("acme", bob), "a", authcore.ReachMembers)
 	one := w.addDevice(s, 1)[0]
 	two := one
-	two.Device = w.hash()
+	_, two.Device = beside(one.Device)
 	w.must(w.db().AddDeviceGrants(w.Context(), []authcore.DeviceGrant{two}))
-	_, err := w.db().DeviceGrantByUserCode(w.Context(), one.UserCode, w.now)
+	_, err := w.db().WaitingDevice(w.Context(), one.Device, two.Device, w.now)
 	w.is("two", err, authcore.ErrUserCodeInvalid)
 	w.must(w.db().DenyDevice(w.Context(), one.Device, w.event(authcore.ServiceReplay, "")))
 	w.toldOfDevice(one)
-	got, err := w.db().DeviceGrantByUserCode(w.Context(), one.UserCode, w.now)
+	got, err := w.db().WaitingDevice(w.Context(), one.Device, two.Device, w.now)
 	w.must(err)
 	w.same("the other", two, got)
 }

@@ -1,0 +1,1 @@
+DROP INDEX device_grants_user_code ON device_grants;

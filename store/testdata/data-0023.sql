@@ -1,0 +1,1 @@
+INSERT INTO device_grants (device, user_code, service_id, scopes, resources, address, agent, status, user_id, session_id, created_at, expires_at) VALUES ('0000000000000000000000000000000000000000000000000000000000000048', '', '0190a000-0000-7000-8000-000000000021', 'openid', '', '192.0.2.1', 'Agent', 'waiting', '', '', 1767323045678901, 1767323645678901);
