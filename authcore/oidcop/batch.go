@@ -12,6 +12,9 @@ const (
 	// one query reads.
 	maxDeviceBatch = 500
 	maxPollBatch   = 64
+	// deviceBatchEvery is how soon after a batch of device codes the next one may begin: large
+	// transactions cost less for each code than small ones. A code that comes alone does not wait.
+	deviceBatchEvery = 2 * time.Millisecond
 	// maxBatchWaiting is how many may wait for a batch: more are refused at once.
 	maxBatchWaiting = 4096
 )
@@ -20,6 +23,7 @@ const (
 // worked on are the next. It gives each its part of the outcome.
 type batcher[In, Out any] struct {
 	most    int
+	every   time.Duration // from the beginning of a batch to that of the next, at least
 	work    func(ctx context.Context, all []In) ([]Out, error) // in their order
 	waiting chan wish[In, Out]
 }
@@ -35,20 +39,20 @@ type outcome[Out any] struct {
 	err error
 }
 
-func newBatcher[In, Out any](most int, work func(context.Context, []In) ([]Out, error)) *batcher[In, Out] {
-	return &batcher[In, Out]{most: most, work: work, waiting: make(chan wish[In, Out], maxBatchWaiting)}
+func newBatcher[In, Out any](most int, every time.Duration, work func(context.Context, []In) ([]Out, error)) *batcher[In, Out] {
+	return &batcher[In, Out]{most: most, every: every, work: work, waiting: make(chan wish[In, Out], maxBatchWaiting)}
 }
 
 // newDeviceQueue writes device codes.
 func newDeviceQueue(store authcore.DeviceGrantStore) *batcher[authcore.DeviceGrant, struct{}] {
-	return newBatcher(maxDeviceBatch, func(ctx context.Context, all []authcore.DeviceGrant) ([]struct{}, error) {
+	return newBatcher(maxDeviceBatch, deviceBatchEvery, func(ctx context.Context, all []authcore.DeviceGrant) ([]struct{}, error) {
 		return make([]struct{}, len(all)), store.AddDeviceGrants(context.WithoutCancel(ctx), all)
 	})
 }
 
 // newDeviceReader reads what became of devices that ask; nil for one that there is not.
 func newDeviceReader(store authcore.DeviceGrantStore) *batcher[authcore.TokenHash, *authcore.DeviceGrant] {
-	return newBatcher(maxPollBatch, func(ctx context.Context, all []authcore.TokenHash) ([]*authcore.DeviceGrant, error) {
+	return newBatcher(maxPollBatch, 0, func(ctx context.Context, all []authcore.TokenHash) ([]*authcore.DeviceGrant, error) {
 		found, err := store.DeviceGrantsByCode(ctx, all)
 		if err != nil {
 			return nil, err
@@ -88,11 +92,14 @@ func (b *batcher[In, Out]) ask(ctx context.Context, in In) (out Out, err error) 
 // run works on what waits until ctx ends, one batch at a time: so they are as large as they
 // can be, and a database with one writer has no use for more.
 func (b *batcher[In, Out]) run(ctx context.Context) {
+	var begun time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case first := <-b.waiting:
+			time.Sleep(b.every - time.Since(begun))
+			begun = time.Now()
 			batch := b.gather(first)
 			all := make([]In, len(batch))
 			for i := range batch {
