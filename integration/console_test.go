@@ -114,7 +114,7 @@ func TestConsole(t *testing.T) {
 		run.open(portal + "/.gate/admin/audit?action=organization.approve")
 		run.says("organization.approve", "success")
 		run.look("console-audit")
-		for _, page := range []string{"organizations", "sessions", "tiers"} {
+		for _, page := range []string{"organizations", "sessions", "webhooks", "tiers"} {
 			run.open(portal + "/.gate/admin/" + page)
 			run.look("console-platform-" + page)
 		}
@@ -150,6 +150,12 @@ func TestConsole(t *testing.T) {
 		w.look("console-members")
 		w.press("Roles")
 		w.look("console-roles")
+		w.fill("input[name=name]", "Support")
+		w.fill("input[name=slug]", "support")
+		w.click("See who uses the services")
+		w.press("Make the role")
+		w.press("Support")
+		w.look("console-role")
 		guest.press("Services")
 		guest.look("console-services")
 		callback := s.URL("HTTPS", "shop.example.com") + "/callback"
@@ -222,8 +228,12 @@ func TestConsole(t *testing.T) {
 		w.press("Shop")
 		for _, page := range []string{"users", "providers", "settings", "audit"} {
 			w.open(portal + "/.gate/org/acme/" + page)
-			w.look("console-" + page)
+			w.look("console-organization-" + page)
 		}
+		w.open(portal + "/.gate/org/acme/users")
+		w.press("carol")
+		w.says("carol@example.com", "None at present") // the app has not redeemed the code
+		w.look("console-end-user")
 		// A mistake is said where it was made, and nothing that was typed is lost.
 		w.open(portal + "/.gate/org/acme/services")
 		w.fill("input[name=name]", "Bad")

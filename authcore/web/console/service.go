@@ -118,7 +118,7 @@ func serviceFields(s authcore.Service) []Field {
 		{Name: "access", Label: "Who may use it", Kind: Choice, Options: []Option{{"members", "members of the organization", s.Access == authcore.ReachMembers},
 			{"chosen", "members who are given access below", s.Access == authcore.ReachChosen}, {"everyone", "everybody with an account here", s.Access == authcore.ReachEveryone}}},
 		{Name: "device", Label: "People may sign it in from another device", Kind: Check, Optional: true, Options: []Option{{"yes", "", s.Device}}},
-		{Name: "token_format", Label: "Access tokens", Kind: Choice, Options: []Option{{"jwt", "JWT: the application's servers check them themselves", s.TokenFormat == authcore.TokenJWT}, {"opaque", "opaque: they are asked about here", s.TokenFormat == authcore.TokenOpaque}}},
+		{Name: "token_format", Label: "Access tokens", Kind: Choice, Options: []Option{{"jwt", "JWT: the application checks them", s.TokenFormat == authcore.TokenJWT}, {"opaque", "opaque: it asks about them here", s.TokenFormat == authcore.TokenOpaque}}},
 		{Name: "access_minutes", Label: "Access tokens are good for, in minutes", Kind: Number, Value: strconv.Itoa(int(s.AccessLife / time.Minute))},
 		{Name: "refresh_days", Label: "Refresh tokens are good for, in days", Kind: Number, Value: strconv.FormatFloat(s.RefreshLife.Hours()/24, 'f', -1, 64)},
 		{Name: "scopes", Label: "Scopes of its own", Kind: Lines, Optional: true, Value: strings.Join(s.Scopes, "\n"), Hint: "What it may ask for besides " + strings.Join(authcore.ProviderScopes, ", ") + ". One a line."},
