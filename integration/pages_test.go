@@ -263,9 +263,13 @@ func (w *tab) stayBefore(pattern string) (letGo func()) {
 
 // look examines the page that the tab shows: nothing scrolls sideways on the
 // narrowest phone, and what a script can tell of how people with other eyes and
-// hands get along.
+// hands get along. It does so once for each name: a journey on another database shows the
+// same pages.
 func (w *tab) look(name string) {
 	w.t.Helper()
+	if _, seen := looked.LoadOrStore(name, true); seen {
+		return
+	}
 	w.size(320, 568)
 	if width := eval[int](w, `document.documentElement.scrollWidth`); width > 320 {
 		w.t.Errorf("%s is %d wide at 320: %v", name, width, eval[[]string](w, `[...document.querySelectorAll("*")].filter(
@@ -282,6 +286,8 @@ func (w *tab) look(name string) {
 	}
 	w.do(chromedp.ResetViewport())
 }
+
+var looked sync.Map // the names of pages
 
 // photograph takes the whole page, wide and on a phone, light and dark.
 func (w *tab) photograph(path string) {

@@ -87,7 +87,7 @@ func TestRotationUnderLoad(t *testing.T) {
 		end := sync.OnceFunc(func() { close(stop); all.Wait() })
 		defer end()
 		for _, algorithm := range []string{"ES256", "RS256"} {
-			s := one.service(t, api.NewService{Name: algorithm, Algorithm: authcore.Algorithm(algorithm)})
+			s := one.service(t, api.NewService{Name: algorithm, Algorithm: authcore.Algorithm(algorithm), AccessLife: 3600}) // the test takes less
 			turn, readers := 0, []*browser{one.Client(t), two.Client(t)}
 			keeper := &keyKeeper{keeps: keeps, read: func() string {
 				turn++
