@@ -152,8 +152,8 @@ const (
 	DeviceUsed     DeviceStatus = "used"
 )
 
-// DeviceGrant is a device that waits for a user to let it in (RFC 8628). Only the hash of
-// its code is stored.
+// DeviceGrant is a device that waits for a user to let it in (RFC 8628). Only the hash of its
+// device code is stored; the code that the user types is the beginning of that.
 type DeviceGrant struct {
 	Device    TokenHash // of the device code
 	Service   ServiceID // empty for Gatehouse's own command line

@@ -23,14 +23,14 @@ func scanDeviceGrant(row scanner, d *authcore.DeviceGrant) error {
 // AddDeviceGrants implements authcore.DeviceGrantStore. A power cut may take the last of them:
 // those devices ask again.
 func (db *DB) AddDeviceGrants(ctx context.Context, all []authcore.DeviceGrant) error {
-	args := make([]any, 0, 12*len(all))
+	args := make([]any, 0, 12*len(all)) // user_code is not used since schema 23; older nodes still write it
 	for i := range all {
 		d := &all[i]
 		args = append(args, "", d.Device.Hex(), string(d.Service), words(d.Scopes), words(d.Resources), d.Address, d.Agent, string(d.Status), string(d.User), string(d.Session),
 			micros(d.CreatedAt), micros(d.ExpiresAt))
 	}
 	return db.command(ctx, quick, func(tx *tx) error {
-		return tx.inserts("INSERT INTO device_grants (user_code, "+deviceGrantColumns+") VALUES ", 12, args) // since schema 23 the first one is empty
+		return tx.inserts("INSERT INTO device_grants (user_code, "+deviceGrantColumns+") VALUES ", 12, args)
 	})
 }
 

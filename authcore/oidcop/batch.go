@@ -12,8 +12,9 @@ const (
 	// one query reads.
 	maxDeviceBatch = 500
 	maxPollBatch   = 64
-	// deviceBatchEvery is how soon after a batch of device codes the next one may begin: large
-	// transactions cost less for each code than small ones. A code that comes alone does not wait.
+	// deviceBatchEvery is the least time between the beginnings of two batches of device codes:
+	// large transactions cost less for each code than small ones. A code that comes alone does
+	// not wait.
 	deviceBatchEvery = 2 * time.Millisecond
 	// maxBatchWaiting is how many may wait for a batch: more are refused at once.
 	maxBatchWaiting = 4096
@@ -22,9 +23,11 @@ const (
 // batcher puts together what many ask of the database: those that ask while one batch is
 // worked on are the next. It gives each its part of the outcome.
 type batcher[In, Out any] struct {
-	most    int
-	every   time.Duration // from the beginning of a batch to that of the next, at least
-	work    func(ctx context.Context, all []In) ([]Out, error) // in their order
+	most int
+	// every is the least time between the beginnings of two batches.
+	every time.Duration
+	// work gives the outcomes in the order of what was asked.
+	work    func(ctx context.Context, all []In) ([]Out, error)
 	waiting chan wish[In, Out]
 }
 
@@ -89,8 +92,8 @@ func (b *batcher[In, Out]) ask(ctx context.Context, in In) (out Out, err error) 
 	}
 }
 
-// run works on what waits until ctx ends, one batch at a time: so they are as large as they
-// can be, and a database with one writer has no use for more.
+// run works on what waits until ctx ends, one batch at a time and not too soon after each
+// other: so they are large, and a database with one writer has no use for more.
 func (b *batcher[In, Out]) run(ctx context.Context) {
 	var begun time.Time
 	for {

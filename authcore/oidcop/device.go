@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"math"
 	"math/bits"
 	"net/http"
 	"net/url"
@@ -25,40 +26,33 @@ const (
 // userCodes is how many user codes there are: 20 to the power of 8, or 34 bits.
 const userCodes = 25_600_000_000
 
-// userCodeOf is the code that people type for a device, in its plain form. It says where among
-// all hashes that of the device code is, as a number with as many digits as the code has signs:
-// so it is as random, and needs no index of its own to be found by.
+// userCodeOf is the code that people type for a device, in its plain form. All hashes, in their
+// order, are cut into as many equal parts as there are codes; the code is the number of the
+// part that has the device's, in base 20. So the devices of a code are a range of the primary
+// key, and the code needs no index of its own.
 func userCodeOf(device authcore.TokenHash) string {
-	place, _ := bits.Mul64(binary.BigEndian.Uint64(device[:]), userCodes)
+	part, _ := bits.Mul64(binary.BigEndian.Uint64(device[:]), userCodes)
 	var code [userSigns]byte
 	for i := len(code) - 1; i >= 0; i-- {
-		code[i] = userAlphabet[place%uint64(len(userAlphabet))]
-		place /= uint64(len(userAlphabet))
+		code[i] = userAlphabet[part%uint64(len(userAlphabet))]
+		part /= uint64(len(userAlphabet))
 	}
 	return string(code[:])
 }
 
-// devicesOf are the first and the last hash of a device whose user code this is.
+// devicesOf are the first and the last hash of the part of a code in its plain form.
 func devicesOf(code string) (first, last authcore.TokenHash) {
-	var place uint64
+	var part uint64
 	for i := range len(code) {
-		place = place*uint64(len(userAlphabet)) + uint64(strings.IndexByte(userAlphabet, code[i]))
+		part = part*uint64(len(userAlphabet)) + uint64(strings.IndexByte(userAlphabet, code[i]))
 	}
-	begin := func(place uint64) uint64 {
-		if place == userCodes {
-			return 0 // after the last one comes the first
-		}
-		at, rest := bits.Div64(place, 0, userCodes)
-		if rest > 0 {
-			at++
-		}
-		return at
-	}
+	begin, _ := bits.Div64(part, userCodes-1, userCodes)  // of part, rounded up
+	end, _ := bits.Div64(part, math.MaxUint64, userCodes) // the last before the next part
 	for i := range last {
 		last[i] = 0xff
 	}
-	binary.BigEndian.PutUint64(first[:], begin(place))
-	binary.BigEndian.PutUint64(last[:], begin(place+1)-1)
+	binary.BigEndian.PutUint64(first[:], begin)
+	binary.BigEndian.PutUint64(last[:], end)
 	return first, last
 }
 

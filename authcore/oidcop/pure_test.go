@@ -1,6 +1,7 @@
 package oidcop
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -11,6 +12,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -18,6 +20,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -201,9 +204,15 @@ func TestFormsAreStrict(t *testing.T) {
 
 func TestUserCodes(t *testing.T) {
 	t.Parallel()
+	if got := math.Pow(float64(len(userAlphabet)), userSigns); got != userCodes {
+		t.Fatalf("there are %.0f codes, not %d", got, int64(userCodes))
+	}
 	for range 1000 {
 		_, hash := authcore.KindDevice.New()
 		code := userCodeOf(hash)
+		if first, last := devicesOf(code); bytes.Compare(first[:], hash[:]) > 0 || bytes.Compare(hash[:], last[:]) > 0 {
+			t.Fatalf("%x has the code %s, which is that of %x to %x", hash, code, first, last)
+		}
 		if shown := ShowUserCode(code); len(shown) != 9 || PlainUserCode(shown) != code || PlainUserCode(strings.ToLower(shown)) != code || PlainUserCode(" "+code[:2]+" "+code[2:]+" ") != code {
 			t.Fatalf("%q shown as %q", code, shown)
 		}
@@ -404,6 +413,36 @@ func TestDeviceCodesGoInBatches(t *testing.T) {
 	if total != many+1 || len(b.sizes) > 3 {
 		t.Fatalf("batches of %v", b.sizes)
 	}
+}
+
+// A wish that comes alone does not wait; those that come soon after it go together.
+func TestBatchesKeepTheirPace(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		var at []time.Duration
+		q := newBatcher(10, 2*time.Millisecond, func(_ context.Context, all []int) ([]int, error) {
+			at = append(at, time.Since(began))
+			return all, nil
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		var ran, asked sync.WaitGroup
+		ran.Go(func() { q.run(ctx) })
+		for i := range 3 { // at 0, 0.5 and 1 ms
+			asked.Go(func() {
+				if got, err := q.ask(ctx, i); got != i || err != nil {
+					t.Errorf("%d became %d, %v", i, got, err)
+				}
+			})
+			time.Sleep(time.Millisecond / 2)
+		}
+		asked.Wait()
+		cancel()
+		ran.Wait()
+		if want := []time.Duration{0, 2 * time.Millisecond}; !slices.Equal(at, want) {
+			t.Errorf("batches began after %v, want %v", at, want)
+		}
+	})
 }
 
 // proof makes a proof of a key (RFC 9449).
