@@ -13,9 +13,11 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/cdp"
+	cdppage "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/webauthn"
 	"github.com/chromedp/chromedp"
 	"github.com/descope/virtualwebauthn"
+	"github.com/go-webauthn/webauthn/protocol/webauthncose"
 )
 
 // passkeyGate has a portal, two apps, and one that asks for a second factor.
@@ -128,10 +130,15 @@ func TestPasskeyOnly(t *testing.T) {
 
 		// The button, where nobody may be verified first.
 		key.verifies(false)
+		w.do(devtools(cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{Source: `
+			const get = navigator.credentials.get.bind(navigator.credentials);
+			let answered = 0;
+			navigator.credentials.get = options => get(options).finally(() => answered++);`}))
 		w.open(portal + "/.gate/login")
 		w.look("login-passkey")
 		w.click("Sign in with a passkey")
 		w.says("No passkey was used")
+		eventually(t, "an end of the offers before and after that", func() bool { return eval[int](w, "answered") == 3 })
 		w.look("login-passkey-none")
 		key.verifies(true)
 		w.press("Sign in with a passkey")
@@ -236,10 +243,21 @@ func asked(p page) (options, ceremony string) {
 	return html.UnescapeString(o[1]), html.UnescapeString(c[1])
 }
 
+// newCredential makes a key pair. The library writes a coordinate that begins with a zero byte
+// one byte too short (RFC 9053 section 7.1.1), once in 128 times: such a pair is left.
+func newCredential() virtualwebauthn.Credential {
+	for {
+		c := virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2)
+		if _, err := webauthncose.ParsePublicKey(c.Key.AttestationData()); err == nil {
+			return c
+		}
+	}
+}
+
 // newBearer sets up a passkey for who is signed in.
 func (b *browser) newBearer(portal string) *bearer {
 	b.t.Helper()
-	k := &bearer{browser: b, portal: portal, auth: virtualwebauthn.NewAuthenticator(), cred: virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2)}
+	k := &bearer{browser: b, portal: portal, auth: virtualwebauthn.NewAuthenticator(), cred: newCredential()}
 	form := k.makes(b.get(portal + "/.gate/account/passkey"))
 	if got := b.post(portal+"/.gate/account/passkey", form); got.StatusCode != http.StatusSeeOther {
 		b.t.Fatalf("setting it up: %s\n%s", got.Status, got.Body)
@@ -333,7 +351,7 @@ func TestPasskeyRefuses(t *testing.T) {
 	refused("a sign-in as confirmation", b.post(portal+"/.gate/confirm", form), http.StatusUnauthorized, old)
 	form = pias.proves(b.get(portal + "/.gate/account"))
 	refused("a confirmation as sign-in", signIn(b, form), http.StatusUnauthorized, old)
-	made := &bearer{browser: b, portal: portal, auth: virtualwebauthn.NewAuthenticator(), cred: virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2)}
+	made := &bearer{browser: b, portal: portal, auth: virtualwebauthn.NewAuthenticator(), cred: newCredential()}
 	form = made.makes(b.get(portal + "/.gate/account/passkey"))
 	refused("a new one as sign-in", signIn(b, form), http.StatusUnauthorized, old)
 	refused("of another", c.post(portal+"/.gate/account/passkey", form), http.StatusUnauthorized, old)
@@ -459,7 +477,7 @@ func TestPasskeyAsSecondFactor(t *testing.T) {
 	if got := only.post(portal+"/.gate/factor", hidden); got.StatusCode != http.StatusSeeOther {
 		t.Fatalf("by a recovery code: %s", got.Status)
 	}
-	more := &bearer{browser: only, portal: portal, auth: virtualwebauthn.NewAuthenticator(), cred: virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2)}
+	more := &bearer{browser: only, portal: portal, auth: virtualwebauthn.NewAuthenticator(), cred: newCredential()}
 	if got := only.post(portal+"/.gate/account/passkey", more.makes(only.get(portal+"/.gate/account/passkey"))); got.StatusCode != http.StatusUnauthorized || !strings.Contains(got.Body, `name="code"`) {
 		t.Errorf("without a code of the app: %s\n%s", got.Status, got.Body)
 	}

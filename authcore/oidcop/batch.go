@@ -95,14 +95,15 @@ func (b *batcher[In, Out]) ask(ctx context.Context, in In) (out Out, err error) 
 // run works on what waits until ctx ends, one batch at a time and not too soon after each
 // other: so they are large, and a database with one writer has no use for more.
 func (b *batcher[In, Out]) run(ctx context.Context) {
-	var begun time.Time
+	pace := time.NewTimer(0)
+	defer pace.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case first := <-b.waiting:
-			time.Sleep(b.every - time.Since(begun))
-			begun = time.Now()
+			<-pace.C
+			pace.Reset(b.every)
 			batch := b.gather(first)
 			all := make([]In, len(batch))
 			for i := range batch {

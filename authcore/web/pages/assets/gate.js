@@ -100,10 +100,10 @@
 
 	// Offers passkeys where the name is typed, without being asked.
 	const offer = async form => {
+		const {signal} = waiting = new AbortController(); // the button may be pressed before it begins
 		if (!PublicKeyCredential.isConditionalMediationAvailable || !await PublicKeyCredential.isConditionalMediationAvailable()) return;
-		waiting = new AbortController();
 		try {
-			send(form, await navigator.credentials.get({publicKey: optionsOf(form), mediation: 'conditional', signal: waiting.signal}));
+			send(form, await navigator.credentials.get({publicKey: optionsOf(form), mediation: 'conditional', signal}));
 		} catch (error) {
 			if (error.name !== 'NotAllowedError') trouble(form, error);
 		}
